@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * hutch.h - sandboxes in microseconds, without root, without a daemon
+ *
+ * A program opens hutch once (hutch_open), says what a sandbox shall be (hutch_spec_set), starts
+ * it (hutch_box_start) and starts commands in it (hutch_box_exec). Everything a handle owns ends
+ * with it, and everything a process owns ends with the process, also when it is killed.
+ *
+ * The library starts no thread, installs no signal handler, and leaves working directory, umask,
+ * environment, signal mask and dumpability of its caller alone. Its helpers are no children of the
+ * caller that wait() could see (unless HUTCH_OPEN_CHILDREN asks for that).
+ *
+ * Conventions: a function returns 0 or more, or a negative HUTCH_E_* code and fills @err (which may
+ * be NULL). Results (ret_…) are written on success only. Strings are NUL-terminated bytes of any
+ * encoding. Sizes are in bytes, times in the unit their name ends with. Options structs begin with
+ * `size`: set it to sizeof; members not set must be 0.
+ *
+ * Threads: different boxes may be used from different threads at the same time; one box by one
+ * thread at a time. Handles remember the process that made them: in a forked child they return
+ * HUTCH_E_STATE, and closing them there only frees memory.
+ */
+#ifndef HUTCH_H
+#define HUTCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HUTCH_PUBLIC __attribute__((visibility("default")))
+#else
+#define HUTCH_PUBLIC
+#endif
+
+#define HUTCH_VERSION "0.1.0"
+
+/* Codes of failures. Numbers are never changed, new ones are appended. Since: 0.1 */
+enum hutch_code {
+	HUTCH_E_SYSTEM = -1,	   /* a system call failed, see sys_errno */
+	HUTCH_E_NOMEM = -2,	   /* out of memory */
+	HUTCH_E_INVALID = -3,	   /* bad argument or field */
+	HUTCH_E_NOT_FOUND = -4,	   /* a file, image, command or sandbox that is not there */
+	HUTCH_E_EXISTS = -5,	   /* a name that is taken */
+	HUTCH_E_PERMISSION = -6,   /* the caller may not */
+	HUTCH_E_UNSUPPORTED = -7,  /* this host or this version cannot give what was asked */
+	HUTCH_E_BUSY = -8,	   /* in use by somebody else */
+	HUTCH_E_TIMEOUT = -9,	   /* a deadline passed */
+	HUTCH_E_DIED = -10,	   /* the sandbox is gone */
+	HUTCH_E_LIMIT = -11,	   /* too many, too long, disk full */
+	HUTCH_E_CANNOT_EXEC = -12, /* the command is there and cannot be executed */
+	HUTCH_E_STATE = -13,	   /* not in a state in which this can be done */
+	HUTCH_E_INTERNAL = -14,	   /* a mistake of hutch itself */
+};
+
+/* What went wrong. Since: 0.1 */
+struct hutch_error {
+	int code;	   /* enum hutch_code */
+	int sys_errno;	   /* errno of the call that failed; 0: no call was involved */
+	char message[480]; /* one line, outermost step first: "start 'ab': open '/x': No such file" */
+};
+
+struct hutch;	   /* what one process holds of hutch */
+struct hutch_spec; /* what a sandbox shall be */
+struct hutch_box;  /* a sandbox */
+struct hutch_proc; /* a command in a sandbox */
+
+/* ---- one field of a spec, as the manual and `hutch run --help` have it ------------------------ */
+
+enum hutch_field_type {
+	HUTCH_FIELD_STRING = 0,
+	HUTCH_FIELD_BOOL = 1,
+	HUTCH_FIELD_INT = 2,
+	HUTCH_FIELD_SIZE = 3,	  /* bytes: "64", "512k", "1.5g" */
+	HUTCH_FIELD_DURATION = 4, /* seconds: "10", "1.5", "200ms", "2m" */
+	HUTCH_FIELD_LIST = 5,	  /* may be given several times */
+};
+
+struct hutch_field {
+	const char *name;      /* "hostname", "limits.memory" */
+	const char *flag;      /* long flag of `hutch run` without dashes; NULL: none */
+	char short_flag;       /* 0: none */
+	enum hutch_field_type type;
+	const char *unit;      /* "bytes", "seconds", or "" */
+	const char *value;     /* what the value looks like: "KEY=VALUE"; "" for switches */
+	const char *since;     /* "0.1"; "later": known by name, not yet honoured */
+	const char *help;      /* one line */
+};
+
+/**
+ * hutch_fields() - All fields of a spec
+ * @ret_fields: The table; belongs to the library
+ *
+ * Return: how many there are.
+ * Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC size_t hutch_fields(const struct hutch_field **ret_fields);
+
+/**
+ * hutch_spec_new() - A spec with nothing asked
+ * @ret_spec: The caller's, to be freed with hutch_spec_free()
+ *
+ * Return: 0, or NOMEM. Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_spec_new(struct hutch_spec **ret_spec, struct hutch_error *err);
+HUTCH_PUBLIC void hutch_spec_free(struct hutch_spec *spec);
+
+/**
+ * hutch_spec_set() - Ask for one thing
+ * @field: Name of the field (hutch_fields(), hutch-spec(5))
+ * @text:  Its value, written as for the flag of `hutch run`
+ *
+ * A list gets one element more; any other field is replaced.
+ *
+ * Return: 0, or a negative HUTCH_E_*; @spec is then as before:
+ *	   INVALID	no such field (the nearest one is named), or not such a value
+ *	   UNSUPPORTED	a field of a later version
+ *	   NOT_FOUND	a file the value names (env-file, the source of a volume)
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_spec_set(struct hutch_spec *spec, const char *field, const char *text,
+				struct hutch_error *err);
+
+/**
+ * hutch_spec_get() - A field as text
+ * @ret_text: The caller's, to be freed with free(). Lists are JSON arrays; "" is not set
+ *
+ * Return: 0, INVALID (no such field) or NOMEM. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_spec_get(const struct hutch_spec *spec, const char *field, char **ret_text,
+				struct hutch_error *err);
+
+/* Empties a field. Return: 0, or INVALID. Since: 0.1 */
+HUTCH_PUBLIC int hutch_spec_clear(struct hutch_spec *spec, const char *field,
+				  struct hutch_error *err);
+
+/* The whole spec as JSON (what is set; the caller frees), and fields from a JSON object. Since: 0.1 */
+HUTCH_PUBLIC int hutch_spec_to_json(const struct hutch_spec *spec, char **ret_json,
+				    struct hutch_error *err);
+HUTCH_PUBLIC int hutch_spec_from_json(struct hutch_spec *spec, const char *json, size_t len,
+				      struct hutch_error *err);
+
+/* ---- open ------------------------------------------------------------------------------------- */
+
+/* hutch_open_options.flags */
+enum {
+	/* Helper processes are children of the caller, whom it does not mind in its wait(-1). For
+	 * programs that wait for nobody else, and where pid 1 does not reap orphans. */
+	HUTCH_OPEN_CHILDREN = 1,
+};
+
+struct hutch_open_options {
+	size_t size;
+	unsigned flags;
+};
+
+/**
+ * hutch_open() - What a process needs before anything else
+ * @opts:  NULL for defaults
+ * @ret:   To be closed with hutch_close()
+ *
+ * Opens (and makes, 0700) the state and data directories: HUTCH_HOME/run and HUTCH_HOME/data, or
+ * /run/hutch and /var/lib/hutch for root, $XDG_RUNTIME_DIR/hutch (or /tmp/hutch-UID) and
+ * $XDG_DATA_HOME/hutch (or ~/.local/share/hutch) for others. Starts one small helper process, from
+ * which sandboxes are born; it ends with the handle, and with the process.
+ *
+ * Return: 0, or a negative HUTCH_E_*:
+ *	   PERMISSION	a directory is another user's, or open to others
+ *	   SYSTEM	a call failed, see @err->sys_errno
+ * Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_open(const struct hutch_open_options *opts, struct hutch **ret,
+			    struct hutch_error *err);
+
+/* Closes the handle. Its boxes must have been deleted before. NULL is fine. Since: 0.1 */
+HUTCH_PUBLIC void hutch_close(struct hutch *hutch);
+
+/**
+ * hutch_cleanup() - Remove what dead sandboxes left
+ * @timeout_ms: How long to wait for the end of it; -1 for ever
+ *
+ * Sandboxes whose process was killed leave a name and a directory, which a later one's end removes
+ * in the background; this does it at once.
+ *
+ * Return: 0, TIMEOUT (it goes on in the background), or SYSTEM.
+ * Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_cleanup(struct hutch *hutch, int timeout_ms, struct hutch_error *err);
+
+/* ---- a sandbox -------------------------------------------------------------------------------- */
+
+/* hutch_start_options.flags */
+enum {
+	/* Return before commands can run; what goes wrong is told by the first call on the box. Saves
+	 * a round trip when a command is started right away. */
+	HUTCH_START_NOWAIT = 1,
+};
+
+struct hutch_start_options {
+	size_t size;
+	unsigned flags;
+};
+
+/**
+ * hutch_box_start() - Start a sandbox
+ * @spec:    What it shall be; copied
+ * @opts:    NULL for defaults
+ * @ret_box: To be ended with hutch_box_delete()
+ *
+ * The sandbox lives until it is deleted, the handle's process ends, however it ends, or its last
+ * descriptor of it is closed.
+ *
+ * Return: 0, or a negative HUTCH_E_*; nothing is left then:
+ *	   INVALID	the spec contradicts itself, or asks for no root file system
+ *	   EXISTS	the name is taken
+ *	   NOT_FOUND	the root file system, or the source of a volume
+ *	   UNSUPPORTED	this host cannot give what was asked (never a weaker sandbox)
+ *	   LIMIT	disk full, too many descriptors, all ranges of ids taken
+ *	   SYSTEM	a call failed, see @err->sys_errno
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
+				 const struct hutch_start_options *opts, struct hutch_box **ret_box,
+				 struct hutch_error *err);
+
+/* Waits until commands can run. Return: 0, or why the start failed. Since: 0.1 */
+HUTCH_PUBLIC int hutch_box_wait_ready(struct hutch_box *box, struct hutch_error *err);
+
+/* The sandbox's name; belongs to the box. Since: 0.1 */
+HUTCH_PUBLIC const char *hutch_box_name(const struct hutch_box *box);
+
+/* A descriptor that is readable when hutch_proc_wait(…, 0, -1, …) may have something to tell, for
+ * event loops; belongs to the box. Since: 0.1 */
+HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
+
+/**
+ * hutch_box_delete() - End a sandbox and remove what it left
+ *
+ * Kills everything in it, waits for its end, frees @box and all its commands, also on failure. What
+ * it wrote is moved aside and removed by a helper, off this path. NULL is fine. In a forked child
+ * only memory is freed.
+ *
+ * Return: 0, or TIMEOUT (a process in it hangs in the kernel). Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_delete(struct hutch_box *box, struct hutch_error *err);
+
+/* Microseconds of each step of the start of @box, on standard error. Since: 0.1 */
+HUTCH_PUBLIC void hutch_box_trace(const struct hutch_box *box);
+
+/* ---- a command in it -------------------------------------------------------------------------- */
+
+enum hutch_stdio_kind {
+	HUTCH_STDIO_NULL = 0, /* /dev/null */
+	HUTCH_STDIO_FD = 1,   /* a descriptor of the caller; borrowed until the command has ended */
+	HUTCH_STDIO_PIPE = 2, /* a pipe, whose other end is hutch_proc_fd() */
+};
+
+struct hutch_stdio {
+	int kind; /* enum hutch_stdio_kind */
+	int fd;
+};
+
+/* hutch_exec_options.flags */
+enum {
+	/* A terminal of its own: standard input, output and error are one, hutch_proc_fd(…, 0). */
+	HUTCH_EXEC_TTY = 1,
+	/* The sandbox is there for this command: its timeout ends everything in it. */
+	HUTCH_EXEC_MAIN = 2,
+};
+
+struct hutch_exec_options {
+	size_t size;
+	unsigned flags;
+	const char *const *argv; /* NULL-terminated; NULL: entrypoint and command of the spec */
+	const char *const *env;	 /* "KEY=VALUE", NULL-terminated, over those of the spec; NULL: none */
+	const char *cwd;	 /* NULL: the spec's working directory */
+	const char *user;	 /* "name|uid[:group|gid]"; NULL: the spec's */
+	struct hutch_stdio io[3];
+	uint64_t timeout_ms;	 /* 0: none */
+	uint16_t rows, cols;	 /* of the terminal; 0: unknown */
+};
+
+/**
+ * hutch_box_exec() - Start a command in a sandbox, without a shell
+ * @opts:     NULL: the command of the spec, with /dev/null as standard descriptors
+ * @ret_proc: Belongs to the box; hutch_proc_free() frees it earlier
+ *
+ * A regular file or block device as standard descriptor is replaced by a pipe, whose bytes are
+ * carried while hutch_proc_wait() runs: the inside could open a file anew with more rights.
+ *
+ * Return: 0, or a negative HUTCH_E_*. Whether the command could be executed is told by
+ *	   hutch_proc_wait().
+ * Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
+				struct hutch_proc **ret_proc, struct hutch_error *err);
+
+/* How a command ended. */
+enum hutch_end {
+	HUTCH_END_EXIT = 0,	/* by itself; exit_code is its own */
+	HUTCH_END_SIGNAL = 1,	/* by a signal; exit_code is 128 + signal */
+	HUTCH_END_TIMEOUT = 2,	/* its time was over; exit_code is 124 */
+	HUTCH_END_NOT_RUN = 3,	/* it could not be executed; 126 cannot, 127 not found, 125 other */
+};
+
+struct hutch_result {
+	size_t size;
+	int end; /* enum hutch_end */
+	int exit_code, signal;
+	uint64_t user_us, system_us; /* CPU time of the command and what it waited for */
+	uint64_t maxrss_bytes;	     /* largest resident set among them */
+	char message[480];	     /* NOT_RUN: why; else "" */
+};
+
+/**
+ * hutch_proc_wait() - Wait for the end of a command
+ * @timeout_ms: -1 for ever, 0 only look
+ * @wake_fd:	When this becomes readable the wait is over too (a signalfd, an epoll); -1: none
+ * @ret:	Filled when it has ended; set its size
+ *
+ * Nothing inside can forge the result: it is the kernel's wait status, told by a process that
+ * nothing inside can name.
+ *
+ * Return: 1 it has ended, 0 not yet, or a negative HUTCH_E_*: DIED (the sandbox is gone), or why
+ *	   its start failed.
+ * Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wake_fd,
+				 struct hutch_result *ret, struct hutch_error *err);
+
+/* Sends a signal to the command (not to what it started). Since: 0.1 */
+HUTCH_PUBLIC int hutch_proc_signal(struct hutch_proc *proc, int signal, struct hutch_error *err);
+
+/* Our end of the pipe of descriptor @which (0, 1, 2), or of the terminal (0; once the command has
+ * been started: wait for hutch_box_fd() with hutch_proc_wait(…, 0, -1, …)). Belongs to the command.
+ * -1: there is none (yet). Since: 0.1 */
+HUTCH_PUBLIC int hutch_proc_fd(const struct hutch_proc *proc, int which);
+
+/* Gives the pipe's end to the caller, who closes it. Since: 0.1 */
+HUTCH_PUBLIC int hutch_proc_take_fd(struct hutch_proc *proc, int which);
+
+/* Frees a command; it goes on when it has not ended. NULL is fine. Since: 0.1 */
+HUTCH_PUBLIC void hutch_proc_free(struct hutch_proc *proc);
+
+/* ---- what this host can do ------------------------------------------------------------------------ */
+
+enum hutch_check_level {
+	HUTCH_CHECK_REQUIRED = 0,    /* without it no sandbox starts */
+	HUTCH_CHECK_RECOMMENDED = 1, /* without it something that many want is missing */
+	HUTCH_CHECK_OPTIONAL = 2,    /* good to know */
+};
+
+struct hutch_check {
+	const char *name;  /* "user namespaces" */
+	int ok;		   /* 1 yes, 0 no, -1 could not be asked */
+	int level;	   /* enum hutch_check_level */
+	const char *found; /* one line of UTF-8 */
+	const char *lost;  /* what is lost without it; "" when ok is 1 */
+	const char *mend;  /* one line to type, or what to do; "" when ok is 1 */
+};
+
+/**
+ * hutch_doctor() - Ask what this host can do for sandboxes
+ * @ret_checks: The checks with their strings, to be freed with hutch_doctor_free()
+ * @ret_n:	How many there are
+ * @err:	Filled on failure; may be NULL
+ *
+ * The first check is "caller": who asks, and what that means; it is always ok. Everything is tried
+ * in short-lived children and nothing is left behind. A sandbox can start when no check of level
+ * HUTCH_CHECK_REQUIRED has an ok of 0. Takes some ten milliseconds.
+ *
+ * Return: 0, or NOMEM. Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_doctor(struct hutch_check **ret_checks, size_t *ret_n,
+			      struct hutch_error *err);
+HUTCH_PUBLIC void hutch_doctor_free(struct hutch_check *checks);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api.h - what the files of this room share: handles, and errors on their way out
+ */
+#ifndef HUTCH_API_API_H
+#define HUTCH_API_API_H
+
+#include "base/err.h"
+#include "box/box.h"
+#include "hutch.h"
+#include "spec/spec.h"
+
+struct hutch {
+	struct home *home;
+};
+
+/* The handles are the rooms' own structs under another name. */
+static inline struct spec *to_spec(struct hutch_spec *s)
+{
+	return (struct spec *)s;
+}
+
+static inline const struct spec *to_const_spec(const struct hutch_spec *s)
+{
+	return (const struct spec *)s;
+}
+
+static inline struct box *to_box(struct hutch_box *b)
+{
+	return (struct box *)b;
+}
+
+static inline struct proc *to_proc(struct hutch_proc *p)
+{
+	return (struct proc *)p;
+}
+
+/* Hands @e to the caller's struct. Return: @r. */
+int api_give(int r, const struct err *e, struct hutch_error *ret);
+
+/* For a NULL where a handle must be. */
+int api_missing(const char *what, struct hutch_error *ret);
+
+#endif

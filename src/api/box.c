@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * box.c - hutch_open, hutch_box_*, hutch_proc_*: sandboxes and commands in them
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "api/api.h"
+#include "base/own.h"
+
+/* The member of an options struct of which the caller may have an older, shorter version. */
+#define HAS(opts, member)                                                                          \
+	((opts) && (opts)->size >= offsetof(__typeof__(*(opts)), member) + sizeof((opts)->member))
+
+int hutch_open(const struct hutch_open_options *opts, struct hutch **ret, struct hutch_error *err)
+{
+	bool children = HAS(opts, flags) && opts->flags & HUTCH_OPEN_CHILDREN;
+	struct hutch *h = calloc(1, sizeof(*h));
+	struct err e = {0};
+	int r;
+
+	if (!h)
+		return api_give(err_oom(&e), &e, err);
+	r = home_open(children, &h->home, &e);
+	if (r < 0) {
+		free(h);
+		return api_give(r, &e, err);
+	}
+	*ret = h;
+	return 0;
+}
+
+void hutch_close(struct hutch *hutch)
+{
+	if (!hutch)
+		return;
+	home_close(hutch->home);
+	free(hutch);
+}
+
+int hutch_cleanup(struct hutch *hutch, int timeout_ms, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!hutch)
+		return api_missing("handle", err);
+	return api_give(home_cleanup(hutch->home, timeout_ms, &e), &e, err);
+}
+
+int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
+		    const struct hutch_start_options *opts, struct hutch_box **ret_box,
+		    struct hutch_error *err)
+{
+	bool wait = !(HAS(opts, flags) && opts->flags & HUTCH_START_NOWAIT);
+	struct err e = {0};
+	struct box *b = NULL;
+	int r;
+
+	if (!hutch || !spec)
+		return api_missing("handle or spec", err);
+	r = box_start(hutch->home, to_const_spec(spec), wait, &b, &e);
+	if (r == 0)
+		*ret_box = (struct hutch_box *)b;
+	return api_give(r, &e, err);
+}
+
+int hutch_box_wait_ready(struct hutch_box *box, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!box)
+		return api_missing("box", err);
+	return api_give(box_wait_ready(to_box(box), &e), &e, err);
+}
+
+const char *hutch_box_name(const struct hutch_box *box)
+{
+	return ((const struct box *)box)->name;
+}
+
+int hutch_box_fd(const struct hutch_box *box)
+{
+	return ((const struct box *)box)->ctl;
+}
+
+int hutch_box_delete(struct hutch_box *box, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	return api_give(box_delete(to_box(box), &e), &e, err);
+}
+
+void hutch_box_trace(const struct hutch_box *box)
+{
+	box_trace((const struct box *)box);
+}
+
+/* ---- commands --------------------------------------------------------------------------------- */
+
+static size_t count(const char *const *v)
+{
+	size_t n = 0;
+
+	while (v && v[n])
+		n++;
+	return n;
+}
+
+static void to_ask(const struct hutch_exec_options *o, struct exec_ask *ask)
+{
+	unsigned flags = HAS(o, flags) ? o->flags : 0;
+
+	memset(ask, 0, sizeof(*ask));
+	ask->tty = flags & HUTCH_EXEC_TTY;
+	ask->main = flags & HUTCH_EXEC_MAIN;
+	if (HAS(o, argv) && o->argv) {
+		ask->argv = (char *const *)(uintptr_t)o->argv;
+		ask->argc = count(o->argv);
+	}
+	if (HAS(o, env) && o->env) {
+		ask->env = (char *const *)(uintptr_t)o->env;
+		ask->nenv = count(o->env);
+	}
+	ask->cwd = HAS(o, cwd) ? o->cwd : NULL;
+	ask->user = HAS(o, user) ? o->user : NULL;
+	for (int i = 0; HAS(o, io) && i < 3; i++) {
+		ask->io[i].kind = (enum stdio_kind)o->io[i].kind;
+		ask->io[i].fd = o->io[i].fd;
+	}
+	ask->timeout_ms = HAS(o, timeout_ms) ? o->timeout_ms : 0;
+	ask->rows = HAS(o, rows) ? o->rows : 0;
+	ask->cols = HAS(o, cols) ? o->cols : 0;
+}
+
+int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
+		   struct hutch_proc **ret_proc, struct hutch_error *err)
+{
+	struct exec_ask ask;
+	struct err e = {0};
+	struct proc *p = NULL;
+	int r;
+
+	if (!box)
+		return api_missing("box", err);
+	to_ask(opts, &ask);
+	r = box_exec(to_box(box), &ask, &p, &e);
+	if (r == 0)
+		*ret_proc = (struct hutch_proc *)p;
+	return api_give(r, &e, err);
+}
+
+static void to_result(const struct exited *x, struct hutch_result *ret)
+{
+	struct hutch_result r = {.size = ret->size, .user_us = x->user_us,
+				 .system_us = x->system_us, .maxrss_bytes = x->maxrss_kb * 1024};
+
+	if (x->how == EXITED_FAULT) {
+		r.end = HUTCH_END_NOT_RUN;
+		r.exit_code = x->e.code == ERR_NOT_FOUND ? 127 :
+			      x->e.code == ERR_CANNOT_EXEC ? 126 : 125;
+		memcpy(r.message, x->e.msg, sizeof(r.message));
+	} else if (x->how == EXITED_TIMEOUT) {
+		r.end = HUTCH_END_TIMEOUT;
+		r.exit_code = 124;
+		r.signal = WIFSIGNALED(x->status) ? WTERMSIG(x->status) : 0;
+	} else if (WIFSIGNALED(x->status)) {
+		r.end = HUTCH_END_SIGNAL;
+		r.signal = WTERMSIG(x->status);
+		r.exit_code = 128 + r.signal;
+	} else {
+		r.end = HUTCH_END_EXIT;
+		r.exit_code = WEXITSTATUS(x->status);
+	}
+	memcpy(ret, &r, ret->size < sizeof(r) ? ret->size : sizeof(r));
+}
+
+int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wake_fd,
+		    struct hutch_result *ret, struct hutch_error *err)
+{
+	struct err e = {0};
+	int r;
+
+	if (!proc)
+		return api_missing("command", err);
+	r = proc_wait(to_proc(proc), timeout_ms, wake_fd, &e);
+	if (r == 1 && ret)
+		to_result(&to_proc(proc)->end, ret);
+	return api_give(r, &e, err);
+}
+
+int hutch_proc_signal(struct hutch_proc *proc, int signal, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!proc)
+		return api_missing("command", err);
+	return api_give(proc_signal(to_proc(proc), signal, &e), &e, err);
+}
+
+int hutch_proc_fd(const struct hutch_proc *proc, int which)
+{
+	const struct proc *p = (const struct proc *)proc;
+
+	if (which < 0 || which > 2)
+		return -1;
+	return p->wants_pty ? (which == 0 ? p->pty : -1) : p->io[which];
+}
+
+int hutch_proc_take_fd(struct hutch_proc *proc, int which)
+{
+	struct proc *p = to_proc(proc);
+
+	if (which < 0 || which > 2)
+		return -1;
+	return take_fd(p->wants_pty ? &p->pty : &p->io[which]);
+}
+
+void hutch_proc_free(struct hutch_proc *proc)
+{
+	proc_free(to_proc(proc));
+}

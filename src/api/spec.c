@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * spec.c - hutch_spec_*: what a sandbox shall be, field by field
+ */
+#include "api/api.h"
+#include "spec/fields.h"
+
+size_t hutch_fields(const struct hutch_field **ret_fields)
+{
+	return spec_fields(ret_fields);
+}
+
+int hutch_spec_new(struct hutch_spec **ret_spec, struct hutch_error *err)
+{
+	struct err e = {0};
+	struct spec *s = spec_new();
+
+	if (!s)
+		return api_give(err_oom(&e), &e, err);
+	*ret_spec = (struct hutch_spec *)s;
+	return 0;
+}
+
+void hutch_spec_free(struct hutch_spec *spec)
+{
+	spec_free(to_spec(spec));
+}
+
+int hutch_spec_set(struct hutch_spec *spec, const char *field, const char *text,
+		   struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec || !field || !text)
+		return api_missing("spec, field or value", err);
+	return api_give(spec_set(to_spec(spec), field, text, &e), &e, err);
+}
+
+int hutch_spec_get(const struct hutch_spec *spec, const char *field, char **ret_text,
+		   struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec || !field)
+		return api_missing("spec or field", err);
+	return api_give(spec_get(to_const_spec(spec), field, ret_text, &e), &e, err);
+}
+
+int hutch_spec_clear(struct hutch_spec *spec, const char *field, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec || !field)
+		return api_missing("spec or field", err);
+	return api_give(spec_clear(to_spec(spec), field, &e), &e, err);
+}
+
+int hutch_spec_to_json(const struct hutch_spec *spec, char **ret_json, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec)
+		return api_missing("spec", err);
+	return api_give(spec_to_json(to_const_spec(spec), ret_json, &e), &e, err);
+}
+
+int hutch_spec_from_json(struct hutch_spec *spec, const char *json, size_t len,
+			 struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec || !json)
+		return api_missing("spec or text", err);
+	return api_give(spec_from_json(to_spec(spec), json, len, &e), &e, err);
+}

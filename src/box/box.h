@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * box.h - the life of one sandbox, as the caller sees it
+ *
+ *	start.c	 the list of what a start does
+ *	talk.c	 messages from the keeper
+ *	exec.c	 commands: start, wait, signal
+ *	place.c	 its directories: name, lock, where changes go
+ *	end.c	 the end
+ */
+#ifndef HUTCH_BOX_BOX_H
+#define HUTCH_BOX_BOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "box/home.h"
+#include "spec/spec.h"
+#include "wire/plan.h"
+
+struct box {
+	struct home *home; /* borrowed */
+	struct spec *spec;
+	char *name, *hostname;
+	int ctl;   /* socket to the keeper */
+	int pidfd; /* of the keeper; -1 until it is known */
+	bool has_upper; /* boxes/NAME is there */
+	bool ready, dead;
+	struct err why; /* code != 0: why the start failed */
+	uint32_t next_id;
+	struct proc *procs;
+	uint64_t asked_ns; /* when the start was asked for */
+	uint64_t marks[READY_MARKS];
+};
+
+enum stdio_kind { STDIO_NULL = 0, STDIO_FD = 1, STDIO_PIPE = 2 };
+
+struct exec_ask {
+	char *const *argv; /* NULL: the spec's entrypoint and command */
+	size_t argc;
+	char *const *env; /* "K=V", over those of the spec */
+	size_t nenv;
+	const char *cwd, *user; /* NULL: the spec's */
+	bool tty, main;
+	uint16_t rows, cols;
+	struct {
+		enum stdio_kind kind;
+		int fd; /* borrowed */
+	} io[3];
+	uint64_t timeout_ms;
+};
+
+/* One direction of bytes that the caller's process carries: a regular file given as a standard
+ * descriptor would be reopened with more rights through /proc/self/fd. */
+struct relay {
+	int from, to; /* -1: nothing to do (any more) */
+	bool own_from, own_to;
+};
+
+struct proc {
+	struct proc *next;
+	struct box *box;
+	uint32_t id;
+	bool done;
+	struct exited end;
+	int io[3];  /* our ends of pipes; -1 */
+	int pty;    /* our end of its terminal; -1 */
+	bool wants_pty;
+	struct relay relays[3];
+};
+
+enum proc_end { END_EXIT, END_SIGNAL, END_TIMEOUT, END_FAULT, END_DIED };
+
+/* Starts a sandbox. @wait: until commands can run (otherwise a failure is told by the first call
+ * that needs it). */
+int box_start(struct home *h, const struct spec *s, bool wait, struct box **ret, struct err *e);
+int box_wait_ready(struct box *b, struct err *e);
+
+int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struct err *e);
+
+/* Until the command has ended and what it wrote was carried over, or @wake_fd (-1: none) is
+ * readable; @timeout_ms -1: for ever. Return: 1 ended, 0 not yet, or an error. */
+int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e);
+int proc_signal(struct proc *p, int sig, struct err *e);
+void proc_free(struct proc *p);
+
+/* Ends everything in it, and removes what it left. Frees @b, also on failure. */
+int box_delete(struct box *b, struct err *e);
+
+/* ---- between the files of this room ----------------------------------------------------------- */
+
+/* Takes what the keeper says. @timeout_ms as in poll(). Return: 1 something was said, 0 nothing,
+ * DIED the keeper is gone (b->dead). */
+int box_talk(struct box *b, int timeout_ms, struct err *e);
+
+/* place.c: *ret_lock is to be handed to the keeper. */
+int place_take(struct home *h, const char *name, int *ret_lock, struct err *e);
+void place_give_back(struct home *h, const char *name);
+int place_upper_take(struct home *h, const char *name, struct err *e);
+void place_upper_give_back(struct home *h, const char *name);
+void place_sweep(struct home *h);
+
+/* env.c: the environment of a command. */
+int env_build(const struct box *b, const struct exec_ask *ask, char ***ret, size_t *ret_n,
+	      bool *ret_home_missing, struct err *e);
+
+/* A line on stderr for each step of a start, when HUTCH_TRACE=1. */
+void box_trace(const struct box *b);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cleanup.c - remove at once what only a later run would have removed
+ *
+ * How it works: half-made directories of programs that were killed are moved to the trash; then the
+ * sweeper is asked to look for dead sandboxes and to empty the trash, and is given the writing end
+ * of a pipe, which closes when it has ended.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "sys/proc.h"
+#include "wire/msg.h"
+
+enum { HALF_MADE_AFTER_S = 60 };
+
+/* Names that begin with @prefix and are older than a minute: whoever made them is not at it any
+ * more. */
+static void move_half_made(struct home *h, int dir, const char *prefix)
+{
+	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *x;
+	struct stat st;
+	char to[300];
+
+	while (d && (x = readdir(d))) {
+		if (strncmp(x->d_name, prefix, strlen(prefix)) ||
+		    fstatat(dir, x->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    time(NULL) - st.st_mtime < HALF_MADE_AFTER_S)
+			continue;
+		snprintf(to, sizeof(to), "half.%llx", (unsigned long long)sys_now_ns());
+		(void)renameat(dir, x->d_name, h->trash, to); /* gone: somebody else was here */
+	}
+}
+
+int home_cleanup(struct home *h, int timeout_ms, struct err *e)
+{
+	struct msg_head head = {.op = OP_SWEEP};
+	struct pollfd done = {.events = POLLIN};
+	auto_fd int in = -1, out = -1;
+	int pipefd[2], r;
+
+	move_half_made(h, h->layers, ".new-");
+	move_half_made(h, h->data, ".hutch-doctor-");
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	in = pipefd[0];
+	out = pipefd[1];
+	{
+		int fds[] = {h->trash, h->state, h->boxes, out};
+
+		pthread_mutex_lock(&h->lock);
+		r = msg_send(h->nursery, &head, NULL, 0, fds, 4);
+		pthread_mutex_unlock(&h->lock);
+	}
+	if (r < 0)
+		return err_sys(e, r, "ask the sweeper");
+	close_fd(&out);
+	done.fd = in;
+	do {
+		r = poll(&done, 1, timeout_ms);
+	} while (r < 0 && errno == EINTR);
+	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT, "the sweeper is still at work");
+}

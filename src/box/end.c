@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * end.c - the end of a sandbox
+ *
+ * How it works: the keeper is killed, and with it, by the kernel, everything in its pid namespace.
+ * When its pidfd says that it is over, what it held is free: its directory of changes goes back to
+ * the pool or to the trash, its name is given back.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "sys/proc.h"
+
+enum { END_WITHIN_MS = 10000 };
+
+/* The pidfd, which comes over the socket like everything else. */
+static void learn_pidfd(struct box *b)
+{
+	while (b->pidfd < 0 && !b->dead && !b->why.code)
+		if (box_talk(b, END_WITHIN_MS, NULL) == 0)
+			break;
+}
+
+static int kill_keeper(struct box *b, struct err *e)
+{
+	struct pollfd gone = {.events = POLLIN};
+	int r;
+
+	learn_pidfd(b);
+	if (b->pidfd < 0)
+		return 0; /* it was never born */
+	(void)sys_pidfd_signal(b->pidfd, SIGKILL); /* gone already is fine */
+	gone.fd = b->pidfd;
+	do {
+		r = poll(&gone, 1, END_WITHIN_MS);
+	} while (r < 0 && errno == EINTR);
+	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT,
+				    "sandbox '%s' has not ended within %d s (a process in it may "
+				    "hang in the kernel)",
+				    b->name, END_WITHIN_MS / 1000);
+}
+
+static void free_box(struct box *b)
+{
+	while (b->procs)
+		proc_free(b->procs);
+	close_fd(&b->ctl);
+	close_fd(&b->pidfd);
+	spec_free(b->spec);
+	free(b->name);
+	free(b->hostname);
+	free(b);
+}
+
+int box_delete(struct box *b, struct err *e)
+{
+	int r = 0;
+
+	if (!b)
+		return 0;
+	if (b->home->owner == getpid()) {
+		r = kill_keeper(b, e);
+		if (r == 0 && b->name && b->has_upper)
+			place_upper_give_back(b->home, b->name);
+		if (r == 0 && b->name)
+			place_give_back(b->home, b->name);
+	}
+	free_box(b);
+	return r;
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * exec.c - commands: start, wait, signal
+ *
+ * How it works: a command gets three descriptors. Pipes, sockets and terminals go as they are.
+ * Regular files and block devices do not: through /proc/self/fd the inside could open them anew
+ * with more rights, so a pipe goes instead and this process carries the bytes while it waits.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "sys/proc.h"
+#include "wire/draft.h"
+#include "wire/msg.h"
+
+#define PIPEFS 0x50495045 /* linux/magic.h, PIPEFS_MAGIC */
+
+struct ends {
+	int child[3]; /* what the command gets */
+	bool own[3];  /* ours to close */
+};
+
+static void ends_done(struct ends *n)
+{
+	for (int i = 0; i < 3; i++)
+		if (n->own[i])
+			close_fd(&n->child[i]);
+}
+
+static int null_end(struct ends *n, int i, struct err *e)
+{
+	n->child[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	n->own[i] = true;
+	return n->child[i] < 0 ? err_sys(e, errno, "open '/dev/null'") : 0;
+}
+
+/* A pipe with one end for the command. Both modes are open: the inside may run as anybody, and
+ * /dev/stdout is an open of it. */
+static int pipe_end(struct ends *n, int i, int *ret_ours, struct err *e)
+{
+	int fd[2];
+
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	(void)fchmod(fd[0], 0666);
+	n->child[i] = fd[i == 0 ? 0 : 1];
+	n->own[i] = true;
+	*ret_ours = fd[i == 0 ? 1 : 0];
+	return 0;
+}
+
+static int given_end(struct ends *n, struct proc *p, int i, int fd, struct err *e)
+{
+	struct relay *r = &p->relays[i];
+	struct statfs fs;
+	struct stat st;
+	int ours, code;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "standard descriptor %d", i);
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
+		code = pipe_end(n, i, &ours, e);
+		if (code < 0)
+			return code;
+		*r = i == 0 ? (struct relay){.from = fd, .to = ours, .own_to = true} :
+			      (struct relay){.from = ours, .to = fd, .own_from = true};
+		(void)fcntl(ours, F_SETFL, O_NONBLOCK);
+		return 0;
+	}
+	if (S_ISFIFO(st.st_mode) && st.st_uid == geteuid() && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type == PIPEFS)
+		(void)fchmod(fd, st.st_mode | 0666); /* as above */
+	n->child[i] = fd;
+	return 0;
+}
+
+static int make_ends(struct ends *n, struct proc *p, const struct exec_ask *ask, struct err *e)
+{
+	int r = 0;
+
+	for (int i = 0; i < 3 && r == 0; i++) {
+		if (ask->io[i].kind == STDIO_NULL)
+			r = null_end(n, i, e);
+		else if (ask->io[i].kind == STDIO_PIPE)
+			r = pipe_end(n, i, &p->io[i], e);
+		else
+			r = given_end(n, p, i, ask->io[i].fd, e);
+	}
+	return r;
+}
+
+/* ---- the call --------------------------------------------------------------------------------- */
+
+static int pack_argv(struct buf *blob, struct call *c, const struct box *b,
+		     const struct exec_ask *ask, struct err *e)
+{
+	const struct spec *s = b->spec;
+	size_t n = ask->argv ? ask->argc : s->entrypoint.n + s->command.n, at = 0;
+	auto_free char **v = calloc(n + 1, sizeof(*v));
+
+	if (!v)
+		return err_oom(e);
+	if (!n)
+		return err_set(e, ERR_INVALID, "no command");
+	for (size_t i = 0; ask->argv && i < n; i++)
+		v[at++] = ask->argv[i];
+	for (size_t i = 0; !ask->argv && i < s->entrypoint.n; i++)
+		v[at++] = s->entrypoint.v[i];
+	for (size_t i = 0; !ask->argv && i < s->command.n; i++)
+		v[at++] = s->command.v[i];
+	c->argv = pack_strs(blob, v, n);
+	return 0;
+}
+
+static int pack_call(struct buf *blob, const struct box *b, const struct exec_ask *ask,
+		     struct err *e)
+{
+	const struct spec *s = b->spec;
+	struct call c = {.umask = 022, .timeout_ms = ask->timeout_ms, .rows = ask->rows,
+			 .cols = ask->cols};
+	bool home_missing;
+	size_t nenv = 0;
+	char **env = NULL;
+	int r;
+
+	if (!c.timeout_ms && ask->main)
+		c.timeout_ms = s->timeout_ms;
+	c.flags = (ask->tty ? CALL_TTY : 0) | (ask->main ? CALL_MAIN : 0);
+	buf_add(blob, &c, sizeof(c));
+	r = pack_argv(blob, &c, b, ask, e);
+	if (r == 0)
+		r = env_build(b, ask, &env, &nenv, &home_missing, e);
+	if (r == 0) {
+		c.env = pack_strs(blob, env, nenv);
+		c.flags |= home_missing ? CALL_HOME : 0;
+		c.cwd = pack_str(blob, ask->cwd ? ask->cwd : s->working_dir ? s->working_dir : "/");
+		c.user = pack_str(blob, ask->user ? ask->user : s->user);
+		c.groups = pack_strs(blob, s->group_add.v, s->group_add.n);
+	}
+	for (size_t i = 0; i < nenv; i++)
+		free(env[i]);
+	free(env);
+	if (r == 0 && buf_bad(blob))
+		r = err_set(e, ERR_LIMIT, "the command and its environment are over %d bytes",
+			    MSG_BODY_MAX);
+	if (r == 0)
+		memcpy(blob->data, &c, sizeof(c));
+	return r;
+}
+
+static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, struct err *e)
+{
+	auto_buf struct buf blob = BUF_INIT(MSG_BODY_MAX);
+	struct msg_head head = {.op = OP_EXEC, .id = p->id};
+	auto_with(ends_done) struct ends n = {.child = {-1, -1, -1}};
+	int r = pack_call(&blob, b, ask, e);
+
+	if (r == 0 && !ask->tty)
+		r = make_ends(&n, p, ask, e);
+	if (r < 0)
+		return r;
+	r = msg_send(b->ctl, &head, blob.data, blob.len, n.child, ask->tty ? 0 : 3);
+	if (r == -EPIPE || r == -ECONNRESET) {
+		b->dead = true;
+		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
+	}
+	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+}
+
+int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struct err *e)
+{
+	struct proc *p;
+	int r = home_check_owner(b->home, e);
+
+	if (r < 0)
+		return r;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return err_oom(e);
+	p->box = b;
+	p->id = ++b->next_id;
+	p->pty = -1;
+	p->wants_pty = ask->tty;
+	for (int i = 0; i < 3; i++) {
+		p->io[i] = -1;
+		p->relays[i].from = p->relays[i].to = -1;
+	}
+	p->next = b->procs;
+	b->procs = p;
+	r = send_call(b, p, ask, e);
+	if (r < 0) {
+		proc_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+/* ---- carrying bytes --------------------------------------------------------------------------- */
+
+static void relay_close(struct relay *r)
+{
+	if (r->own_from)
+		close_fd(&r->from);
+	if (r->own_to)
+		close_fd(&r->to);
+	r->from = r->to = -1;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* From the pipe of a command to a file. Return: bytes; 0 at the end, -EAGAIN nothing there. */
+static ssize_t relay_out(struct relay *r)
+{
+	char buf[12288];
+	ssize_t n = read(r->from, buf, sizeof(buf));
+
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	if (n > 0 && write_all(r->to, buf, (size_t)n) < 0)
+		n = 0; /* disk full: the command gets SIGPIPE, as it would without us */
+	if (n == 0)
+		relay_close(r);
+	return n;
+}
+
+/* From a file to the pipe of a command, as much as there is room for. */
+static void relay_in(struct relay *r)
+{
+	char buf[4096]; /* a pipe that is writable takes PIPE_BUF bytes whole */
+	ssize_t n = read(r->from, buf, sizeof(buf)), w = 0;
+
+	if (n > 0)
+		w = write(r->to, buf, (size_t)n);
+	if (n <= 0 || (w < 0 && errno != EAGAIN && errno != EINTR)) {
+		relay_close(r);
+		return;
+	}
+	if (w < n) /* what did not fit is read again */
+		(void)lseek(r->from, (off_t)((w < 0 ? 0 : w) - n), SEEK_CUR);
+}
+
+/* What is still in the pipes when the command has ended: they hold 64 KiB, a MiB where root made
+ * them larger. More comes from others that write on, for whom nobody waits. */
+static void drain(struct proc *p)
+{
+	for (int i = 1; i < 3; i++)
+		for (int k = 0; k < 90 && p->relays[i].from >= 0; k++)
+			if (relay_out(&p->relays[i]) <= 0)
+				break;
+}
+
+/* One round. *woken: @wake_fd is readable. */
+static int wait_once(struct proc *p, int timeout_ms, int wake_fd, bool *woken, struct err *e)
+{
+	struct pollfd f[5] = {{p->box->ctl, POLLIN, 0}, {wake_fd, POLLIN, 0}};
+
+	for (int i = 0; i < 3; i++)
+		f[i + 2] = (struct pollfd){i ? p->relays[i].from : p->relays[i].to,
+					   i ? POLLIN : POLLOUT, 0};
+	if (poll(f, 5, timeout_ms) < 0)
+		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
+	if (f[2].revents & (POLLERR | POLLHUP))
+		relay_close(&p->relays[0]);
+	else if (f[2].revents)
+		relay_in(&p->relays[0]);
+	for (int i = 1; i < 3; i++)
+		if (f[i + 2].revents)
+			(void)relay_out(&p->relays[i]);
+	*woken = f[1].revents;
+	return f[0].revents ? box_talk(p->box, 0, e) : 0;
+}
+
+static int start_failed(const struct box *b, struct err *e)
+{
+	if (e)
+		*e = b->why;
+	return err_wrap(e, "start '%s'", b->name);
+}
+
+int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e)
+{
+	uint64_t end = sys_now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
+	int r = home_check_owner(p->box->home, e), left = timeout_ms;
+	bool woken = false;
+
+	while (r >= 0 && !p->done && !woken) {
+		uint64_t now;
+
+		if (p->box->dead && !p->box->why.code)
+			return box_talk(p->box, 0, e);
+		r = p->box->why.code ? -1 : wait_once(p, left, wake_fd, &woken, e);
+		if (p->box->why.code)
+			return start_failed(p->box, e);
+		now = sys_now_ns();
+		if (timeout_ms >= 0 && now >= end)
+			break;
+		if (timeout_ms >= 0)
+			left = (int)((end - now + 999999) / 1000000);
+	}
+	if (!p->done)
+		return r < 0 ? r : 0;
+	drain(p);
+	return 1;
+}
+
+int proc_signal(struct proc *p, int sig, struct err *e)
+{
+	struct msg_head head = {.op = OP_SIGNAL, .id = p->id, .arg = (uint32_t)sig};
+	int r;
+
+	if (sig < 0 || sig > 64)
+		return err_set(e, ERR_INVALID, "%d is not a signal", sig);
+	if (p->done)
+		return 0;
+	r = msg_send(p->box->ctl, &head, NULL, 0, NULL, 0);
+	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+}
+
+void proc_free(struct proc *p)
+{
+	struct proc **at;
+
+	if (!p)
+		return;
+	for (at = &p->box->procs; *at && *at != p;)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+	for (int i = 0; i < 3; i++) {
+		relay_close(&p->relays[i]);
+		close_fd(&p->io[i]);
+	}
+	close_fd(&p->pty);
+	free(p);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * home.c - where hutch keeps things, and the one nursery of a caller
+ */
+#include "box/home.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/init_image.h"
+#include "sys/proc.h"
+#include "sys/spawn.h"
+#include "wire/msg.h"
+
+/* ---- directories ------------------------------------------------------------------------------ */
+
+static int path_of(char **ret, struct err *e, const char *dir, const char *below)
+{
+	if (asprintf(ret, "%s%s", dir, below) < 0) {
+		*ret = NULL;
+		return err_oom(e);
+	}
+	return 0;
+}
+
+/* A directory of ours, in which nobody else may do anything. */
+static bool ours(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       !(st.st_mode & 077);
+}
+
+static int find_state(const struct ns_ids *ids, char **ret, struct err *e)
+{
+	const char *home = getenv("HUTCH_HOME"), *xdg = getenv("XDG_RUNTIME_DIR");
+	char tmp[64];
+
+	if (home && *home)
+		return path_of(ret, e, home, "/run");
+	if (ids->persona == NS_ROOT)
+		return path_of(ret, e, "/run/hutch", "");
+	if (xdg && *xdg == '/' && ours(xdg))
+		return path_of(ret, e, xdg, "/hutch");
+	snprintf(tmp, sizeof(tmp), "/tmp/hutch-%u", (unsigned)geteuid());
+	return path_of(ret, e, tmp, "");
+}
+
+static int find_data(const struct ns_ids *ids, char **ret, struct err *e)
+{
+	const char *home = getenv("HUTCH_HOME"), *xdg = getenv("XDG_DATA_HOME"), *user;
+
+	if (home && *home)
+		return path_of(ret, e, home, "/data");
+	if (ids->persona == NS_ROOT)
+		return path_of(ret, e, "/var/lib/hutch", "");
+	if (xdg && *xdg == '/')
+		return path_of(ret, e, xdg, "/hutch");
+	user = getenv("HOME");
+	if (!user || *user != '/')
+		return err_set(e, ERR_INVALID,
+			       "neither HUTCH_HOME nor XDG_DATA_HOME nor HOME says where data goes");
+	return path_of(ret, e, user, "/.local/share/hutch");
+}
+
+/* mkdir -p, without following what others may have put there: the last component is checked. */
+static int make_path(const char *path, struct err *e)
+{
+	char copy[4096];
+
+	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
+		return err_sys(e, ENAMETOOLONG, "'%s'", path);
+	for (char *s = strchr(copy + 1, '/'); s; s = strchr(s + 1, '/')) {
+		*s = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			return err_sys(e, errno, "make '%s'", copy);
+		*s = '/';
+	}
+	if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "make '%s'", copy);
+	return 0;
+}
+
+static int open_own(const char *path, struct err *e)
+{
+	auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd < 0 && errno == ENOENT) {
+		r = make_path(path, e);
+		if (r < 0)
+			return r;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return err_sys(e, errno, "open '%s'", path);
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "stat '%s'", path);
+	if (st.st_uid != geteuid())
+		return err_set(e, ERR_PERMISSION,
+			       "'%s' belongs to uid %u, not to you (HUTCH_HOME=DIR chooses another)",
+			       path, (unsigned)st.st_uid);
+	if (st.st_mode & 077)
+		return err_set(e, ERR_PERMISSION,
+			       "'%s' has mode %04o: others could reach sandboxes in it (chmod 700)",
+			       path, st.st_mode & 07777);
+	return take_fd(&fd);
+}
+
+static int open_below(int dir, const char *name, struct err *e)
+{
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
+			return err_sys(e, errno, "make '%s' in the data directory", name);
+		fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	return fd < 0 ? err_sys(e, errno, "open '%s' of the data directory", name) : fd;
+}
+
+static int open_dirs(struct home *h, struct err *e)
+{
+	struct {
+		int *fd;
+		const char *name;
+	} below[] = {{&h->boxes, "boxes"}, {&h->layers, "layers"}, {&h->pool, "pool"},
+		     {&h->trash, "trash"}};
+	int r;
+
+	r = find_state(&h->ids, &h->state_path, e);
+	if (r == 0)
+		r = find_data(&h->ids, &h->data_path, e);
+	if (r < 0)
+		return r;
+	h->state = open_own(h->state_path, e);
+	if (h->state < 0)
+		return err_wrap(e, "state directory");
+	h->data = open_own(h->data_path, e);
+	if (h->data < 0)
+		return err_wrap(e, "data directory");
+	for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+		*below[i].fd = open_below(h->data, below[i].name, e);
+		if (*below[i].fd < 0)
+			return *below[i].fd;
+	}
+	return 0;
+}
+
+/* ---- the nursery ------------------------------------------------------------------------------ */
+
+static int start_nursery(struct home *h, struct err *e)
+{
+	struct msg_head head = {.op = OP_HELLO};
+	struct hello hello;
+	auto_fd int ours_end = -1, theirs = -1;
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, errno, "socketpair");
+	ours_end = pair[0];
+	theirs = pair[1];
+	if (h->image < 0) {
+		r = init_image_open(e);
+		if (r < 0)
+			return r;
+		h->image = r;
+	}
+	r = sys_spawn_image(h->image, "nursery", theirs, !h->children, &h->nursery_pid);
+	if (r < 0)
+		return err_sys(e, r, "start hutch-init");
+	ns_ids_hello(&h->ids, &hello);
+	r = msg_send(ours_end, &head, &hello, sizeof(hello), &h->self, 1);
+	if (r < 0)
+		return err_sys(e, r, "talk to the nursery");
+	h->nursery = take_fd(&ours_end);
+	return 0;
+}
+
+static void stop_nursery(struct home *h)
+{
+	close_fd(&h->nursery); /* it ends by itself */
+	if (h->children && h->nursery_pid > 0 && h->owner == getpid())
+		while (waitpid(h->nursery_pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	h->nursery_pid = 0;
+}
+
+int home_start_keeper(struct home *h, const void *blob, size_t len, const int *fds, unsigned nfds,
+		      struct err *e)
+{
+	struct msg_head head = {.op = OP_START};
+	int r = -EPIPE;
+
+	pthread_mutex_lock(&h->lock);
+	for (int try = 0; try < 2 && (r == -EPIPE || r == -ECONNRESET); try++) {
+		if (try)
+			stop_nursery(h);
+		if (h->nursery < 0 && start_nursery(h, e) < 0) {
+			pthread_mutex_unlock(&h->lock);
+			return e ? e->code : ERR_SYSTEM;
+		}
+		r = msg_send(h->nursery, &head, blob, len, fds, nfds);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return r < 0 ? err_sys(e, r, "ask the nursery") : 0;
+}
+
+int home_check_owner(const struct home *h, struct err *e)
+{
+	if (h->owner != getpid())
+		return err_set(e, ERR_STATE,
+			       "this handle belongs to process %d; a forked child opens its own",
+			       (int)h->owner);
+	return 0;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------- */
+
+static void close_all(struct home *h)
+{
+	int *fds[] = {&h->state, &h->data, &h->boxes, &h->layers, &h->pool, &h->trash, &h->image,
+		      &h->self};
+
+	stop_nursery(h);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		close_fd(fds[i]);
+	pthread_mutex_destroy(&h->lock);
+	free(h->state_path);
+	free(h->data_path);
+	free(h);
+}
+
+int home_open(bool children, struct home **ret, struct err *e)
+{
+	struct home *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return err_oom(e);
+	h->owner = getpid();
+	h->children = children;
+	h->state = h->data = h->boxes = h->layers = h->pool = h->trash = -1;
+	h->image = h->nursery = h->self = -1;
+	pthread_mutex_init(&h->lock, NULL);
+	r = ns_ids_find(&h->ids, e);
+	if (r == 0)
+		r = ns_window_find(&h->window, e);
+	if (r == 0) {
+		h->range_hint = (uint32_t)h->owner % h->window.ranges;
+		h->self = sys_pidfd_open(h->owner);
+		if (h->self < 0)
+			r = err_sys(e, h->self, "pidfd_open");
+	}
+	if (r == 0) /* first: it gets ready while we go on */
+		r = start_nursery(h, e);
+	if (r == 0)
+		r = open_dirs(h, e);
+	if (r < 0) {
+		close_all(h);
+		return r;
+	}
+	*ret = h;
+	return 0;
+}
+
+void home_close(struct home *h)
+{
+	if (h)
+		close_all(h);
+}

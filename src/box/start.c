@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * start.c - the table of contents of a start
+ *
+ * How it works: box_start() is the list. Each step takes the spec and adds to a draft of the plan,
+ * or takes something that end.c gives back. Nothing here touches a namespace: the nursery and the
+ * keeper do what the plan says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "box/fault.h"
+#include "guard/seccomp.h"
+#include "layers/skeleton.h"
+#include "layers/stack.h"
+#include "net/hosts.h"
+#include "ns/mounts.h"
+#include "sys/proc.h"
+#include "wire/draft.h"
+#include "wire/msg.h"
+
+enum { SHM_DEFAULT = 64 << 20, UPPER_DEFAULT = 1 << 30, NAME_MADE = 6 };
+
+struct start {
+	struct home *h;
+	struct box *b;
+	struct draft d;
+	int lock, range_lock;
+	uint32_t range;
+	int keeper_end;
+};
+
+/* ---- name ------------------------------------------------------------------------------------- */
+
+static int make_name(char **ret, struct err *e)
+{
+	unsigned char rnd[NAME_MADE];
+	char name[2 * NAME_MADE + 1];
+
+	if (getrandom(rnd, sizeof(rnd), 0) != (ssize_t)sizeof(rnd))
+		return err_sys(e, errno, "getrandom");
+	for (int i = 0; i < NAME_MADE; i++)
+		snprintf(name + 2 * i, 3, "%02x", rnd[i]);
+	*ret = strdup(name);
+	return *ret ? 0 : err_oom(e);
+}
+
+static int step_name(struct start *s, struct err *e)
+{
+	struct box *b = s->b;
+	const char *asked = b->spec->name;
+	int r = 0;
+
+	if (asked)
+		b->name = strdup(asked);
+	else
+		r = make_name(&b->name, e);
+	if (r == 0 && !b->name)
+		r = err_oom(e);
+	if (r < 0)
+		return r;
+	b->hostname = b->spec->hostname ? strdup(b->spec->hostname) : strndup(b->name, 63);
+	if (!b->hostname)
+		return err_oom(e);
+	return place_take(s->h, b->name, &s->lock, e);
+}
+
+/* ---- root file system ------------------------------------------------------------------------- */
+
+static int add_lower(struct start *s, const char *path, struct err *e)
+{
+	struct plan_tree t;
+	int r = ns_tree(&s->d, &s->h->ids, s->b->spec, path, false, &t, e);
+
+	if (r == 0)
+		draft_lower(&s->d, &t);
+	return r;
+}
+
+static int step_root(struct start *s, struct err *e)
+{
+	auto_free char *name = NULL, *path = NULL;
+	int r;
+
+	switch (s->b->spec->root) {
+	case SPEC_ROOT_DIR:
+		r = layers_check_rootfs(s->b->spec->rootfs, e);
+		return r < 0 ? r : add_lower(s, s->b->spec->rootfs, e);
+	case SPEC_ROOT_HOST:
+		r = layers_skeleton(s->h->layers, &name, e);
+		if (r == 0 && asprintf(&path, "%s/layers/%s", s->h->data_path, name) < 0) {
+			path = NULL;
+			r = err_oom(e);
+		}
+		if (r == 0)
+			r = add_lower(s, path, e);
+		return r < 0 ? r : ns_host_plan(&s->d, e);
+	default:
+		return err_set(e, ERR_UNSUPPORTED,
+			       "image '%s': images are not in this version yet; --rootfs DIR takes an "
+			       "unpacked root file system, --host this machine's own programs",
+			       s->b->spec->image ? s->b->spec->image : "");
+	}
+}
+
+/* ---- where changes go ------------------------------------------------------------------------- */
+
+static bool needs_upper(const struct spec *s)
+{
+	for (size_t i = 0; i < s->nmounts; i++)
+		if (s->mounts[i].kind == SPEC_BIND_COW)
+			return true;
+	return !s->read_only;
+}
+
+static int step_upper(struct start *s, struct err *e)
+{
+	struct plan *p = &s->d.plan;
+	const struct spec *spec = s->b->spec;
+	auto_free char *path = NULL;
+	int r;
+
+	if (spec->read_only)
+		p->flags |= PLAN_READONLY_ROOT;
+	if (!needs_upper(spec))
+		return 0;
+	if (spec->upper == SPEC_UPPER_TMPFS) {
+		p->flags |= PLAN_UPPER_TMPFS;
+		p->upper_size = spec->upper_size_bytes ? spec->upper_size_bytes : UPPER_DEFAULT;
+		return 0;
+	}
+	r = place_upper_take(s->h, s->b->name, e);
+	if (r < 0)
+		return r;
+	s->b->has_upper = true;
+	if (asprintf(&path, "%s/boxes/%s", s->h->data_path, s->b->name) < 0) {
+		path = NULL;
+		return err_oom(e);
+	}
+	return ns_tree(&s->d, &s->h->ids, spec, path, false, &p->upper, e);
+}
+
+/* ---- ids, guards, limits ---------------------------------------------------------------------- */
+
+static int nested_id(const char *text, uint32_t *ret)
+{
+	unsigned long v;
+	char *end;
+
+	v = strtoul(text, &end, 10);
+	if (end == text || (*end && *end != ':') || v > UINT32_MAX - 1)
+		return -1;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+/* With one id only, another one inside is a nested namespace in which he has that name. */
+static int one_id_user(struct start *s, struct err *e)
+{
+	const char *user = s->b->spec->user, *colon = user ? strchr(user, ':') : NULL;
+	struct plan *p = &s->d.plan;
+	uint32_t uid = 0, gid = 0;
+
+	if (!user || s->h->ids.persona != NS_ONE_ID)
+		return 0;
+	if (!strcmp(user, "root") || !strcmp(user, "0") || !strcmp(user, "0:0"))
+		return 0;
+	if (nested_id(user, &uid) < 0 || (colon && nested_id(colon + 1, &gid) < 0))
+		return err_set(e, ERR_UNSUPPORTED,
+			       "user '%s': with one id a user is given by number (`hutch doctor` says "
+			       "how to get more ids)",
+			       user);
+	p->flags |= PLAN_NESTED;
+	p->nested_uid = uid;
+	p->nested_gid = gid;
+	return 0;
+}
+
+static int step_ids(struct start *s, struct err *e)
+{
+	struct home *h = s->h;
+	int r = 0;
+
+	if (ns_by_fd(&h->ids, s->b->spec)) {
+		pthread_mutex_lock(&h->lock);
+		r = ns_range_take(h->state, &h->window, &h->range_hint, &s->range, &s->range_lock, e);
+		pthread_mutex_unlock(&h->lock);
+	}
+	if (r < 0)
+		return r;
+	ns_ids_plan(&s->d, &h->ids, s->b->spec, s->range);
+	return one_id_user(s, e);
+}
+
+static int step_guards(struct start *s, struct err *e)
+{
+	struct sock_filter code[GUARD_SECCOMP_MAX];
+	const struct spec *spec = s->b->spec;
+	struct guard_ask ask = {.caps = spec_caps(spec), .allow_ptrace = spec->allow_ptrace,
+				.allow_userns = spec->allow_userns, .allow_i386 = spec->allow_i386};
+	struct plan *p = &s->d.plan;
+	size_t n = 0;
+	int r;
+
+	p->caps = ask.caps;
+	if (spec_wants_nested(spec))
+		p->flags |= PLAN_NESTED;
+	if (spec->allow_new_privileges)
+		p->flags |= PLAN_NEW_PRIVS;
+	if (spec->privileged)
+		p->flags |= PLAN_UNMASKED;
+	if (spec->seccomp_unconfined)
+		return 0;
+	r = guard_seccomp(&ask, code, GUARD_SECCOMP_MAX, &n, e);
+	if (r == 0)
+		draft_filter(&s->d, code, n);
+	return r;
+}
+
+static int step_limits(struct start *s, struct err *e)
+{
+	const struct spec *spec = s->b->spec;
+	struct plan *p = &s->d.plan;
+	struct rlimit files;
+
+	(void)e;
+	p->shm_size = spec->shm_size_bytes ? spec->shm_size_bytes : SHM_DEFAULT;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		p->nofile_soft = files.rlim_cur;
+	for (size_t i = 0; i < spec->nulimits; i++)
+		draft_rlimit(&s->d, (uint32_t)spec->ulimits[i].which, spec->ulimits[i].soft,
+			     spec->ulimits[i].hard);
+	p->oom_score_adj = spec->oom_score_adj;
+	p->oom_score_adj_set = spec->oom_score_adj_set;
+	return 0;
+}
+
+static int step_sysctls(struct start *s, struct err *e)
+{
+	const struct spec *spec = s->b->spec;
+
+	(void)e;
+	for (size_t i = 0; i < spec->nsysctls; i++) {
+		char key[256];
+
+		snprintf(key, sizeof(key), "%s", spec->sysctls[i].key);
+		for (char *c = key; *c; c++)
+			if (*c == '.')
+				*c = '/';
+		draft_sysctl(&s->d, key, spec->sysctls[i].value);
+	}
+	return 0;
+}
+
+static int step_network(struct start *s, struct err *e)
+{
+	return net_plan(&s->d, s->b->spec, s->b->hostname, e);
+}
+
+static int step_mounts(struct start *s, struct err *e)
+{
+	return ns_mounts_plan(&s->d, &s->h->ids, s->b->spec, e);
+}
+
+/* ---- the jump --------------------------------------------------------------------------------- */
+
+static int step_names(struct start *s, struct err *e)
+{
+	struct plan *p = &s->d.plan;
+	const char *dir = s->b->spec->working_dir;
+
+	(void)e;
+	p->name = draft_str(&s->d, s->b->name);
+	p->hostname = draft_str(&s->d, s->b->hostname);
+	p->working_dir = draft_str(&s->d, dir ? dir : "/");
+	p->flags |= PLAN_TIMENS | PLAN_CGROUPNS;
+	return 0;
+}
+
+static int step_keeper(struct start *s, struct err *e)
+{
+	struct draft *d = &s->d;
+	int pair[2], self, r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, errno, "socketpair");
+	s->b->ctl = pair[0];
+	d->fds[0] = pair[1];
+	self = fcntl(s->h->self, F_DUPFD_CLOEXEC, 3);
+	if (self < 0)
+		return err_sys(e, errno, "descriptor of the owner");
+	d->plan.owner = draft_fd(d, self);
+	d->plan.locks[0] = draft_fd(d, take_fd(&s->lock));
+	if (s->range_lock >= 0)
+		d->plan.locks[1] = draft_fd(d, take_fd(&s->range_lock));
+	r = draft_finish(d, e);
+	return r < 0 ? r : home_start_keeper(s->h, d->blob.data, d->blob.len, d->fds, d->nfds, e);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct start *s, struct err *e);
+} steps[] = {
+	{"name", step_name},	       /* taken, or the start ends here */
+	{"ids", step_ids},	       /* whose files and processes they will be */
+	{"root file system", step_root},
+	{"changes", step_upper},
+	{"mounts", step_mounts},
+	{"network", step_network},
+	{"guards", step_guards},
+	{"limits", step_limits},
+	{"sysctls", step_sysctls},
+	{"names", step_names},
+	{"keeper", step_keeper},
+};
+
+static void start_done(struct start *s)
+{
+	draft_done(&s->d);
+	close_fd(&s->lock);
+	close_fd(&s->range_lock);
+}
+
+int box_start(struct home *h, const struct spec *spec, bool wait, struct box **ret, struct err *e)
+{
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .range_lock = -1};
+	struct box *b;
+	int r = home_check_owner(h, e);
+
+	if (r < 0)
+		return r;
+	draft_init(&s.d);
+	b = s.b = calloc(1, sizeof(*b));
+	if (!b)
+		return err_oom(e);
+	b->home = h;
+	b->ctl = b->pidfd = -1;
+	b->asked_ns = sys_now_ns();
+	b->spec = spec_copy(spec);
+	r = b->spec ? spec_check(b->spec, e) : err_oom(e);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && r == 0; i++) {
+		r = fault(steps[i].name, e);
+		if (r == 0)
+			r = steps[i].run(&s, e);
+	}
+	if (r < 0)
+		err_wrap(e, "start%s%s%s", b->name ? " '" : "", b->name ? b->name : "",
+			 b->name ? "'" : "");
+	start_done(&s); /* the keeper's end must not stay open here */
+	if (r == 0 && wait)
+		r = box_wait_ready(b, e);
+	if (r < 0) {
+		(void)box_delete(b, NULL);
+		return r;
+	}
+	*ret = b;
+	return 0;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * talk.c - messages from the keeper
+ *
+ * How it works: one socket per sandbox brings what the nursery says of the start (OP_STARTED, in
+ * any order with the rest), that commands can run (OP_READY), that it came to nothing (OP_FAILED),
+ * and what becomes of commands. Each message has a fixed form and a number that we chose; anything
+ * else is dropped.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "sys/proc.h"
+#include "wire/msg.h"
+
+static struct proc *find(struct box *b, uint32_t id)
+{
+	struct proc *p = b->procs;
+
+	while (p && p->id != id)
+		p = p->next;
+	return p;
+}
+
+static void take(struct box *b, struct msg *m)
+{
+	struct proc *p;
+
+	switch (m->head.op) {
+	case OP_STARTED:
+		if (m->nfds == 1 && b->pidfd < 0) {
+			b->pidfd = m->fds[0];
+			m->fds[0] = -1;
+		}
+		break;
+	case OP_READY:
+		if (m->head.body == sizeof(struct ready)) {
+			b->ready = true;
+			memcpy(b->marks, m->body, sizeof(b->marks));
+		}
+		break;
+	case OP_FAILED:
+		if (m->head.body == sizeof(b->why))
+			memcpy(&b->why, m->body, sizeof(b->why));
+		b->why.msg[sizeof(b->why.msg) - 1] = '\0';
+		if (b->why.code >= 0)
+			b->why.code = ERR_INTERNAL;
+		break;
+	case OP_PTY:
+		p = find(b, m->head.id);
+		if (p && m->nfds == 1 && p->pty < 0) {
+			p->pty = m->fds[0];
+			m->fds[0] = -1;
+		}
+		break;
+	case OP_EXITED:
+		p = find(b, m->head.id);
+		if (p && !p->done && m->head.body == sizeof(p->end)) {
+			memcpy(&p->end, m->body, sizeof(p->end));
+			p->end.e.msg[sizeof(p->end.e.msg) - 1] = '\0';
+			p->done = true;
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+int box_talk(struct box *b, int timeout_ms, struct err *e)
+{
+	char buf[sizeof(struct exited) + sizeof(struct ready) + 64] __attribute__((aligned(8)));
+	struct pollfd wait = {b->ctl, POLLIN, 0};
+	struct msg m;
+	int r;
+
+	if (b->dead)
+		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
+	do {
+		r = poll(&wait, 1, timeout_ms);
+	} while (r < 0 && errno == EINTR && timeout_ms < 0);
+	if (r <= 0)
+		return r < 0 && errno != EINTR ? err_sys(e, errno, "poll") : 0;
+	r = msg_recv(b->ctl, &m, buf, sizeof(buf), MSG_DONTWAIT);
+	if (r == -EAGAIN)
+		return 0;
+	if (r == 0) {
+		b->dead = true;
+		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
+	}
+	if (r < 0)
+		return err_sys(e, r, "a message of sandbox '%s'", b->name);
+	take(b, &m);
+	msg_done(&m);
+	return 1;
+}
+
+int box_wait_ready(struct box *b, struct err *e)
+{
+	while (!b->ready && !b->why.code) {
+		if (box_talk(b, -1, e) < 0 && b->dead && !b->why.code)
+			return err_wrap(e, "start '%s'", b->name);
+	}
+	if (b->why.code) {
+		if (e)
+			*e = b->why;
+		return err_wrap(e, "start '%s'", b->name);
+	}
+	return 0;
+}
+
+void box_trace(const struct box *b)
+{
+	uint64_t last = b->asked_ns;
+
+	for (int i = 0; i < READY_MARKS; i++) {
+		if (!b->marks[i])
+			continue;
+		fprintf(stderr, "start: %-24s %+8.1f us\n", ready_names[i],
+			((double)b->marks[i] - (double)last) / 1e3);
+		last = b->marks[i];
+	}
+	fprintf(stderr, "start: %-24s %8.1f us\n", "in all", ((double)last - (double)b->asked_ns) / 1e3);
+}

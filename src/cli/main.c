@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c - the list of commands
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+
+const struct cli_command cli_commands[] = {
+	{"run", cli_run, "run a command in a new sandbox"},
+	{"doctor", cli_doctor, "say what this host can do, and how to mend what it cannot"},
+	{"cleanup", cli_cleanup, "remove what killed sandboxes left, now"},
+	{"completion", cli_completion, "print a completion script for bash, zsh or fish"},
+	{0},
+};
+
+int cli_fail(const char *message)
+{
+	fprintf(stderr, "hutch: %s\n", message);
+	return EXIT_HUTCH;
+}
+
+static int usage(FILE *to, int status)
+{
+	fputs("usage: hutch COMMAND [OPTION...]\n\n"
+	      "Sandboxes for programs nobody trusts: no root, no daemon, no KVM.\n\n",
+	      to);
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		fprintf(to, "  %-12s %s\n", c->name, c->help);
+	fputs("\n`hutch COMMAND --help` and hutch-COMMAND(1) say more.\n", to);
+	return status;
+}
+
+/* Descriptors 0 to 2 that the caller has closed would be taken by others. */
+static void standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+static int unknown(const char *word)
+{
+	struct str_near near = {.word = word};
+	const char *best;
+
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		str_near_try(&near, c->name, c->name);
+	best = str_near_best(&near);
+	fprintf(stderr, "hutch: '%s' is not a command%s%s%s; see `hutch help`\n", word,
+		best ? " (did you mean '" : "", best ? best : "", best ? "'?)" : "");
+	return EXIT_HUTCH;
+}
+
+int main(int argc, char **argv)
+{
+	standard_descriptors();
+	if (argc < 2)
+		return usage(stderr, EXIT_HUTCH);
+	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		char *help[] = {argv[argc > 2 ? 2 : 1], (char *)(uintptr_t) "--help", NULL};
+
+		if (argc < 3)
+			return usage(stdout, 0);
+		for (const struct cli_command *c = cli_commands; c->name; c++)
+			if (!strcmp(argv[2], c->name))
+				return c->run(2, help);
+		return unknown(argv[2]);
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-v") || !strcmp(argv[1], "version")) {
+		puts("hutch " HUTCH_VERSION);
+		return 0;
+	}
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		if (!strcmp(argv[1], c->name))
+			return c->run(argc - 1, argv + 1);
+	return unknown(argv[1]);
+}

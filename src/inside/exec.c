@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * exec.c - start a command inside, under all guards, and tell how it ended
+ *
+ * How it works: a command is a plain clone of the keeper. With CLONE_VM the inside could write the
+ * keeper's oom_score_adj through a stopped child; with CLONE_VFORK it could stop the keeper for
+ * ever. So nobody waits: the child's end of a pipe closes at exec, or carries a struct err, and is
+ * looked at when the child ends or after a second. One that has not exec'ed by then was held by
+ * the inside and is killed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/proc.h"
+
+#define EXEC_WITHIN_NS 1000000000ull
+
+struct child {
+	struct keeper *k;
+	const struct pack *pack;
+	const struct call *call;
+	struct who who;
+	char **argv, **env;
+	int in[3]; /* standard descriptors */
+};
+
+/* ---- in the child ----------------------------------------------------------------------------- */
+
+static int child_stdio(const struct child *c, struct err *e)
+{
+	for (int i = 0; i < 3; i++)
+		if (dup2(c->in[i], i) < 0)
+			return err_sys(e, errno, "standard descriptor %d", i);
+	if (setsid() < 0)
+		return err_sys(e, errno, "setsid");
+	if (c->call->flags & CALL_TTY && ioctl(0, TIOCSCTTY, 0) < 0)
+		return err_sys(e, errno, "take the terminal");
+	return 0;
+}
+
+static int child_limits(const struct child *c, struct err *e)
+{
+	const struct plan *pl = c->k->plan;
+	const struct plan_rlimit *l = pack_at(&c->k->pack, pl->rlimits.at, 0);
+	struct rlimit now;
+	char text[16];
+	int r;
+
+	if (getrlimit(RLIMIT_NOFILE, &now) == 0 && pl->nofile_soft <= now.rlim_max) {
+		now.rlim_cur = pl->nofile_soft;
+		setrlimit(RLIMIT_NOFILE, &now);
+	}
+	for (uint32_t i = 0; i < pl->rlimits.count; i++) {
+		struct rlimit lim = {l[i].soft, l[i].hard};
+
+		if (setrlimit((int)l[i].which, &lim) < 0)
+			return err_sys(e, errno, "set resource limit %u (soft %llu, hard %llu)",
+				       l[i].which, (unsigned long long)l[i].soft,
+				       (unsigned long long)l[i].hard);
+	}
+	if (pl->oom_score_adj_set) {
+		snprintf(text, sizeof(text), "%d", pl->oom_score_adj);
+		r = sys_write_file(c->k->proc, "self/oom_score_adj", text);
+		if (r < 0)
+			return err_sys(e, r, "set oom_score_adj to %s", text);
+	}
+	return 0;
+}
+
+static int child_identity(const struct child *c, struct err *e)
+{
+	const struct who *w = &c->who;
+
+	if (syscall(SYS_setgroups, (size_t)w->ngroups, w->groups) < 0 &&
+	    (errno != EPERM || w->ngroups))
+		return err_sys(e, errno, "set supplementary groups (the sandbox has one id only; "
+					 "see /etc/subuid in `hutch doctor`)");
+	if (syscall(SYS_setresgid, w->gid, w->gid, w->gid) < 0)
+		return err_sys(e, errno, "become gid %u (not an id of the sandbox)", w->gid);
+	if (syscall(SYS_setresuid, w->uid, w->uid, w->uid) < 0)
+		return err_sys(e, errno, "become uid %u (not an id of the sandbox)", w->uid);
+	return 0;
+}
+
+/**
+ * child_guards() - The last steps before exec
+ *
+ * Should:  leave no way to gain powers; load the filter last, it may refuse what came before
+ * Mustn't: open anything
+ */
+static int child_guards(const struct child *c, struct err *e)
+{
+	const struct plan *pl = c->k->plan;
+	uint64_t have = 0;
+	int r;
+
+	r = sys_capget(&have);
+	if (r == 0 && pl->flags & PLAN_NEW_PRIVS) {
+		/* Set-id programs get what the bounding set has. Needs SETPCAP: only while uid 0. */
+		if (have)
+			r = sys_cap_bound(pl->caps);
+		if (r == 0 && pl->filter.count)
+			r = sys_seccomp_load(pack_at(&c->k->pack, pl->filter.at, 0),
+					     (unsigned short)pl->filter.count);
+		if (r == 0)
+			r = sys_capset(have & pl->caps);
+		return r < 0 ? err_sys(e, r, "guards") : 0;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, errno, "no_new_privs");
+	/* Under no_new_privs exec cannot give more than this: it replaces the bounding set. */
+	if (r == 0)
+		r = sys_capset(have & pl->caps);
+	if (r < 0)
+		return err_sys(e, r, "capset");
+	if (pl->filter.count) {
+		r = sys_seccomp_load(pack_at(&c->k->pack, pl->filter.at, 0),
+				     (unsigned short)pl->filter.count);
+		if (r < 0)
+			return err_sys(e, r, "load the seccomp filter");
+	}
+	return 0;
+}
+
+static int exec_failed(const char *path, int sys, struct err *e)
+{
+	if (sys == ENOENT || sys == ENOTDIR) {
+		struct stat st;
+
+		if (stat(path, &st) == 0) /* it is there: its interpreter is not */
+			return err_set(e, ERR_NOT_FOUND,
+				       "'%s': the interpreter it names is not in the sandbox", path);
+		return err_set(e, ERR_NOT_FOUND, "'%s': no such file in the sandbox", path);
+	}
+	err_sys(e, sys, "'%s'", path);
+	return e->code = ERR_CANNOT_EXEC;
+}
+
+static const char *env_get(char *const *env, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (; *env; env++)
+		if (!strncmp(*env, key, n) && (*env)[n] == '=')
+			return *env + n + 1;
+	return NULL;
+}
+
+/* As execvp(), along the PATH of the command's own environment. */
+static int exec_path(char *const *argv, char *const *env, struct err *e)
+{
+	const char *path = env_get(env, "PATH"), *p, *end;
+	int worst = ENOENT;
+	char file[4096];
+
+	if (strchr(argv[0], '/')) {
+		execve(argv[0], argv, env);
+		return exec_failed(argv[0], errno, e);
+	}
+	if (!argv[0][0])
+		return err_set(e, ERR_NOT_FOUND, "'': no such file in the sandbox");
+	for (p = path ? path : "/usr/bin:/bin"; ; p = end + 1) {
+		end = strchrnul(p, ':');
+		if ((size_t)snprintf(file, sizeof(file), "%.*s%s%s", (int)(end - p), p,
+				     end == p ? "./" : "/", argv[0]) < sizeof(file)) {
+			execve(file, argv, env);
+			if (errno != ENOENT && errno != ENOTDIR)
+				worst = errno;
+			if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+				return exec_failed(file, errno, e);
+		}
+		if (!*end)
+			break;
+	}
+	if (worst != ENOENT)
+		return exec_failed(argv[0], worst, e);
+	return err_set(e, ERR_NOT_FOUND, "'%s': not found in PATH of the sandbox", argv[0]);
+}
+
+static int child_run(struct child *c, struct err *e)
+{
+	const char *cwd = pack_get_str(c->pack, c->call->cwd);
+	char home[300];
+	int r;
+
+	if (c->k->plan->flags & PLAN_NESTED) {
+		r = sys_setns(c->k->now.user, CLONE_NEWUSER);
+		if (r < 0)
+			return err_sys(e, r, "enter the nested user namespace");
+	}
+	sys_signals_mask(0);
+	signal(SIGCHLD, SIG_DFL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans stay below their leader */
+	r = child_limits(c, e);
+	if (r == 0)
+		r = child_stdio(c, e);
+	if (r == 0)
+		r = child_identity(c, e);
+	if (r < 0)
+		return r;
+	umask(c->call->umask);
+	if (chdir(cwd && *cwd ? cwd : "/") < 0) {
+		err_sys(e, errno, "working directory '%s'", cwd);
+		return e->code = ERR_CANNOT_EXEC;
+	}
+	if (c->call->flags & CALL_HOME) { /* the last element was left free for it */
+		char **last = c->env;
+
+		while (*last)
+			last++;
+		snprintf(home, sizeof(home), "HOME=%s", c->who.home);
+		last[0] = home;
+		last[1] = NULL;
+	}
+	r = child_guards(c, e);
+	return r < 0 ? r : exec_path(c->argv, c->env, e);
+}
+
+static void child_main(struct child *c, int news)
+{
+	struct err e = {0};
+
+	(void)child_run(c, &e);
+	(void)!write(news, &e, sizeof(e));
+	_exit(127);
+}
+
+/* ---- in the keeper ---------------------------------------------------------------------------- */
+
+/* Both ends of a terminal. The slave goes to the command, the master to the caller. */
+static int open_pty(struct keeper *k, const struct child *c, int *ret_master, int *ret_slave,
+		    struct err *e)
+{
+	struct winsize ws = {.ws_row = c->call->rows, .ws_col = c->call->cols};
+	auto_fd int m = openat(k->now.pts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), s = -1;
+	int unlock = 0;
+
+	if (m < 0)
+		return err_sys(e, errno, "open a terminal");
+	if (ioctl(m, TIOCSPTLCK, &unlock) < 0)
+		return err_sys(e, errno, "unlock the terminal");
+	s = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (s < 0)
+		return err_sys(e, errno, "open the terminal's other end");
+	if (ws.ws_row && ioctl(m, TIOCSWINSZ, &ws) < 0)
+		return err_sys(e, errno, "set the size of the terminal");
+	(void)fchown(s, c->who.uid, (gid_t)-1); /* one id only: it is ours already */
+	*ret_master = take_fd(&m);
+	*ret_slave = take_fd(&s);
+	return 0;
+}
+
+static int vectors(struct child *c, struct err *e)
+{
+	uint32_t n = c->call->env.count;
+	char **env;
+
+	c->argv = pack_get_vector(c->pack, c->call->argv);
+	c->env = pack_get_vector(c->pack, c->call->env);
+	env = c->env ? realloc(c->env, (n + 2) * sizeof(*env)) : NULL;
+	if (env)
+		c->env = env;
+	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
+}
+
+static int launch(struct keeper *k, struct child *c, struct slot *s, struct err *e)
+{
+	int pipefd[2];
+
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	s->pidfd = -1;
+	s->pid = sys_fork(0, &s->pidfd);
+	if (s->pid == 0)
+		child_main(c, pipefd[1]);
+	close(pipefd[1]);
+	s->news = pipefd[0];
+	if (s->pid < 0) {
+		close(pipefd[0]);
+		return err_sys(e, -s->pid, "make a process");
+	}
+	s->exec_by_ns = sys_now_ns() + EXEC_WITHIN_NS;
+	if (c->call->timeout_ms)
+		s->end_by_ns = sys_now_ns() + c->call->timeout_ms * 1000000u;
+	s->flags = c->call->flags;
+	s->next = k->slots;
+	k->slots = s;
+	return 0;
+}
+
+static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_master, int *ret_slave,
+		   struct err *e)
+{
+	int r;
+
+	if (!k->now.pid)
+		return err_set(e, ERR_DIED, "the sandbox has ended");
+	r = vectors(c, e);
+	if (r == 0)
+		r = who_find(k, c->pack, c->call, &c->who, e);
+	if (r < 0)
+		return r;
+	if (c->call->flags & CALL_TTY) {
+		r = open_pty(k, c, ret_master, ret_slave, e);
+		if (r < 0)
+			return r;
+		for (int i = 0; i < 3; i++)
+			c->in[i] = *ret_slave;
+		return 0;
+	}
+	if (m->nfds != 3)
+		return err_set(e, ERR_INTERNAL, "%u standard descriptors", m->nfds);
+	memcpy(c->in, m->fds, sizeof(c->in));
+	return 0;
+}
+
+int exec_start(struct keeper *k, struct msg *m, struct err *e)
+{
+	struct pack p = {m->body, m->head.body};
+	static struct child c;
+	auto_fd int master = -1, slave = -1;
+	struct slot *s;
+	int r;
+
+	c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e)};
+	if (!c.call)
+		return e->code;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_oom(e);
+	s->id = m->head.id;
+	r = prepare(k, m, &c, &master, &slave, e);
+	if (r == 0)
+		r = launch(k, &c, s, e);
+	if (r < 0)
+		free(s);
+	if (r == 0 && master >= 0)
+		(void)keeper_send(k, OP_PTY, m->head.id, NULL, 0, &master, 1);
+	free(c.argv);
+	free(c.env);
+	return r;
+}
+
+void exec_signal(struct keeper *k, uint32_t id, int sig)
+{
+	for (struct slot *s = k->slots; s; s = s->next)
+		if (s->id == id)
+			(void)sys_pidfd_signal(s->pidfd, sig);
+}
+
+/* Has it exec'ed? Takes what the child said on its pipe. */
+static bool look(struct slot *s, struct err *e)
+{
+	ssize_t n;
+
+	if (s->news < 0)
+		return true;
+	n = read(s->news, e, sizeof(*e));
+	close_fd(&s->news);
+	if (n != (ssize_t)sizeof(*e))
+		e->code = 0;
+	return n == 0;
+}
+
+void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
+{
+	const struct rusage *ru = rusage;
+	struct exited x = {.status = status};
+	struct slot **at = &k->slots, *s;
+
+	while (*at && (*at)->pid != pid)
+		at = &(*at)->next;
+	s = *at;
+	if (!s)
+		return;
+	*at = s->next;
+	x.user_us = (uint64_t)ru->ru_utime.tv_sec * 1000000u + (uint64_t)ru->ru_utime.tv_usec;
+	x.system_us = (uint64_t)ru->ru_stime.tv_sec * 1000000u + (uint64_t)ru->ru_stime.tv_usec;
+	x.maxrss_kb = (uint64_t)ru->ru_maxrss;
+	if (!look(s, &x.e) && x.e.code)
+		x.how = EXITED_FAULT;
+	else if (s->stuck && (x.how = EXITED_FAULT))
+		err_set(&x.e, ERR_TIMEOUT, "the command was stopped from inside before it began");
+	else if (s->timed_out)
+		x.how = EXITED_TIMEOUT;
+	(void)keeper_send(k, OP_EXITED, s->id, &x, sizeof(x), NULL, 0);
+	close(s->pidfd);
+	free(s);
+}
+
+/* The second for exec is over. */
+static void check_exec(struct slot *s)
+{
+	struct pollfd p = {s->news, POLLIN, 0};
+
+	s->exec_by_ns = 0;
+	if (s->news < 0 || poll(&p, 1, 0) == 1)
+		return;
+	s->stuck = true;
+	(void)sys_pidfd_signal(s->pidfd, SIGKILL);
+}
+
+static void time_over(struct keeper *k, struct slot *s)
+{
+	s->end_by_ns = 0;
+	s->timed_out = true;
+	if (s->flags & CALL_MAIN)
+		generation_kill(&k->now);
+	(void)sys_pidfd_signal(s->pidfd, SIGKILL);
+}
+
+uint64_t exec_due(struct keeper *k, uint64_t now_ns)
+{
+	uint64_t due = 0;
+
+	for (struct slot *s = k->slots; s; s = s->next) {
+		if (s->exec_by_ns && s->exec_by_ns <= now_ns)
+			check_exec(s);
+		if (s->end_by_ns && s->end_by_ns <= now_ns)
+			time_over(k, s);
+		if (s->exec_by_ns && (!due || s->exec_by_ns < due))
+			due = s->exec_by_ns;
+		if (s->end_by_ns && (!due || s->end_by_ns < due))
+			due = s->end_by_ns;
+	}
+	return due;
+}

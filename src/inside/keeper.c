@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keeper.c - the process that holds a sandbox
+ *
+ * How it works: born from the nursery with all its powers, it gets its ids, builds its storage
+ * (storage.c) and the first generation (generation.c), says OP_READY, and then answers what comes
+ * over its socket. It is pid 1 of a pid namespace around the generation's: when it ends, for
+ * whatever reason, the kernel ends everything in the sandbox.
+ *
+ * It ends when its socket closes or its owner's pidfd becomes readable. It waits for nothing that
+ * the inside can hold back: its children are clones of its own, looked at when they end or when
+ * their time to exec is over.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/proc.h"
+
+int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
+		const int *fds, unsigned nfds)
+{
+	struct msg_head h = {.op = op, .id = id};
+
+	return msg_send(k->ctl, &h, body, len, fds, nfds);
+}
+
+/* ---- becoming --------------------------------------------------------------------------------- */
+
+/* One id needs nobody else: the kernel lets the creator of a user namespace map himself. */
+static int map_self(const struct plan *pl, struct err *e)
+{
+	char text[64];
+	int r;
+
+	r = sys_write_file(AT_FDCWD, "/proc/self/setgroups", "deny");
+	if (r < 0 && r != -EPERM && r != -ENOENT) /* EPERM: denied already further up */
+		return err_sys(e, r, "deny setgroups");
+	snprintf(text, sizeof(text), "0 %u 1", pl->uid[0].outside);
+	r = sys_write_file(AT_FDCWD, "/proc/self/uid_map", text);
+	if (r < 0)
+		return err_sys(e, r, "write uid_map");
+	snprintf(text, sizeof(text), "0 %u 1", pl->gid[0].outside);
+	r = sys_write_file(AT_FDCWD, "/proc/self/gid_map", text);
+	return r < 0 ? err_sys(e, r, "write gid_map") : 0;
+}
+
+/* The nursery maps the ids and hands over the trees that the keeper could not open. */
+static int wait_for_ids(struct keeper *k, int go, struct err *e)
+{
+	static char buf[256] __attribute__((aligned(8)));
+	struct msg m;
+	int r = msg_recv(go, &m, buf, sizeof(buf), 0);
+
+	if (r <= 0)
+		return err_set(e, ERR_DIED, "the nursery is gone");
+	k->trees = malloc((m.nfds + 1) * sizeof(int));
+	if (!k->trees)
+		return err_oom(e);
+	memcpy(k->trees, m.fds, m.nfds * sizeof(int));
+	k->ntrees = m.nfds;
+	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
+		return err_sys(e, errno, "become uid 0 of the sandbox");
+	return 0;
+}
+
+/**
+ * become() - Turn the nursery's child into a keeper
+ *
+ * Should:  have uid 0 and all capabilities of the new user namespace, nothing inheritable, no
+ *	    dumpability, a session keyring of its own, no core dumps
+ * Mustn't: run anything of the sandbox before
+ */
+static int become(struct keeper *k, int go, struct err *e)
+{
+	struct rlimit core = {1, 1}; /* 0 would still feed a core handler that is a pipe */
+	int r;
+
+	r = k->plan->ids == PLAN_IDS_SELF ? map_self(k->plan, e) : wait_for_ids(k, go, e);
+	close(go);
+	if (r < 0)
+		return r;
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "hutch-keeper", 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &core);
+	(void)sys_keyring_join(); /* EDQUOT where keys are full: keyctl is refused inside anyway */
+	k->self = sys_pidfd_open(getpid());
+	if (k->self < 0)
+		return err_sys(e, k->self, "pidfd_open");
+	return 0;
+}
+
+/* After the host's paths were opened with them. Refused where setgroups is denied. */
+static void drop_groups(void)
+{
+	(void)setgroups(0, NULL);
+}
+
+static int build(struct keeper *k, int go, struct err *e)
+{
+	struct generation g;
+	int r;
+
+	r = become(k, go, e);
+	k->marks[MARK_IDS] = sys_now_ns();
+	if (r == 0)
+		r = storage_build(k, e);
+	drop_groups();
+	if (r == 0 && k->plan->flags & PLAN_NET)
+		r = net_up(e);
+	if (r == 0 && k->plan->flags & PLAN_SCOPE_ABSTRACT) {
+		r = sys_landlock_scope_abstract();
+		if (r < 0)
+			r = err_sys(e, r, "keep the host's abstract sockets out of reach (Landlock "
+					  "ABI 6, Linux 6.12; or --allow-abstract-sockets)");
+	}
+	k->marks[MARK_NET] = sys_now_ns();
+	if (r == 0)
+		r = place_all(k, e);
+	k->marks[MARK_PLACES] = sys_now_ns();
+	if (r == 0)
+		r = generation_start(k, &g, e);
+	if (r == 0)
+		r = generation_finish(k, &g, e);
+	if (r == 0)
+		r = generation_enter(k, &g, e);
+	k->marks[MARK_READY] = sys_now_ns();
+	return r;
+}
+
+/* ---- serving ---------------------------------------------------------------------------------- */
+
+static void reap(struct keeper *k)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
+		if (pid == k->now.pid)
+			k->now.pid = 0; /* the end of the generation; its commands follow */
+		else
+			exec_ended(k, pid, status, &ru);
+	}
+}
+
+static void one_message(struct keeper *k)
+{
+	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	struct exited x = {.how = EXITED_FAULT};
+	struct msg m;
+	int r = msg_recv(k->ctl, &m, buf, sizeof(buf), 0);
+
+	if (r == 0)
+		_exit(0);
+	if (r < 0)
+		return;
+	if (m.head.op == OP_EXEC && exec_start(k, &m, &x.e) < 0)
+		(void)keeper_send(k, OP_EXITED, m.head.id, &x, sizeof(x), NULL, 0);
+	else if (m.head.op == OP_SIGNAL)
+		exec_signal(k, m.head.id, (int)m.head.arg);
+	msg_done(&m);
+}
+
+static void serve(struct keeper *k, const sigset_t *none)
+{
+	for (;;) {
+		struct pollfd p[2] = {{k->ctl, POLLIN, 0}, {k->owner, POLLIN, 0}};
+		uint64_t now = sys_now_ns(), due = exec_due(k, now);
+		struct timespec ts = {0}, *wait = NULL;
+		int r;
+
+		if (due) {
+			wait = &ts;
+			if (due > now) {
+				ts.tv_sec = (time_t)((due - now) / 1000000000u);
+				ts.tv_nsec = (long)((due - now) % 1000000000u);
+			}
+		}
+		r = ppoll(p, 2, wait, none);
+		reap(k);
+		if (r <= 0)
+			continue;
+		if (p[1].revents)
+			_exit(0);
+		if (p[0].revents)
+			one_message(k);
+	}
+}
+
+void keeper_main(struct msg *m, int go)
+{
+	static struct keeper k;
+	static struct ready ready;
+	sigset_t none;
+	struct err e = {0};
+
+	k.pack = (struct pack){m->body, m->head.body};
+	k.plan = plan_open(&k.pack, &e);
+	k.ctl = m->fds[0];
+	k.owner = -1;
+	k.null = 1;
+	k.marks[MARK_RUNS] = sys_now_ns();
+	if (!k.plan)
+		_exit(1);
+	if (k.plan->owner > 0 && (unsigned)k.plan->owner < m->nfds)
+		k.owner = m->fds[k.plan->owner];
+	sigemptyset(&none);
+	if (build(&k, go, &e) < 0) {
+		(void)keeper_send(&k, OP_FAILED, 0, &e, sizeof(e), NULL, 0);
+		_exit(1);
+	}
+	memcpy(ready.marks, k.marks, sizeof(ready.marks));
+	(void)keeper_send(&k, OP_READY, 0, &ready, sizeof(ready), NULL, 0);
+	serve(&k, &none);
+	_exit(0);
+}

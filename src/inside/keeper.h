@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keeper.h - what the files of inside/ share: the keeper's state and who does what
+ *
+ * hutch-init is three processes in one program:
+ *	nursery	one per caller; keepers are born from it (nursery.c)
+ *	keeper	one per sandbox, pid 1 of an outer pid namespace; holds storage and powers,
+ *		nothing inside can name it (keeper.c, storage.c, exec.c, who.c)
+ *	reaper	pid 1 as seen from inside; builds what the inside sees, then only reaps
+ *		(generation.c, place.c)
+ * and a fourth, the sweeper, that removes what sandboxes left (sweep.c).
+ */
+#ifndef HUTCH_INSIDE_KEEPER_H
+#define HUTCH_INSIDE_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire/msg.h"
+#include "wire/pack.h"
+#include "wire/plan.h"
+
+/* A generation: what a reset throws away. */
+struct generation {
+	pid_t pid; /* of the reaper; 0: none */
+	int pidfd;
+	int pts;   /* its devpts: terminals are had from this, never by a path of the inside */
+	int ns[2]; /* mnt, ipc: held so that nobody waits for their end while it is waited for */
+	int pid_space; /* its pid namespace, for coming back */
+	int user;      /* the nested user namespace; -1: none */
+	int news;      /* socket on which the reaper reports; -1: it has */
+	unsigned number;
+};
+
+/* A command that was started. */
+struct slot {
+	struct slot *next;
+	uint32_t id;
+	pid_t pid;
+	int pidfd;
+	int news; /* closes at exec; a struct err comes when it fails. -1: looked at */
+	uint64_t exec_by_ns; /* killed when it has not exec'ed by then */
+	uint64_t end_by_ns;  /* 0: no timeout */
+	uint32_t flags;	     /* enum call_flags */
+	bool timed_out, stuck;
+};
+
+struct keeper {
+	struct pack pack;
+	const struct plan *plan;
+	int ctl, owner, null;
+	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
+	int home_mnt; /* the keeper's own mount namespace */
+	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
+	int *trees;   /* clones that came from the nursery, in the order of the plan */
+	unsigned ntrees, next_tree;
+	char **targets; /* where each mount of the plan goes, links resolved */
+	bool tmpfs_lower; /* the generated layer is there */
+	struct generation now;
+	struct slot *slots;
+	uint64_t marks[READY_MARKS];
+};
+
+enum mark {
+	MARK_RUNS, MARK_IDS, MARK_TREES, MARK_DEV, MARK_PROC, MARK_DROPPED, MARK_NET,
+	MARK_GENERATION, MARK_PLACES, MARK_OVERLAY, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
+};
+
+/* nursery.c: never returns but to leave the program. */
+int nursery_main(int sock);
+
+/* keeper.c: in the fresh child of the nursery. @m is the start message, taken over. */
+void keeper_main(struct msg *m, int go) __attribute__((noreturn));
+int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
+		const int *fds, unsigned nfds);
+
+/* storage.c: the keeper's mount namespace; afterwards no path of the host is there any more. */
+int storage_build(struct keeper *k, struct err *e);
+
+/* net.c: loopback up, and the sysctls of the plan. */
+int net_up(struct err *e);
+int net_sysctls(const struct keeper *k, struct err *e);
+
+/* place.c: the generated layer, and where mounts go. */
+int place_all(struct keeper *k, struct err *e);
+
+/* generation.c */
+int generation_start(struct keeper *k, struct generation *g, struct err *e);
+int generation_finish(struct keeper *k, struct generation *g, struct err *e);
+int generation_enter(struct keeper *k, struct generation *g, struct err *e);
+void generation_kill(struct generation *g);
+
+/* root.c: in the reaper, the file tree that the inside sees. */
+int root_build(struct keeper *k, struct generation *g, struct err *e);
+
+/* exec.c */
+int exec_start(struct keeper *k, struct msg *m, struct err *e);
+void exec_signal(struct keeper *k, uint32_t id, int sig);
+void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage);
+/* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. */
+uint64_t exec_due(struct keeper *k, uint64_t now_ns);
+
+/* who.c: who a command runs as, looked up in the image by a process of its own. */
+struct who {
+	uint32_t uid, gid, ngroups;
+	uint32_t groups[64];
+	char home[256];
+	struct err e; /* code != 0: not found */
+};
+int who_find(struct keeper *k, const struct pack *p, const struct call *c, struct who *ret,
+	     struct err *e);
+
+/* Small steps that several files take. */
+int inside_mkdir(const char *path, mode_t mode, struct err *e);
+
+#endif

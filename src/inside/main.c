@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c - hutch-init: the program that lives around and inside a sandbox
+ *
+ * It is started by libhutch from a sealed copy, with an empty environment and all signals blocked;
+ * descriptor 0 is a socket to the caller. See keeper.h for who is who.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "inside/keeper.h"
+
+int main(int argc, char **argv)
+{
+	static const char usage[] =
+		"hutch-init is part of hutch and is not started by hand; see hutch(1)\n";
+
+	if (argc == 2 && !strcmp(argv[1], "nursery")) {
+		memset(argv[1], 0, strlen(argv[1])); /* reapers have the same command line */
+		return nursery_main(0);
+	}
+	(void)!write(2, usage, sizeof(usage) - 1);
+	return 2;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * root.c - the file tree that the inside sees
+ *
+ * How it works: the first process of a generation, the reaper, stands in a copy of the keeper's
+ * mount namespace (storage.c). It stacks an overlay on /new, moves the ready-made trees into it,
+ * mounts what belongs to a generation alone (proc, shm, mqueue, terminals), covers what must not
+ * be seen, and makes it the root. What is dropped here is only the copy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/fsmount.h"
+#include "sys/proc.h"
+
+struct places {
+	char upper[64], work[64];
+};
+
+static int make_upper(const char *name, struct places *p, struct err *e)
+{
+	int r;
+
+	snprintf(p->upper, sizeof(p->upper), "%s/upper", name);
+	snprintf(p->work, sizeof(p->work), "%s/work", name);
+	r = inside_mkdir(name, 0700, e);
+	if (r == 0)
+		r = inside_mkdir(p->upper, 0755, e);
+	if (r == 0)
+		r = inside_mkdir(p->work, 0700, e);
+	return r;
+}
+
+/* ---- overlay ---------------------------------------------------------------------------------- */
+
+/* Before Linux 6.5 layers cannot be given one by one: one option string, at most a page. */
+static int overlay_by_string(const char *const *lowers, unsigned n, const struct places *p,
+			     const char *at, unsigned long flags, struct err *e)
+{
+	char opt[4096];
+	size_t len;
+
+	len = (size_t)snprintf(opt, sizeof(opt), "userxattr,%s%s%s%s%slowerdir=",
+			       p ? "volatile,upperdir=" : "", p ? p->upper : "",
+			       p ? ",workdir=" : "", p ? p->work : "", p ? "," : "");
+	for (unsigned i = 0; i < n && len < sizeof(opt); i++)
+		len += (size_t)snprintf(opt + len, sizeof(opt) - len, "%s%s", i ? ":" : "",
+					lowers[i]);
+	if (len >= sizeof(opt))
+		return err_set(e, ERR_UNSUPPORTED, "%u layers need Linux 6.5", n);
+	if (mount("overlay", at, "overlay", flags, opt) < 0)
+		return err_sys(e, errno, "mount an overlay");
+	return 0;
+}
+
+/* Mounts an overlay of @n lower directories (topmost first) at @at; @p NULL: read-only. */
+static int overlay(const char *const *lowers, unsigned n, const struct places *p, const char *at,
+		   struct err *e)
+{
+	unsigned attr = MOUNT_ATTR_NODEV | (p ? 0 : MOUNT_ATTR_RDONLY);
+	auto_fd int fs = sys_fsopen("overlay"), m = -1;
+	int r = fs;
+
+	if (r >= 0)
+		r = sys_fs_flag(fs, "userxattr");
+	for (unsigned i = 0; r >= 0 && i < n; i++) {
+		r = sys_fs_string(fs, "lowerdir+", lowers[i]);
+		if (r == -EINVAL && i == 0)
+			return overlay_by_string(lowers, n, p, at,
+						 MS_NODEV | (p ? 0 : MS_RDONLY), e);
+	}
+	/* No name of its own in an xattr of the upper directory (Linux 6.6 does that, before nobody
+	 * did and the option is unknown). */
+	if (r >= 0 && p)
+		(void)sys_fs_string(fs, "uuid", "null");
+	/* Without volatile the last umount syncs the whole file system below. */
+	if (r >= 0 && p)
+		r = sys_fs_flag(fs, "volatile");
+	if (r >= 0 && p)
+		r = sys_fs_string(fs, "upperdir", p->upper);
+	if (r >= 0 && p)
+		r = sys_fs_string(fs, "workdir", p->work);
+	if (r >= 0)
+		r = m = sys_fs_mount(fs, attr);
+	if (r < 0)
+		return err_sys(e, r, "mount an overlay (can the file system of the data directory "
+				     "be an upper layer? `hutch doctor` tells)");
+	r = sys_attach(m, AT_FDCWD, at);
+	return r < 0 ? err_sys(e, r, "attach the overlay") : 0;
+}
+
+static int root_overlay(struct keeper *k, struct generation *g, struct err *e)
+{
+	char names[MSG_FDS_MAX][16], wrapper[32];
+	const char *lowers[MSG_FDS_MAX + 2];
+	struct places p;
+	unsigned n = 0;
+	int r;
+
+	if (k->tmpfs_lower)
+		lowers[n++] = "/gen";
+	for (uint32_t i = 0; i < k->plan->lowers.count; i++) {
+		snprintf(names[i], sizeof(names[i]), "/lower/%u", i);
+		lowers[n++] = names[i];
+	}
+	if (k->plan->flags & PLAN_READONLY_ROOT) {
+		if (n < 2) /* the kernel wants two when nothing is above them */
+			lowers[n++] = "/empty";
+		return overlay(lowers, n, NULL, "/new", e);
+	}
+	snprintf(wrapper, sizeof(wrapper), "/up/g%u", g->number);
+	r = make_upper(wrapper, &p, e);
+	return r < 0 ? r : overlay(lowers, n, &p, "/new", e);
+}
+
+/* ---- what is mounted into it ------------------------------------------------------------------ */
+
+static int kernel_trees(struct keeper *k, struct generation *g, struct err *e)
+{
+	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	char opt[80];
+	int r;
+
+	r = sys_move(AT_FDCWD, "/dev", AT_FDCWD, "/new/dev");
+	if (r < 0)
+		return err_sys(e, r, "move /dev");
+	if (k->plan->flags & PLAN_NET) {
+		r = sys_move(AT_FDCWD, "/sys", AT_FDCWD, "/new/sys");
+		if (r < 0)
+			return err_sys(e, r, "move /sys");
+	}
+	r = sys_attach(g->pts, AT_FDCWD, "/new/dev/pts");
+	if (r < 0)
+		return err_sys(e, r, "attach /dev/pts");
+	snprintf(opt, sizeof(opt), "mode=1777,size=%llu,nr_inodes=65536",
+		 (unsigned long long)k->plan->shm_size);
+	if (mount("shm", "/new/dev/shm", "tmpfs", flags, opt) < 0)
+		return err_sys(e, errno, "mount /dev/shm");
+	if (mount("mqueue", "/new/dev/mqueue", "mqueue", flags, NULL) < 0)
+		return err_sys(e, errno, "mount /dev/mqueue");
+	return 0;
+}
+
+static int copy_file(const char *from, const char *to, struct err *e)
+{
+	auto_fd int in = open(from, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), out = -1;
+	struct stat st;
+	char buf[8192];
+	ssize_t n;
+
+	if (in < 0 || fstat(in, &st) < 0)
+		return err_sys(e, errno, "open the file to copy");
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "only a regular file can be copied");
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (out < 0)
+		return err_sys(e, errno, "make the copy");
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		for (ssize_t done = 0; done < n;) {
+			ssize_t w = write(out, buf + done, (size_t)(n - done));
+
+			if (w < 0)
+				return err_sys(e, errno, "write the copy");
+			done += w;
+		}
+	if (n < 0)
+		return err_sys(e, errno, "read the file to copy");
+	(void)fchown(out, st.st_uid, st.st_gid); /* not mapped: stays ours */
+	if (fchmod(out, st.st_mode & 0777) < 0)
+		return err_sys(e, errno, "chmod the copy");
+	return 0;
+}
+
+/* A volume that the inside may change without the host noticing. */
+static int cow(struct generation *g, unsigned i, bool is_dir, struct err *e)
+{
+	char vol[32], wrapper[48];
+	const char *lower = vol;
+	struct places p;
+	int r, fd;
+
+	snprintf(vol, sizeof(vol), "/vol/%u", i);
+	snprintf(wrapper, sizeof(wrapper), "/up/g%u", g->number);
+	r = inside_mkdir(wrapper, 0700, e);
+	snprintf(wrapper, sizeof(wrapper), "/up/g%u/cow%u", g->number, i);
+	if (r < 0)
+		return r;
+	if (is_dir) {
+		struct stat st;
+
+		r = make_upper(wrapper, &p, e);
+		/* The root of an overlay shows the mode and owner of its upper directory. */
+		if (r == 0 && stat(vol, &st) == 0) {
+			(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
+			(void)chmod(p.upper, st.st_mode & 07777);
+		}
+		return r < 0 ? r : overlay(&lower, 1, &p, vol, e);
+	}
+	r = copy_file(vol, wrapper, e);
+	if (r < 0)
+		return r;
+	fd = sys_clone_tree(AT_FDCWD, wrapper, 0);
+	if (fd < 0)
+		return err_sys(e, fd, "bind the copy");
+	r = sys_attach(fd, AT_FDCWD, vol);
+	close(fd);
+	return r < 0 ? err_sys(e, r, "attach the copy") : 0;
+}
+
+static int open_target(int root, const char *path, bool is_dir, struct err *e)
+{
+	int fd = sys_open_no_links(root, path, O_PATH);
+
+	if (fd == -ENOENT && is_dir) { /* below another mount: made there, as Docker does */
+		char whole[PATH_MAX + 8];
+
+		snprintf(whole, sizeof(whole), "/new%s", path);
+		if (mkdir(whole, 0755) == 0)
+			fd = sys_open_no_links(root, path, O_PATH);
+	}
+	return fd < 0 ? err_sys(e, fd, "open target '%s'", path) : fd;
+}
+
+static int mount_tmpfs(const struct plan_mount *m, int target, struct err *e)
+{
+	unsigned attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->exec ? 0 : MOUNT_ATTR_NOEXEC) |
+			(m->readonly ? MOUNT_ATTR_RDONLY : 0);
+	auto_fd int fs = sys_fsopen("tmpfs"), mnt = -1;
+	char size[32], mode[16];
+	int r = fs;
+
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)m->size);
+	snprintf(mode, sizeof(mode), "%o", m->mode);
+	if (r >= 0)
+		r = sys_fs_string(fs, "size", size);
+	if (r >= 0)
+		r = sys_fs_string(fs, "nr_inodes", "1000000");
+	if (r >= 0)
+		r = sys_fs_string(fs, "mode", mode);
+	if (r >= 0)
+		r = mnt = sys_fs_mount(fs, attr);
+	if (r >= 0)
+		r = sys_attach(mnt, target, "");
+	return r < 0 ? err_sys(e, r, "mount a tmpfs") : 0;
+}
+
+static int one_mount(struct keeper *k, struct generation *g, const struct plan_mount *m,
+		     unsigned i, int root, struct err *e)
+{
+	bool is_dir = m->kind == PLAN_TMPFS || m->is_dir;
+	auto_fd int target = -1;
+	char vol[32];
+	int r = 0;
+
+	if (m->kind == PLAN_COW)
+		r = cow(g, i, m->is_dir, e);
+	if (r < 0)
+		return r;
+	target = open_target(root, k->targets[i], is_dir, e);
+	if (target < 0)
+		return target;
+	if (m->kind == PLAN_TMPFS)
+		return mount_tmpfs(m, target, e);
+	snprintf(vol, sizeof(vol), "/vol/%u", i);
+	if (m->kind == PLAN_COW) { /* stacked on the volume: clone the top, it alone is wanted */
+		auto_fd int top = sys_clone_tree(AT_FDCWD, vol, 0);
+
+		r = top < 0 ? top : sys_attach(top, target, "");
+	} else {
+		r = sys_move(AT_FDCWD, vol, target, "");
+	}
+	return r < 0 ? err_sys(e, r, "attach") : 0;
+}
+
+static int mounts(struct keeper *k, struct generation *g, struct err *e)
+{
+	const struct plan_mount *m = pack_at(&k->pack, k->plan->mounts.at, 0);
+	auto_fd int root = -1;
+
+	if (!k->plan->mounts.count)
+		return 0;
+	root = open("/new", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, errno, "open the new root");
+	for (uint32_t i = 0; i < k->plan->mounts.count; i++) {
+		int r = one_mount(k, g, &m[i], i, root, e);
+
+		if (r < 0)
+			return err_wrap(e, "mount at '%s'", pack_get_str(&k->pack, m[i].target));
+	}
+	return 0;
+}
+
+/* ---- proc ------------------------------------------------------------------------------------- */
+
+/* The paths are runc's defaults: opencontainers/runc libcontainer/specconv/example.go, maskedPaths
+ * and readonlyPaths. */
+static int mask(struct err *e)
+{
+	static const char *const files[] = {"interrupts", "kcore", "keys", "latency_stats",
+					    "timer_list", "timer_stats", "sched_debug"};
+	static const char *const dirs[] = {"asound", "acpi", "scsi"};
+	static const char *const readonly[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
+	char path[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "/new/proc/%s", files[i]);
+		if (mount("/new/dev/null", path, NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "mask '%s'", path + 4);
+	}
+	for (i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		snprintf(path, sizeof(path), "/new/proc/%s", dirs[i]);
+		if (mount("/empty", path, NULL, MS_BIND, NULL) < 0) {
+			if (errno == ENOENT)
+				continue;
+			return err_sys(e, errno, "mask '%s'", path + 4);
+		}
+		if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+			  NULL) < 0)
+			return err_sys(e, errno, "mask '%s'", path + 4);
+	}
+	for (i = 0; i < sizeof(readonly) / sizeof(*readonly); i++) {
+		snprintf(path, sizeof(path), "/new/proc/%s", readonly[i]);
+		if (mount(path, path, NULL, MS_BIND, NULL) < 0) {
+			if (errno == ENOENT)
+				continue;
+			return err_sys(e, errno, "bind '%s'", path + 4);
+		}
+		if (mount(NULL, path, NULL,
+			  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			  NULL) < 0)
+			return err_sys(e, errno, "make '%s' read-only", path + 4);
+	}
+	return 0;
+}
+
+static int proc(struct keeper *k, struct err *e)
+{
+	if (mount("proc", "/new/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_sys(e, errno, "mount /proc");
+	return k->plan->flags & PLAN_UNMASKED ? 0 : mask(e);
+}
+
+int root_build(struct keeper *k, struct generation *g, struct err *e)
+{
+	int r = root_overlay(k, g, e);
+
+	k->marks[MARK_OVERLAY] = sys_now_ns();
+	if (r == 0)
+		r = kernel_trees(k, g, e);
+	if (r == 0)
+		r = mounts(k, g, e);
+	k->marks[MARK_MOUNTS] = sys_now_ns();
+	if (r == 0)
+		r = proc(k, e);
+	k->marks[MARK_GPROC] = sys_now_ns();
+	if (r < 0)
+		return r;
+	if (chdir("/new") < 0)
+		return err_sys(e, errno, "enter the new root");
+	r = sys_pivot_here();
+	if (r < 0)
+		return err_sys(e, r, "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_sys(e, errno, "drop the storage");
+	k->marks[MARK_PIVOT] = sys_now_ns();
+	return 0;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * storage.c - the keeper's mount namespace
+ *
+ * How it works: the keeper is born with a copy of its caller's mounts. It opens the trees that the
+ * plan names, builds a small tree of its own on a tmpfs, and drops the rest:
+ *
+ *	/lower/N	the layers of the root file system, read-only
+ *	/up		where changes go: gN/upper and gN/work, one gN per generation
+ *	/gen		the generated layer (place.c)
+ *	/vol/N		volumes, as they will be moved into each generation
+ *	/dev, /sys	what generations get, ready made
+ *	/proc		never masked: as long as it is there, the kernel lets later generations mount
+ *			theirs (a fully visible proc in the mount namespace is the condition)
+ *	/empty, /new	for masks, and where a generation's root is built
+ *
+ * The order is forced: proc and sysfs can only be mounted while the caller's fully visible ones are
+ * still there; clones can only be taken of mounts in one's own namespace.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/fsmount.h"
+#include "sys/proc.h"
+
+int inside_mkdir(const char *path, mode_t mode, struct err *e)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "mkdir '%s'", path);
+	return 0;
+}
+
+/* A tmpfs that is attached nowhere. */
+static int tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e)
+{
+	auto_fd int fs = sys_fsopen("tmpfs");
+	int r = fs;
+
+	if (r >= 0)
+		r = sys_fs_string(fs, "size", size);
+	if (r >= 0)
+		r = sys_fs_string(fs, "nr_inodes", inodes);
+	if (r >= 0)
+		r = sys_fs_string(fs, "mode", "755");
+	if (r >= 0)
+		r = sys_fs_mount(fs, attr);
+	return r < 0 ? err_sys(e, r, "make a tmpfs of %s bytes", size) : r;
+}
+
+static int attach(int mount, const char *at, struct err *e)
+{
+	int r = sys_attach(mount, AT_FDCWD, at);
+
+	return r < 0 ? err_sys(e, r, "attach '%s'", at) : 0;
+}
+
+/* ---- trees of the host ------------------------------------------------------------------------ */
+
+/* The clone for @t: from the nursery, or made here by path. */
+static int take_tree(struct keeper *k, const struct plan_tree *t, struct err *e)
+{
+	const char *path;
+	int fd;
+
+	if (t->fd >= 0) {
+		if (k->next_tree >= k->ntrees)
+			return err_set(e, ERR_INTERNAL, "a tree that did not come");
+		return k->trees[k->next_tree++];
+	}
+	path = pack_get_str(&k->pack, t->path);
+	if (!path)
+		return err_set(e, ERR_INTERNAL, "a tree without a path");
+	fd = sys_clone_tree(AT_FDCWD, path, (int)t->recursive);
+	return fd < 0 ? err_sys(e, fd, "open '%s'", path) : fd;
+}
+
+struct trees {
+	int lower[MSG_FDS_MAX], upper, vol[MSG_FDS_MAX];
+};
+
+static int open_trees(struct keeper *k, struct trees *t, struct err *e)
+{
+	const struct plan *pl = k->plan;
+	const struct plan_tree *low = pack_at(&k->pack, pl->lowers.at, 0);
+	const struct plan_mount *m = pack_at(&k->pack, pl->mounts.at, 0);
+
+	if (pl->lowers.count > MSG_FDS_MAX || pl->mounts.count > MSG_FDS_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d layers or mounts", MSG_FDS_MAX);
+	for (uint32_t i = 0; i < pl->lowers.count; i++) {
+		t->lower[i] = take_tree(k, &low[i], e);
+		if (t->lower[i] < 0)
+			return err_wrap(e, "root file system");
+	}
+	if (pl->upper.path || pl->upper.fd >= 0) {
+		t->upper = take_tree(k, &pl->upper, e);
+		if (t->upper < 0)
+			return err_wrap(e, "directory for changes");
+	}
+	for (uint32_t i = 0; i < pl->mounts.count; i++) {
+		if (m[i].kind == PLAN_TMPFS)
+			continue;
+		t->vol[i] = take_tree(k, &m[i].tree, e);
+		if (t->vol[i] < 0)
+			return err_wrap(e, "mount at '%s'", pack_get_str(&k->pack, m[i].target));
+	}
+	return 0;
+}
+
+/* What a mount may do is said before it is attached: it cannot be changed from inside later. */
+static int restrict_volume(const struct plan_mount *m, int fd, struct err *e)
+{
+	uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+	int r;
+
+	if (m->readonly || m->kind == PLAN_COW || m->kind == PLAN_HOST_TREE)
+		attr |= MOUNT_ATTR_RDONLY;
+	r = sys_set_attr(fd, "", attr, 1);
+	if (r == -ENOSYS && !(attr & MOUNT_ATTR_RDONLY))
+		return 0; /* before 5.12; devices and set-id files of others do nothing in a user ns */
+	return r < 0 ? err_sys(e, r, "make it read-only (Linux 5.12 can)") : 0;
+}
+
+static int place_trees(struct keeper *k, struct trees *t, struct err *e)
+{
+	const struct plan_mount *m = pack_at(&k->pack, k->plan->mounts.at, 0);
+	char path[32];
+	int r;
+
+	for (uint32_t i = 0; i < k->plan->lowers.count; i++) {
+		snprintf(path, sizeof(path), "lower/%u", i);
+		r = inside_mkdir(path, 0755, e);
+		if (r == 0)
+			r = attach(t->lower[i], path, e);
+		if (r < 0)
+			return r;
+		close(t->lower[i]);
+	}
+	for (uint32_t i = 0; i < k->plan->mounts.count; i++) {
+		if (m[i].kind == PLAN_TMPFS)
+			continue;
+		snprintf(path, sizeof(path), "vol/%u", i);
+		r = restrict_volume(&m[i], t->vol[i], e);
+		if (r == 0 && m[i].is_dir)
+			r = inside_mkdir(path, 0755, e);
+		else if (r == 0 && mknod(path, S_IFREG | 0600, 0) < 0)
+			r = err_sys(e, errno, "make '%s'", path);
+		if (r == 0)
+			r = attach(t->vol[i], path, e);
+		if (r < 0)
+			return err_wrap(e, "mount at '%s'", pack_get_str(&k->pack, m[i].target));
+		close(t->vol[i]);
+	}
+	return 0;
+}
+
+static int place_upper(struct keeper *k, struct trees *t, struct err *e)
+{
+	char size[32];
+	int fd, r;
+
+	if (k->plan->flags & PLAN_UPPER_TMPFS) {
+		snprintf(size, sizeof(size), "%llu", (unsigned long long)k->plan->upper_size);
+		fd = tmpfs(size, "1000000", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+		if (fd < 0)
+			return fd;
+		t->upper = fd;
+	}
+	if (t->upper < 0)
+		return 0;
+	r = attach(t->upper, "up", e);
+	close(t->upper);
+	return r;
+}
+
+/* ---- /dev ------------------------------------------------------------------------------------- */
+
+static int bind_device(const char *from, const char *to, struct err *e)
+{
+	if (mknod(to, S_IFREG | 0666, 0) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "make '%s'", to);
+	if (mount(from, to, NULL, MS_BIND, NULL) < 0)
+		return err_sys(e, errno, "bind '%s'", from);
+	return 0;
+}
+
+/* Directories of @path ("dev/a/b") down to the last slash. */
+static int parents(char *path, struct err *e)
+{
+	int r = 0;
+
+	for (char *s = strchr(path, '/'); s && r == 0; s = strchr(s + 1, '/')) {
+		*s = '\0';
+		r = inside_mkdir(path, 0755, e);
+		*s = '/';
+	}
+	return r;
+}
+
+static int asked_devices(struct keeper *k, struct err *e)
+{
+	const struct plan_device *d = pack_at(&k->pack, k->plan->devices.at, 0);
+
+	for (uint32_t i = 0; i < k->plan->devices.count; i++) {
+		const char *source = pack_get_str(&k->pack, d[i].source);
+		const char *target = pack_get_str(&k->pack, d[i].target);
+		char path[512];
+		int r, fd;
+
+		fd = open(source, (d[i].readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY |
+					  O_CLOEXEC);
+		if (fd < 0 && (errno == EACCES || errno == EPERM))
+			return err_sys(e, errno,
+				       "device '%s' cannot be opened by the ids of the sandbox",
+				       source);
+		if (fd >= 0)
+			close(fd);
+		if ((size_t)snprintf(path, sizeof(path), "%s", target + 1) >= sizeof(path))
+			return err_set(e, ERR_INVALID, "device path '%s' is too long", target);
+		r = parents(path, e);
+		if (r == 0)
+			r = bind_device(source, path, e);
+		if (r == 0 && d[i].readonly) {
+			r = sys_set_attr(AT_FDCWD, path, MOUNT_ATTR_RDONLY, 0);
+			if (r < 0)
+				err_sys(e, r, "make '%s' read-only", target);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int build_dev(struct keeper *k, struct err *e)
+{
+	static const char *const nodes[][2] = {
+		{"/dev/null", "dev/null"},     {"/dev/zero", "dev/zero"},
+		{"/dev/full", "dev/full"},     {"/dev/random", "dev/random"},
+		{"/dev/urandom", "dev/urandom"}, {"/dev/tty", "dev/tty"},
+	};
+	static const char *const links[][2] = {
+		{"/proc/self/fd", "dev/fd"},	   {"/proc/self/fd/0", "dev/stdin"},
+		{"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+		{"pts/ptmx", "dev/ptmx"},
+	};
+	static const char *const dirs[] = {"dev/pts", "dev/shm", "dev/mqueue"};
+	auto_fd int fd = tmpfs("65536", "256", MOUNT_ATTR_NOSUID, e);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = attach(fd, "dev", e);
+	for (size_t i = 0; r == 0 && i < sizeof(nodes) / sizeof(*nodes); i++)
+		r = bind_device(nodes[i][0], nodes[i][1], e);
+	for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(*links); i++)
+		if (symlink(links[i][0], links[i][1]) < 0)
+			r = err_sys(e, errno, "link '%s'", links[i][1]);
+	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(*dirs); i++)
+		r = inside_mkdir(dirs[i], 0755, e);
+	if (r == 0)
+		r = asked_devices(k, e);
+	if (r < 0)
+		return r;
+	/* Remounting by bind keeps what is mounted below writable. */
+	if (mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0)
+		return err_sys(e, errno, "make /dev read-only");
+	return 0;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------- */
+
+static int kernel_trees(struct keeper *k, struct err *e)
+{
+	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	if (mount("proc", "proc", "proc", flags, NULL) < 0)
+		return err_sys(e, errno,
+			       "mount proc (hidden by a container? `hutch doctor` has the remedy)");
+	if (k->plan->flags & PLAN_NET &&
+	    mount("sysfs", "sys", "sysfs", flags | MS_RDONLY, NULL) < 0)
+		return err_sys(e, errno, "mount sysfs");
+	return 0;
+}
+
+static int drop_callers_tree(struct keeper *k, int storage, struct err *e)
+{
+	int r;
+
+	if (fchdir(storage) < 0)
+		return err_sys(e, errno, "enter the storage");
+	r = sys_pivot_here();
+	if (r < 0)
+		return err_sys(e, r, "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_sys(e, errno, "drop the caller's mounts");
+	if (chdir("/") < 0)
+		return err_sys(e, errno, "chdir");
+	k->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	k->home_mnt = openat(k->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (k->home_mnt < 0)
+		return err_sys(e, errno, "open '/proc/self/ns/mnt'");
+	return 0;
+}
+
+int storage_build(struct keeper *k, struct err *e)
+{
+	static const char *const dirs[] = {"new", "dev", "lower", "up", "sys",
+					   "proc", "vol", "gen", "empty"};
+	struct trees t = {.upper = -1};
+	auto_fd int storage = -1;
+	int r = 0;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(e, errno, "make mounts private");
+	r = open_trees(k, &t, e);
+	if (r < 0)
+		return r;
+	k->marks[MARK_TREES] = sys_now_ns();
+	storage = tmpfs("16777216", "16384", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+	if (storage < 0)
+		return storage;
+	r = attach(storage, "/", e);
+	if (r == 0 && fchdir(storage) < 0)
+		r = err_sys(e, errno, "enter the storage");
+	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(*dirs); i++)
+		r = inside_mkdir(dirs[i], 0755, e);
+	if (r == 0)
+		r = place_trees(k, &t, e);
+	if (r == 0)
+		r = place_upper(k, &t, e);
+	if (r == 0)
+		r = build_dev(k, e);
+	k->marks[MARK_DEV] = sys_now_ns();
+	if (r == 0)
+		r = kernel_trees(k, e);
+	k->marks[MARK_PROC] = sys_now_ns();
+	if (r == 0)
+		r = drop_callers_tree(k, storage, e);
+	k->marks[MARK_DROPPED] = sys_now_ns();
+	return r;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sweep.c - remove what sandboxes left, off everybody's path
+ *
+ * How it works: what a sandbox wrote is renamed into the store's trash, at once, whatever it is.
+ * The sweeper, a child of the nursery (in whose user namespace the files of subordinate ids can be
+ * removed), first looks for the dead: a name whose lock is free, and directories without a name.
+ * Then it empties the trash, at the lowest priority. It goes by directory descriptors and never
+ * follows a link; directories that were closed with chmod are opened first.
+ *
+ * One per store: who does not get the lock on the trash leaves. Who has it looks once more after
+ * giving it back, so nothing that came in between stays.
+ */
+#include "inside/sweep.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "sys/proc.h"
+
+enum { DEPTH_MAX = 100, ROUNDS = 100000 };
+
+static DIR *open_list(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+static bool is_dots(const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+/* ---- emptying --------------------------------------------------------------------------------- */
+
+/* Opens a subdirectory, with chmod where that is needed. */
+static int open_sub(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == EACCES && fchmodat(dir, name, 0700, 0) == 0)
+		fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd;
+}
+
+/* Removes what is below @dir. @root: the trash, to which what lies too deep is brought up, so that
+ * a tree of any depth takes a bounded number of descriptors. */
+static void empty(int dir, int root, unsigned depth)
+{
+	auto_dir DIR *d = open_list(dir);
+	struct dirent *x;
+
+	(void)fchmod(dir, 0700); /* its entries go away: it must be writable; not ours: it is */
+	while (d && (x = readdir(d))) {
+		auto_fd int sub = -1;
+		char up[64];
+
+		if (is_dots(x->d_name) || unlinkat(dir, x->d_name, 0) == 0 ||
+		    unlinkat(dir, x->d_name, AT_REMOVEDIR) == 0)
+			continue;
+		if (depth >= DEPTH_MAX) {
+			snprintf(up, sizeof(up), "deep.%llx", (unsigned long long)sys_now_ns());
+			(void)renameat(dir, x->d_name, root, up);
+			continue;
+		}
+		sub = open_sub(dir, x->d_name);
+		if (sub < 0)
+			continue;
+		empty(sub, root, depth + 1);
+		(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty yet: the next round */
+	}
+}
+
+static bool has_entries(int dir)
+{
+	auto_dir DIR *d = open_list(dir);
+	struct dirent *x;
+
+	while (d && (x = readdir(d)))
+		if (!is_dots(x->d_name))
+			return true;
+	return false;
+}
+
+static void empty_trash(int trash)
+{
+	int idle = 0;
+
+	for (int i = 0; i < ROUNDS && idle < 3 && has_entries(trash); i++) {
+		struct stat before, after;
+
+		(void)fstat(trash, &before);
+		empty(trash, trash, 0);
+		(void)fstat(trash, &after);
+		/* What cannot be removed at all (an immutable file, another user's) is left. */
+		idle = before.st_mtim.tv_nsec == after.st_mtim.tv_nsec &&
+			       before.st_mtim.tv_sec == after.st_mtim.tv_sec ? idle + 1 : 0;
+	}
+}
+
+/* ---- the dead --------------------------------------------------------------------------------- */
+
+static void to_trash(int boxes, int trash, const char *name)
+{
+	char to[300];
+
+	snprintf(to, sizeof(to), "%.255s.%llx", name, (unsigned long long)sys_now_ns());
+	(void)renameat(boxes, name, trash, to); /* it left nothing */
+}
+
+/* A name whose lock is free belongs to nobody any more (box/place.c has the rules). */
+static void bury(int state, int boxes, int trash, const char *name)
+{
+	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int lock = -1;
+	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
+	struct stat held, there;
+
+	if (dir < 0)
+		return;
+	lock = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (lock < 0) { /* killed between the two steps of taking it, or about to take it: rmdir */
+		(void)unlinkat(state, name, AT_REMOVEDIR); /* fails when a lock is there by now */
+		return;
+	}
+	if (fcntl(lock, F_OFD_SETLK, &l) < 0 || fstat(lock, &held) < 0 ||
+	    fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) < 0 || held.st_ino != there.st_ino)
+		return;
+	to_trash(boxes, trash, name);
+	(void)unlinkat(dir, "lock", 0);
+	(void)unlinkat(state, name, AT_REMOVEDIR);
+}
+
+static void bury_all(int state, int boxes, int trash)
+{
+	auto_dir DIR *d = open_list(state);
+	struct dirent *x;
+
+	while (d && (x = readdir(d)))
+		if (!is_dots(x->d_name) && x->d_type != DT_REG)
+			bury(state, boxes, trash, x->d_name);
+}
+
+/* A directory of changes whose name is not taken: the state directory was lost (a reboot). */
+static void bury_nameless(int state, int boxes, int trash)
+{
+	auto_dir DIR *d = open_list(boxes);
+	struct dirent *x;
+
+	while (d && (x = readdir(d)))
+		if (!is_dots(x->d_name) && faccessat(state, x->d_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+		    errno == ENOENT)
+			to_trash(boxes, trash, x->d_name);
+}
+
+void sweep_main(int trash, int state, int boxes)
+{
+	struct sched_param none = {0};
+
+	prctl(PR_SET_NAME, "hutch-sweeper", 0, 0, 0);
+	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* only a courtesy */
+	bury_all(state, boxes, trash);
+	bury_nameless(state, boxes, trash);
+	while (flock(trash, LOCK_EX | LOCK_NB) == 0) {
+		empty_trash(trash);
+		flock(trash, LOCK_UN);
+		if (!has_entries(trash))
+			break;
+	}
+	_exit(0);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mounts.c - volumes, tmpfs, devices and the host's own trees, as parts of a plan
+ *
+ * How it works: mounts go in order of the depth of their targets, so that /data is there before
+ * /data/sub; among equals in the order asked. The keeper opens host paths itself, with the caller's
+ * own rights; for a range of ids of its own it could not, so there the caller opens them and the
+ * nursery makes idmapped clones.
+ */
+#include "ns/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+
+enum { TMPFS_DEFAULT = 64 << 20 };
+
+bool ns_by_fd(const struct ns_ids *ids, const struct spec *s)
+{
+	return ids->persona == NS_ROOT && s->ids != SPEC_IDS_HOST;
+}
+
+int ns_tree(struct draft *d, const struct ns_ids *ids, const struct spec *s, const char *path,
+	    bool recursive, struct plan_tree *ret, struct err *e)
+{
+	*ret = (struct plan_tree){.fd = -1};
+	if (ns_by_fd(ids, s)) {
+		int fd = open(path, O_PATH | O_CLOEXEC);
+
+		if (fd < 0)
+			return err_sys(e, errno, "open '%s'", path);
+		ret->fd = draft_fd(d, fd);
+		ret->recursive = recursive;
+		return 0;
+	}
+	ret->path = draft_str(d, path);
+	/* What a more powerful namespace mounted below is locked: it can only be taken along. */
+	ret->recursive = 1;
+	return 0;
+}
+
+static int depth(const char *path)
+{
+	int n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+/* Stable: qsort() is not, and the order asked decides among equals. */
+static void by_depth(const struct spec_mount **v, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		const struct spec_mount *m = v[i];
+		size_t at = i;
+
+		while (at > 0 && depth(v[at - 1]->target) > depth(m->target)) {
+			v[at] = v[at - 1];
+			at--;
+		}
+		v[at] = m;
+	}
+}
+
+static int add_mount(struct draft *d, const struct ns_ids *ids, const struct spec *s,
+		     const struct spec_mount *m, struct err *e)
+{
+	struct plan_mount p = {.target = draft_str(d, m->target), .tree = {.fd = -1}};
+	struct stat st;
+	int r;
+
+	if (m->kind == SPEC_TMPFS) {
+		p.kind = PLAN_TMPFS;
+		p.is_dir = 1;
+		p.size = m->size_bytes ? m->size_bytes : TMPFS_DEFAULT;
+		p.mode = m->mode ? m->mode : 01777;
+		p.exec = m->exec;
+		draft_mount(d, &p);
+		return 0;
+	}
+	if (stat(m->source, &st) < 0)
+		return err_sys(e, errno, "volume source '%s'", m->source);
+	p.kind = m->kind == SPEC_BIND_COW ? PLAN_COW : PLAN_BIND;
+	p.readonly = m->kind == SPEC_BIND_RO;
+	p.is_dir = S_ISDIR(st.st_mode);
+	if (p.kind == PLAN_COW && !p.is_dir && !S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID,
+			       "volume source '%s' is neither a directory nor a regular file: it "
+			       "cannot be copied on write",
+			       m->source);
+	r = ns_tree(d, ids, s, m->source, !m->nonrecursive && p.is_dir, &p.tree, e);
+	if (r < 0)
+		return err_wrap(e, "volume");
+	draft_mount(d, &p);
+	return 0;
+}
+
+static int add_devices(struct draft *d, const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->ndevices; i++) {
+		const struct spec_device *v = &s->devices[i];
+		struct plan_device p = {.source = draft_str(d, v->source),
+					.target = draft_str(d, v->target),
+					.readonly = !v->write};
+		struct stat st;
+
+		if (stat(v->source, &st) < 0)
+			return err_sys(e, errno, "device '%s'", v->source);
+		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+			return err_set(e, ERR_INVALID, "'%s' is not a device", v->source);
+		draft_device(d, &p);
+	}
+	return 0;
+}
+
+int ns_mounts_plan(struct draft *d, const struct ns_ids *ids, const struct spec *s, struct err *e)
+{
+	auto_free const struct spec_mount **v = calloc(s->nmounts + 1, sizeof(*v));
+	int r = 0;
+
+	if (!v)
+		return err_oom(e);
+	for (size_t i = 0; i < s->nmounts; i++)
+		v[i] = &s->mounts[i];
+	by_depth(v, s->nmounts);
+	for (size_t i = 0; i < s->nmounts && r == 0; i++)
+		r = add_mount(d, ids, s, v[i], e);
+	return r < 0 ? r : add_devices(d, s, e);
+}
+
+int ns_host_plan(struct draft *d, struct err *e)
+{
+	static const char *const trees[] = {"/usr",   "/opt",	"/bin",	   "/sbin",
+					    "/lib",   "/lib32", "/lib64",  "/libx32"};
+
+	for (size_t i = 0; i < sizeof(trees) / sizeof(*trees); i++) {
+		struct plan_mount p = {.kind = PLAN_HOST_TREE, .readonly = 1, .is_dir = 1,
+				       .target = draft_str(d, trees[i])};
+		struct stat st;
+
+		if (lstat(trees[i], &st) < 0) {
+			if (errno == ENOENT)
+				continue;
+			return err_sys(e, errno, "'%s'", trees[i]);
+		}
+		if (!S_ISDIR(st.st_mode))
+			continue; /* a link, which the skeleton has */
+		p.tree = (struct plan_tree){.path = draft_str(d, trees[i]), .fd = -1,
+					    .recursive = 1};
+		draft_mount(d, &p);
+	}
+	return 0;
+}

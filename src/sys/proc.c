@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proc.c - processes, namespaces, capabilities, by system call
+ */
+#include "sys/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/landlock.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static int ret(long r)
+{
+	return r < 0 ? -errno : (int)r;
+}
+
+pid_t sys_fork(uint64_t flags, int *ret_pidfd)
+{
+	struct clone_args a = {
+		.flags = flags | (ret_pidfd ? CLONE_PIDFD : 0),
+		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+		.exit_signal = SIGCHLD,
+	};
+
+	return ret(syscall(SYS_clone3, &a, sizeof(a)));
+}
+
+int sys_pidfd_open(pid_t pid)
+{
+	return ret(syscall(SYS_pidfd_open, pid, 0));
+}
+
+int sys_pidfd_signal(int pidfd, int sig)
+{
+	return ret(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0));
+}
+
+int sys_setns(int fd, int flags)
+{
+	return ret(syscall(SYS_setns, fd, flags));
+}
+
+int sys_close_range(unsigned first, unsigned last)
+{
+	return ret(syscall(SYS_close_range, first, last, 0));
+}
+
+int sys_capset(uint64_t caps)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2] = {
+		{.effective = (uint32_t)caps, .permitted = (uint32_t)caps},
+		{.effective = (uint32_t)(caps >> 32), .permitted = (uint32_t)(caps >> 32)},
+	};
+
+	return ret(syscall(SYS_capset, &h, d));
+}
+
+int sys_capget(uint64_t *ret_effective)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d) < 0)
+		return -errno;
+	*ret_effective = d[0].effective | (uint64_t)d[1].effective << 32;
+	return 0;
+}
+
+int sys_cap_bound(uint64_t keep)
+{
+	for (unsigned long c = 0; c < 64; c++) {
+		if (keep >> c & 1)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
+			return errno == EINVAL ? 0 : -errno; /* past the last one */
+	}
+	return 0;
+}
+
+void sys_signals_default(void)
+{
+	/* The kernel's struct sigaction; all zero is SIG_DFL. KILL and STOP refuse, which is fine. */
+	uint64_t dfl[4] = {0};
+
+	for (int s = 1; s <= 64; s++)
+		(void)syscall(SYS_rt_sigaction, s, dfl, NULL, 8);
+}
+
+void sys_signals_mask(int block_all)
+{
+	uint64_t set = block_all ? ~0ull : 0;
+
+	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &set, NULL, 8);
+}
+
+int sys_seccomp_load(const void *code, unsigned short n)
+{
+	struct sock_fprog p = {n, (struct sock_filter *)(uintptr_t)code};
+
+	/* Without SPEC_ALLOW kernels before 5.16 slow the process down (store bypass mitigation). */
+	return ret(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &p));
+}
+
+int sys_landlock_scope_abstract(void)
+{
+	/* struct landlock_ruleset_attr of ABI 6: handled_access_fs, _net, scoped */
+	uint64_t attr[3] = {0, 0, 1 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET */};
+	int fd, r;
+
+	fd = ret(syscall(SYS_landlock_create_ruleset, attr, sizeof(attr), 0));
+	if (fd < 0)
+		return fd == -E2BIG || fd == -EINVAL || fd == -EOPNOTSUPP ? -ENOSYS : fd;
+	r = ret(syscall(SYS_landlock_restrict_self, fd, 0));
+	close(fd);
+	return r;
+}
+
+int sys_keyring_join(void)
+{
+	return ret(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0));
+}
+
+uint64_t sys_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int sys_write_file(int dir, const char *path, const char *text)
+{
+	size_t len = strlen(text);
+	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+	int e;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, len);
+	e = n < 0 ? -errno : (size_t)n == len ? 0 : -EIO;
+	close(fd);
+	return e;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proc.h - processes, namespaces, capabilities, by system call
+ *
+ * The wrappers return -errno.
+ */
+#ifndef HUTCH_SYS_PROC_H
+#define HUTCH_SYS_PROC_H
+
+#include <sched.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+#ifndef CLONE_NEWCGROUP
+#define CLONE_NEWCGROUP 0x02000000
+#endif
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x00001000
+#endif
+
+/* A fork with namespaces: the child returns 0 with a copy of the memory. *ret_pidfd (may be NULL)
+ * is close-on-exec. Only for programs with one thread: no handlers of pthread_atfork() run. */
+pid_t sys_fork(uint64_t flags, int *ret_pidfd);
+
+int sys_pidfd_open(pid_t pid);
+int sys_pidfd_signal(int pidfd, int sig);
+int sys_setns(int fd, int flags);
+int sys_close_range(unsigned first, unsigned last);
+
+/* Effective and permitted set (and inheritable: none). */
+int sys_capset(uint64_t caps);
+int sys_capget(uint64_t *ret_effective);
+/* Takes out of the bounding set all that is not in @keep. */
+int sys_cap_bound(uint64_t keep);
+
+/* All signals to their default; those that are ignored stay ignored over exec otherwise. */
+void sys_signals_default(void);
+/* Blocks or frees all signals (raw, also those libc keeps for itself). */
+void sys_signals_mask(int block_all);
+
+int sys_seccomp_load(const void *code, unsigned short n);
+/* Enters a Landlock domain that only scopes abstract sockets (ABI 6, Linux 6.12). -ENOSYS before. */
+int sys_landlock_scope_abstract(void);
+int sys_keyring_join(void);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t sys_now_ns(void);
+
+/* write() of a whole short text into a file below @dir. */
+int sys_write_file(int dir, const char *path, const char *text);
+
+#endif

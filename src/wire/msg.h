@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * msg.h - one message over a seqpacket socket, with descriptors
+ *
+ * How it works: a message is a head of fixed form and a body of any length. Short bodies travel in
+ * the packet; long ones in a memfd that goes along as the last descriptor. Who receives sees no
+ * difference.
+ */
+#ifndef HUTCH_WIRE_MSG_H
+#define HUTCH_WIRE_MSG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	MSG_FDS_MAX = 200,	    /* descriptors in one message (the kernel takes 253) */
+	MSG_INLINE_MAX = 32 * 1024, /* bodies up to this travel in the packet */
+	MSG_BODY_MAX = 8 << 20,	    /* longest body */
+};
+
+enum msg_op {
+	/* caller to nursery */
+	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
+	OP_START,     /* body: plan; fds: keeper's socket, then those of the plan */
+	OP_SWEEP,     /* fds: trash, state, boxes, and any that shall stay open meanwhile */
+	/* nursery or keeper to caller, on the keeper's socket */
+	OP_STARTED, /* fd: pidfd of the keeper */
+	OP_READY,   /* body: struct ready */
+	OP_FAILED,  /* body: struct err; the keeper ends */
+	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
+	OP_EXITED,  /* body: struct exited */
+	/* caller to keeper */
+	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
+	OP_SIGNAL, /* arg: signal number, to call id */
+};
+
+struct msg_head {
+	uint16_t op;
+	uint16_t flags; /* MSG_BODY_IN_FD */
+	uint32_t id;	/* of the call, chosen by the caller */
+	uint32_t arg;
+	uint32_t body; /* length */
+};
+
+#define MSG_BODY_IN_FD 1
+
+struct msg {
+	struct msg_head head;
+	void *body;	 /* in the buffer given to msg_recv(), or malloc'ed (big) */
+	void *big;	 /* not NULL: to be freed by msg_done() */
+	int fds[MSG_FDS_MAX];
+	unsigned nfds;
+};
+
+/* Sends all or nothing. Return: 0, -EPIPE (nobody there any more) or another -errno. */
+int msg_send(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
+	     unsigned nfds);
+
+/* Waits for one message (not with MSG_DONTWAIT in @flags: then -EAGAIN). The descriptors are
+ * close-on-exec and belong to @m; msg_done() closes those still there (taken ones are -1).
+ * Return: 1, 0 (the other side has closed), or -errno; -EBADMSG: not a message of ours. */
+int msg_recv(int sock, struct msg *m, void *buf, size_t room, int flags);
+void msg_done(struct msg *m);
+
+/* The size a buffer for msg_recv() has. */
+enum { MSG_BUF = MSG_INLINE_MAX + 64 };
+
+#endif

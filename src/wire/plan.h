@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.h - what the caller decided about a sandbox, for the nursery and the keeper
+ *
+ * How it works: everything that can be decided outside is decided there and written into one blob
+ * (pack.h) which begins with struct plan. The nursery makes the keeper's namespaces from it, the
+ * keeper carries the rest out, in order and without choices of its own. Descriptors that come
+ * along are named by their index in the message.
+ */
+#ifndef HUTCH_WIRE_PLAN_H
+#define HUTCH_WIRE_PLAN_H
+
+#include <linux/filter.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "wire/pack.h"
+
+#define PLAN_MAGIC 0x68757463u
+
+enum plan_ids {
+	PLAN_IDS_SELF,	/* one id, written by the keeper itself */
+	PLAN_IDS_MAP,	/* several ids; the nursery writes the extents (it has the powers) */
+	PLAN_IDS_SUB,	/* as MAP, below the user namespace that newuidmap mapped */
+};
+
+struct plan_extent {
+	uint32_t inside, outside, count;
+};
+
+enum { PLAN_EXTENTS_MAX = 16 };
+
+/* What the nursery needs before the first start. */
+struct hello {
+	uint32_t ids; /* enum plan_ids */
+	uint32_t uids, gids; /* extents for newuidmap and newgidmap (SUB) */
+	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
+};
+
+/* Where a tree of the host comes from. */
+struct plan_tree {
+	pack_ref path; /* absolute, opened by the keeper; 0: by descriptor */
+	int32_t fd;    /* index in the message, -1: by path. The nursery clones and idmaps it */
+	uint32_t recursive;
+};
+
+enum plan_mount_kind {
+	PLAN_BIND,	/* a tree or a file of the host */
+	PLAN_COW,	/* an overlay over a directory, or a private copy of a file */
+	PLAN_TMPFS,
+	PLAN_HOST_TREE, /* /usr and the like under --host: read-only, target made as needed */
+};
+
+struct plan_mount {
+	uint32_t kind;
+	uint32_t readonly;
+	uint32_t is_dir;
+	uint32_t mode;	    /* tmpfs */
+	uint64_t size;	    /* tmpfs, bytes */
+	uint32_t exec, pad; /* tmpfs */
+	struct plan_tree tree;
+	pack_ref target; /* absolute */
+	uint32_t pad2;
+};
+
+struct plan_device {
+	pack_ref source, target; /* target below /dev */
+	uint32_t readonly, pad;
+};
+
+struct plan_pair {
+	pack_ref key, value;
+};
+
+struct plan_rlimit {
+	uint32_t which, pad;
+	uint64_t soft, hard;
+};
+
+struct plan_array {
+	pack_ref at;
+	uint32_t count;
+};
+
+enum plan_flags {
+	PLAN_NET = 1 << 0,	       /* a network namespace of its own */
+	PLAN_READONLY_ROOT = 1 << 1,
+	PLAN_UPPER_TMPFS = 1 << 2,
+	PLAN_NESTED = 1 << 3,	       /* commands live in a user namespace below the keeper's */
+	PLAN_NEW_PRIVS = 1 << 4,       /* no-new-privileges=false */
+	PLAN_SCOPE_ABSTRACT = 1 << 5,  /* Landlock: abstract sockets of the host out of reach */
+	PLAN_UNMASKED = 1 << 6,	       /* privileged: nothing in /proc and /sys is masked */
+	PLAN_DETACHED = 1 << 7,	       /* lives on without its owner */
+	PLAN_TRACE = 1 << 8,
+	PLAN_TIMENS = 1 << 9,
+	PLAN_CGROUPNS = 1 << 10,
+};
+
+struct plan {
+	uint32_t magic, flags;
+	uint32_t ids; /* enum plan_ids */
+	uint32_t nuid, ngid;
+	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
+	uint32_t nested_uid, nested_gid; /* NESTED with one id: who uid 0 of the keeper is inside */
+	int32_t owner;			 /* fd: pidfd of the owner; -1: detached */
+	int32_t locks[2];		 /* fds that the keeper just holds; -1: none */
+	uint64_t caps;			 /* of commands */
+	uint64_t shm_size, upper_size;	 /* bytes */
+	int32_t oom_score_adj, oom_score_adj_set;
+	uint64_t nofile_soft; /* soft limit of open files of the caller */
+	pack_ref name, hostname, working_dir;
+	pack_ref hosts, resolv_conf; /* content; 0: left as the image has it */
+	struct plan_array lowers;    /* struct plan_tree, topmost first */
+	struct plan_tree upper;	     /* directory with upper/ and work/ (on disk) */
+	struct plan_array mounts;    /* struct plan_mount */
+	struct plan_array devices;   /* struct plan_device */
+	struct plan_array sysctls;   /* struct plan_pair: "net/ipv4/x" */
+	struct plan_array rlimits;   /* struct plan_rlimit */
+	struct plan_array filter;    /* struct sock_filter */
+};
+
+/* The plan at the begin of a blob, with every reference that is followed later checked.
+ * Return: the plan, or NULL with @e filled (INTERNAL). */
+const struct plan *plan_open(const struct pack *p, struct err *e);
+
+/* ---- one command ------------------------------------------------------------------------------ */
+
+enum call_flags {
+	CALL_TTY = 1 << 0,
+	CALL_MAIN = 1 << 1,	 /* its end, and its timeout, is that of the whole generation */
+	CALL_HOME = 1 << 2,	 /* HOME was not asked: from the image's passwd */
+};
+
+struct call {
+	uint32_t flags, umask;
+	uint64_t timeout_ms; /* 0: none */
+	struct pack_list argv, env;
+	pack_ref cwd;
+	pack_ref user; /* "name|uid[:group|gid]"; 0: 0:0 */
+	struct pack_list groups; /* names or ids, supplementary */
+	uint16_t rows, cols; /* of the terminal */
+	uint32_t pad;
+};
+
+const struct call *call_open(const struct pack *p, struct err *e);
+
+enum exited_how {
+	EXITED_STATUS = 0,  /* status is that of wait() */
+	EXITED_TIMEOUT = 1, /* ended because its time was over; status as above */
+	EXITED_FAULT = 2,   /* did not start: e says why */
+};
+
+struct exited {
+	uint32_t how;
+	int32_t status;
+	uint64_t user_us, system_us, maxrss_kb;
+	struct err e; /* FAULT: code NOT_FOUND and CANNOT_EXEC are the command's */
+};
+
+enum { READY_MARKS = 16 };
+
+struct ready {
+	uint64_t marks[READY_MARKS]; /* CLOCK_MONOTONIC ns when each step of the keeper was done */
+};
+
+/* Names of the marks, in order. */
+extern const char *const ready_names[READY_MARKS];
+
+#endif
