@@ -282,9 +282,9 @@ def run_e2e(options: Options, count: Count) -> None:
     if not program.is_file():
         count.one("e2e", "failed", f"there is no {program}: `make` builds it")
         return
-    session = Session(program)
-    session.debug = any(o["name"] == "buildtype" and o["value"].startswith("debug")
-                        for o in meson(options.build, "--buildoptions"))
+    debug = any(o["name"] == "buildtype" and o["value"].startswith("debug")
+                for o in meson(options.build, "--buildoptions"))
+    session = Session(program, options.build.resolve(), debug)
     os.environ.update(SANITIZERS)
     adopt_orphans()
     try:

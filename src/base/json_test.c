@@ -102,8 +102,7 @@ static void dotted_names_become_objects(void)
 
 static void what_is_read_keeps_type_value_and_order(void)
 {
-	static const char text[] =
-		"{\"s\":\"x\",\"n\":-5,\"r\":0.1,\"t\":true,\"f\":false,"
+	static const char text[] = "{\"s\":\"x\",\"n\":-5,\"r\":0.1,\"t\":true,\"f\":false,"
 				   "\"z\":null,\"l\":[1,2],\"o\":{}}";
 	static const enum js_type types[] = {JS_STR,  JS_INT,  JS_REAL, JS_BOOL,
 					     JS_BOOL, JS_NULL, JS_LIST, JS_OBJECT};

@@ -220,12 +220,16 @@ size_t str_distance(const char *a, const char *b)
 
 void str_near_try(struct str_near *n, const char *name, const char *answer)
 {
-	size_t len = strlen(n->word), d = str_distance(n->word, name);
+	size_t len = strlen(n->word), other = strlen(name), most = 1 + len / 3, d;
+	bool begins = len >= 2 && strncmp(n->word, name, len) == 0;
 
+	if (!begins && (len > other + most || other > len + most))
+		return; /* the lengths alone are too far apart */
+	d = str_distance(n->word, name);
 	/* A word cut short ("--mem") is as good as one wrong letter. */
-	if (len >= 2 && d > 1 && strncmp(n->word, name, len) == 0)
+	if (begins && d > 1)
 		d = 1;
-	if (d > 1 + len / 3 || d >= strlen(name))
+	if (d > most || d >= other)
 		return;
 	if (!n->best || d < n->distance) {
 		n->best = answer;

@@ -119,12 +119,18 @@ void box_trace(const struct box *b)
 {
 	uint64_t last = b->asked_ns;
 
-	for (int i = 0; i < READY_MARKS; i++) {
-		if (!b->marks[i])
-			continue;
-		fprintf(stderr, "start: %-24s %+8.1f us\n", ready_names[i],
-			((double)b->marks[i] - (double)last) / 1e3);
-		last = b->marks[i];
+	/* In the order in which they came about: some steps overlap. */
+	for (int done = 0; done < READY_MARKS; done++) {
+		int next = -1;
+
+		for (int i = 0; i < READY_MARKS; i++)
+			if (b->marks[i] > last && (next < 0 || b->marks[i] < b->marks[next]))
+				next = i;
+		if (next < 0)
+			break;
+		fprintf(stderr, "start: %-24s %+8.1f us\n", ready_names[next],
+			(double)(b->marks[next] - last) / 1e3);
+		last = b->marks[next];
 	}
-	fprintf(stderr, "start: %-24s %8.1f us\n", "in all", ((double)last - (double)b->asked_ns) / 1e3);
+	fprintf(stderr, "start: %-24s %8.1f us\n", "in all", (double)(last - b->asked_ns) / 1e3);
 }

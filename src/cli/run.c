@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -24,6 +25,8 @@
 #include "cli/cli.h"
 #include "cli/opt.h"
 #include "cli/terminal.h"
+
+enum { STEPS_MAX = 12 };
 
 struct run {
 	const char *cidfile, *json;
@@ -39,8 +42,32 @@ struct run {
 	struct terminal terminal;
 	int epoll, signals;
 	sigset_t before;
-	int status;
+	bool trace; /* HUTCH_TRACE=1: the time of each step is printed at the end */
+	struct {
+		const char *name;
+		struct timespec at;
+	} steps[STEPS_MAX];
+	int nsteps;
 };
+
+static void step(struct run *r, const char *name)
+{
+	if (!r->trace || r->nsteps == STEPS_MAX)
+		return;
+	r->steps[r->nsteps].name = name;
+	clock_gettime(CLOCK_MONOTONIC, &r->steps[r->nsteps++].at);
+}
+
+static void print_steps(const struct run *r)
+{
+	for (int i = 1; i < r->nsteps; i++) {
+		const struct timespec *a = &r->steps[i - 1].at, *b = &r->steps[i].at;
+
+		fprintf(stderr, "run: %-26s %+8.1f us\n", r->steps[i].name,
+			(double)(b->tv_sec - a->tv_sec) * 1e6 +
+				(double)(b->tv_nsec - a->tv_nsec) / 1e3);
+	}
+}
 
 static int carry(const struct hutch_error *from, struct err *e)
 {
@@ -196,9 +223,12 @@ static int start(struct run *r, struct err *e)
 	struct hutch_exec_options exec = {.size = sizeof(exec), .flags = HUTCH_EXEC_MAIN};
 	struct hutch_error why;
 
-	if (hutch_open(&open_opts, &r->hutch, &why) < 0 ||
-	    hutch_box_start(r->hutch, r->spec, &start_opts, &r->box, &why) < 0)
+	if (hutch_open(&open_opts, &r->hutch, &why) < 0)
 		return carry(&why, e);
+	step(r, "hutch opened");
+	if (hutch_box_start(r->hutch, r->spec, &start_opts, &r->box, &why) < 0)
+		return carry(&why, e);
+	step(r, "start asked for");
 	if (write_cidfile(r, e) < 0)
 		return e->code;
 	for (int i = 0; i < 3; i++)
@@ -304,7 +334,10 @@ static void done(struct run *r)
 {
 	terminal_close(&r->terminal);
 	(void)hutch_box_delete(r->box, NULL);
+	step(r, "sandbox gone");
 	hutch_close(r->hutch);
+	step(r, "hutch closed");
+	print_steps(r);
 	hutch_spec_free(r->spec);
 	close_fd(&r->epoll);
 	close_fd(&r->signals);
@@ -326,12 +359,13 @@ static int check_json_fd(struct run *r, struct err *e)
 int cli_run(int argc, char **argv)
 {
 	const char *trace = getenv("HUTCH_TRACE");
-	struct run r = {.epoll = -1, .signals = -1};
+	struct run r = {.epoll = -1, .signals = -1, .trace = trace && *trace == '1'};
 	struct hutch_error why;
 	struct err e = {0};
 	int code, status;
 
 	(void)argc;
+	step(&r, "begin");
 	if (hutch_spec_new(&r.spec, &why) < 0)
 		return cli_fail(why.message);
 	code = parse(&r, argv, &e);
@@ -345,12 +379,15 @@ int cli_run(int argc, char **argv)
 		code = check_json_fd(&r, &e);
 	if (code == 0)
 		code = catch_signals(&r, &e);
+	step(&r, "words read");
 	if (code == 0)
 		code = start(&r, &e);
+	step(&r, "command asked for");
 	if (code == 0)
 		code = wait_for_end(&r, &e);
+	step(&r, "command ended");
 	terminal_close(&r.terminal);
-	if (r.box && trace && *trace == '1')
+	if (r.box && r.trace)
 		hutch_box_trace(r.box);
 	status = verdict(&r, &e);
 	done(&r);

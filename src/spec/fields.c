@@ -11,14 +11,14 @@
 
 static const struct hutch_field fields[] = {
 #define FIELD(field_name, id, field_type, field_unit, long_flag, letter, looks, version, line) \
-	[SPEC_F_##id] = {.name = field_name,                                                   \
-			 .flag = long_flag,                                                    \
-			 .short_flag = letter,                                                 \
+	[SPEC_F_##id] = {.name = (field_name),                                                 \
+			 .flag = (long_flag),                                                  \
+			 .short_flag = (letter),                                               \
 			 .type = HUTCH_FIELD_##field_type,                                     \
-			 .unit = field_unit,                                                   \
-			 .value = looks,                                                       \
-			 .since = version,                                                     \
-			 .help = line},
+			 .unit = (field_unit),                                                 \
+			 .value = (looks),                                                     \
+			 .since = (version),                                                   \
+			 .help = (line)},
 #include "spec/fields.def"
 #undef FIELD
 };

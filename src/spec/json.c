@@ -15,7 +15,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/json.h"
 #include "base/str.h"
@@ -172,7 +171,8 @@ static int walk_key(void *ctx, const char *key, struct js *v, struct err *e)
 	if (js_type(v) == JS_OBJECT && spec_field_find(name, NULL) < 0) {
 		struct walk below = *w;
 
-		strcat(name, "."); /* one more byte: left free above */
+		name[n] = '.'; /* room for it was left above */
+		name[n + 1] = '\0';
 		below.prefix = name;
 		return js_each(v, walk_key, &below, e);
 	}
@@ -205,7 +205,11 @@ int spec_from_json(struct spec *s, const char *json, size_t len, struct err *e)
 	if (r < 0)
 		return r;
 	copy = spec_copy(s);
-	r = copy ? read_object(copy, root, e) : err_oom(e);
+	if (!copy) {
+		js_free(root);
+		return err_oom(e);
+	}
+	r = read_object(copy, root, e);
 	js_free(root);
 	if (r < 0) {
 		if (e)

@@ -122,6 +122,9 @@ static void what_is_wrong_is_named_and_changes_nothing(void)
 		{"{\"timeout\":true}", ERR_INVALID, "timeout is true or false; a number is needed"},
 		{"{\"env\":[\"A=1\",true]}", ERR_INVALID,
 		 "env: element 2 is true or false, not a string"},
+		{"{\"volumes\":[\"data:/x\"]}", ERR_UNSUPPORTED,
+		 "--volume (volumes) 'data:/x': named volumes are not there yet; write ./name for a "
+		 "directory"},
 		{"{\"env\":[null]}", ERR_INVALID, "env: element 1 is null, not a string"},
 		{"{\"env\":{\"A\":\"1\"}}", ERR_INVALID,
 		 "env is an object; a list of strings is needed"},

@@ -22,7 +22,7 @@
 
 int parse_host_path(const char *text, char **ret, struct err *e)
 {
-	auto_buf struct buf b = BUF_INIT(PATH_MAX - 1);
+	auto_buf struct buf b = BUF_INIT(SIZE_MAX / 2);
 	auto_free char *here = NULL;
 	char *path;
 
@@ -47,7 +47,7 @@ int parse_host_path(const char *text, char **ret, struct err *e)
 	} else {
 		buf_str(&b, text);
 	}
-	if (buf_bad(&b))
+	if (b.len >= PATH_MAX)
 		return err_set(e, ERR_INVALID, "longer than a path can be");
 	path = buf_take(&b);
 	if (!path)
@@ -76,13 +76,15 @@ int parse_rootfs(const char *text, char **ret, struct err *e)
 /* @text without "//", "." and ".."; "/" when nothing is left. */
 static int normalise(const char *text, char **ret, struct err *e)
 {
-	auto_buf struct buf b = BUF_INIT(PATH_MAX - 1);
+	auto_buf struct buf b = BUF_INIT(PATH_MAX);
 	const char *rest = text;
 	struct str_span part;
 	char *path;
 
 	if (text[0] != '/')
 		return err_set(e, ERR_INVALID, "'%.200s' is not an absolute path", text);
+	if (strlen(text) >= PATH_MAX)
+		return err_set(e, ERR_INVALID, "longer than a path can be");
 	while (str_next(&rest, '/', &part)) {
 		if (part.len == 0 || str_is(part, "."))
 			continue;
@@ -91,18 +93,16 @@ static int normalise(const char *text, char **ret, struct err *e)
 			buf_add(&b, part.at, part.len);
 			continue;
 		}
+		if (buf_bad(&b))
+			return err_oom(e);
 		if (b.len == 0)
 			return err_set(e, ERR_INVALID, "'%.200s' leads above /", text);
-		if (!buf_bad(&b)) {
-			while (b.data[--b.len] != '/')
-				;
-			b.data[b.len] = '\0';
-		}
+		while (b.data[--b.len] != '/')
+			;
+		b.data[b.len] = '\0';
 	}
 	if (b.len == 0)
 		buf_char(&b, '/');
-	if (buf_bad(&b))
-		return err_set(e, ERR_INVALID, "longer than a path can be");
 	path = buf_take(&b);
 	if (!path)
 		return err_oom(e);

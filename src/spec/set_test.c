@@ -334,6 +334,8 @@ static void failures_name_field_and_value_on_one_line(void)
 	refuses(s, "upper", "tmpfs:", ERR_INVALID,
 		"--upper 'tmpfs:': not a size (4096, 512k, 1.5g)");
 	refuses(s, "ids", "x", ERR_INVALID, "--ids 'x': not auto or host");
+	sets(s, "ids", "auto");
+	is_int(s->ids, SPEC_IDS_AUTO);
 	refuses(s, "image", "", ERR_INVALID,
 		"image '': not an image (alpine, debian:12, host/name@sha256:…)");
 	is_int(spec_set(s, "name", "", NULL), ERR_INVALID);

@@ -106,7 +106,7 @@ class Case(unittest.TestCase):
             self.give(directory)
         self._started: list[subprocess.Popen] = []
         self._terminals: list[Terminal] = []
-        self._before = census.take(self.home, self.session.dir)
+        self._before = census.take(self.home)
 
     def tearDown(self) -> None:
         for process in self._started:
@@ -121,13 +121,13 @@ class Case(unittest.TestCase):
         remove_tree(self.tmp)
         left = self.left_behind() if self.takes_census else []
         if left:
-            census.clean_up(self._before, self.home)
+            census.clean_up(self._before)
             self.fail("left behind:\n  " + "\n  ".join(left))
 
     def left_behind(self, seconds: float = census.SETTLE_SECONDS) -> list[str]:
         """The census until now, one line for each thing that should not be there."""
         waited_for = {process.pid for process in self._started}
-        return census.left_behind(self._before, self.home, self.session.dir, waited_for, seconds)
+        return census.left_behind(self._before, self.home, waited_for, seconds)
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -179,9 +179,13 @@ class Case(unittest.TestCase):
         return {**self.persona.environment(self.home), **(env or {})}
 
     def start(self, *args, program: str | None = None, env: dict[str, str] | None = None,
-              prefix: list | None = None, **options) -> subprocess.Popen:
-        """hutch with @args, in the persona's name; @prefix is what stands before it on the line."""
+              prefix: list | None = None, without: str = "", **options) -> subprocess.Popen:
+        """hutch with @args, in the persona's name; @prefix is what stands before it on the line. The
+        system calls of @without ("mount_setattr,openat2") do not exist for it (tests/without.c)."""
         argv = [*(prefix or []), program or self.persona.program, *map(_argument, args)]
+        if without:
+            argv, as_root = self.session.without(self.persona, without, argv)
+            options["as_root"] = as_root
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)

@@ -6,13 +6,13 @@ descriptors of the test itself, files of HUTCH_HOME, of /tmp, /run and the like.
 and compared after it; what is new and may not stay fails the test. hutch removes some things off the
 path of the caller (the sweeper), so the comparison waits up to three seconds for a clean result.
 
-A process counts when its name or command line begins with "hutch", when it descends from such a one
-or from the test, when it has the HUTCH_HOME of the test in its environment, or when it lives in a
-namespace that the test does not: so an orphan of a sandbox counts whatever it is called. Orphans come
-to the test (it is their subreaper), which collects those that have ended, as init would.
+The test is a subreaper: orphans of what it started, and of what those started, become its children.
+So the processes that count are simply those below it, whatever they are called and wherever they live,
+and strangers on the same machine do not count. Orphans that have ended are collected, as init would.
 """
 
 import os
+import re
 import stat
 import subprocess
 import time
@@ -23,23 +23,16 @@ from .persona import PLAIN, SUB, SUB_COUNT, SUB_FIRST, kill_quietly, libc
 
 SETTLE_SECONDS = 3.0
 PR_SET_CHILD_SUBREAPER = 36
-NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "net", "cgroup")
+SHOWN = 20  # lines of a report
 
-# What HUTCH_HOME may hold when no sandbox lives: caches, and the fixtures of a store. A directory
-# named here may be there, but empty; what ends with "/" may hold anything.
-MAY_STAY = (
-    "run",
-    "data",
-    "run/ranges",
-    "data/ranges",
-    "data/lock",
-    "data/boxes",
-    "data/trash",
-    "data/trash/lock",
-    "data/layers/",
-    "data/images/",
-    "data/spare/",
+# What HUTCH_HOME may hold when no sandbox lives: caches, the fixtures of a store, and emptied
+# wrappers of writable layers, kept for the next sandbox.
+MAY_STAY = re.compile(
+    r"run|run/ranges|data|data/ranges|data/(boxes|trash|pool|layers|images)"
+    r"|data/(layers|images)/.*|data/pool/[^/]+(/g\d+(/(upper|work(/work)?))?)?"
 )
+# Scratch directories of other programs of this project.
+SCRATCH = re.compile(r"hutch-(tests|bench|fuzz)[-.]")
 WATCHED = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/run/lock", "/var/lib")
 
 
@@ -64,16 +57,6 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def _namespaces(pid: int | str) -> dict[str, str]:
-    found = {}
-    for name in NAMESPACES:
-        try:
-            found[name] = os.readlink(f"/proc/{pid}/ns/{name}")
-        except OSError:
-            pass  # gone, or not ours to look at
-    return found
-
-
 def _processes() -> dict[int, dict]:
     found = {}
     for entry in os.listdir("/proc"):
@@ -88,11 +71,6 @@ def _processes() -> dict[int, dict]:
         found[int(entry)] = {"comm": comm, "state": rest[0].decode(), "parent": int(rest[1]),
                              "started": int(rest[19]), "command": command}
     return found
-
-
-def _is_hutch(process: dict) -> bool:
-    words = process["command"].split(" ", 1)
-    return process["comm"].startswith("hutch") or os.path.basename(words[0]).startswith("hutch")
 
 
 def adopt_orphans() -> None:
@@ -110,28 +88,16 @@ def reap_orphans(keep: set[int]) -> None:
                 pass  # collected meanwhile
 
 
-def count_processes(home: Path) -> dict[int, tuple[int, str]]:
-    """All processes that could be of a sandbox: pid: (start time, description)."""
-    mark = b"HUTCH_HOME=" + os.fsencode(home) + b"\0"
+def count_processes() -> dict[int, tuple[int, str]]:
+    """All processes below this one: pid: (start time, description)."""
     everybody = _processes()
-    mine = _namespaces("self")
-    me = os.getpid()
-
-    def descends(pid: int) -> bool:
-        seen = set()
-        while pid in everybody and pid not in seen:
-            seen.add(pid)
-            if pid != me and _is_hutch(everybody[pid]):
-                return True
-            pid = everybody[pid]["parent"]
-            if pid == me:
-                return True
-        return False
-
     counted = {}
     for pid, process in everybody.items():
-        foreign = {n: v for n, v in _namespaces(pid).items() if mine.get(n, v) != v}
-        if pid != me and (foreign or descends(pid) or mark in _read(f"/proc/{pid}/environ")):
+        above, seen = process["parent"], {pid}
+        while above in everybody and above not in seen and above != os.getpid():
+            seen.add(above)
+            above = everybody[above]["parent"]
+        if above == os.getpid():
             what = f"{process['comm']} ({process['state']}) {process['command'][:100]}"
             counted[pid] = (process["started"], what)
     return counted
@@ -159,16 +125,12 @@ def _descriptors() -> set[str]:
     return found
 
 
-def _may_stay(path: str) -> bool:
-    return any(path == keep or (keep.endswith("/") and (path + "/").startswith(keep)) for keep in MAY_STAY)
-
-
 def _files(home: Path) -> set[str]:
     found = set()
     for root, dirs, files in os.walk(home):
         for name in dirs + files:
             path = os.path.relpath(os.path.join(root, name), home)
-            if not _may_stay(path):
+            if not MAY_STAY.fullmatch(path):
                 found.add(path)
     return found
 
@@ -176,7 +138,7 @@ def _files(home: Path) -> set[str]:
 def _ours(path: str, name: str) -> bool:
     """An entry of a shared directory that hutch or one of the test users made."""
     if "hutch" in name:
-        return True
+        return not SCRATCH.match(name)
     try:
         uid = os.lstat(path).st_uid
     except OSError:
@@ -184,7 +146,7 @@ def _ours(path: str, name: str) -> bool:
     return uid in (SUB[1], PLAIN[1]) or SUB_FIRST <= uid < SUB_FIRST + SUB_COUNT
 
 
-def _entries(ignore: Path) -> set[str]:
+def _entries() -> set[str]:
     found = set()
     for top in WATCHED:
         try:
@@ -193,24 +155,23 @@ def _entries(ignore: Path) -> set[str]:
             continue
         for name in names:
             path = os.path.join(top, name)
-            if Path(path) == ignore or not _ours(path, name):
+            if not _ours(path, name):
                 continue
             found.add(path)
-            if os.path.isdir(path) and not os.path.islink(path) and name.startswith("hutch"):
+            if name.startswith("hutch"):
                 for root, dirs, files in os.walk(path):
-                    if Path(root) != ignore:
-                        found.update(os.path.join(root, n) for n in dirs + files)
-    return {path for path in found if not path.startswith(str(ignore))}
+                    found.update(os.path.join(root, n) for n in dirs + files)
+    return found
 
 
-def take(home: Path, session: Path) -> Snapshot:
+def take(home: Path) -> Snapshot:
     return Snapshot(
-        processes=count_processes(home),
+        processes=count_processes(),
         mounts=set(Path("/proc/self/mountinfo").read_text().splitlines()),
         cgroups=_cgroups(),
         descriptors=_descriptors(),
         files=_files(home),
-        entries=_entries(session),
+        entries=_entries(),
     )
 
 
@@ -229,21 +190,21 @@ def differences(before: Snapshot, after: Snapshot) -> list[str]:
     return new
 
 
-def left_behind(before: Snapshot, home: Path, session: Path, waited_for: set[int],
+def left_behind(before: Snapshot, home: Path, waited_for: set[int],
                 seconds: float = SETTLE_SECONDS) -> list[str]:
     """The differences that stay after a while; empty: none. @waited_for: see reap_orphans()."""
     deadline = time.monotonic() + seconds
     while True:
         reap_orphans(waited_for)
-        new = differences(before, take(home, session))
+        new = differences(before, take(home))
         if not new or time.monotonic() > deadline:
-            return new
+            return new[:SHOWN] + ([f"and {len(new) - SHOWN} more"] if len(new) > SHOWN else [])
         time.sleep(0.05)
 
 
-def clean_up(before: Snapshot, home: Path) -> None:
+def clean_up(before: Snapshot) -> None:
     """After a test that failed: ends what it left, so that the next one starts clean."""
-    for pid, (started, _) in count_processes(home).items():
+    for pid, (started, _) in count_processes().items():
         if before.processes.get(pid, (None, ""))[0] != started:
             kill_quietly(pid)
     for line in set(Path("/proc/self/mountinfo").read_text().splitlines()) - before.mounts:

@@ -161,8 +161,9 @@ class Persona:
         user = self.user or pwd.getpwuid(os.geteuid()).pw_name
         return {**keep, "HOME": str(self.dir), "USER": user, "LOGNAME": user, "HUTCH_HOME": str(home)}
 
-    def popen(self, argv: list, before_exec=None, **options) -> subprocess.Popen:
-        """subprocess.Popen() as this persona; @before_exec runs in the child."""
+    def popen(self, argv: list, before_exec=None, as_root: bool = False, **options) -> subprocess.Popen:
+        """subprocess.Popen() as this persona; @before_exec runs in the child. @as_root: the command
+        becomes the user itself."""
 
         def enter() -> None:
             if before_exec:
@@ -170,7 +171,7 @@ class Persona:
             if self.namespace >= 0 and libc.setns(self.namespace, CLONE_NEWUSER) < 0:
                 os._exit(99)
 
-        if self.changes_user():
+        if self.changes_user() and not as_root:
             options.update(user=self.uid, group=self.gid, extra_groups=[])
         if before_exec or self.namespace >= 0:
             options["preexec_fn"] = enter
@@ -245,7 +246,9 @@ def reachable(persona: Persona, path: Path) -> bool:
 class Session:
     """The personas of one run of the suite, their directories and the program they call."""
 
-    def __init__(self, program: Path):
+    def __init__(self, program: Path, build: Path, debug: bool):
+        self.build = build  # Meson's directory, for what the tests use of it
+        self.debug = debug  # hutch has fault points
         self.dir = Path(tempfile.mkdtemp(prefix="hutch-tests-"))
         self.dir.chmod(0o711)
         self.program = program.resolve()
@@ -254,18 +257,26 @@ class Session:
         for persona in self.personas:
             if not persona.reason:
                 persona.make_dir(self.dir)
-                persona.program = str(self.program_for(persona))
+                persona.program = str(self.program_for(persona, self.program))
 
-    def program_for(self, persona: Persona) -> Path:
-        """hutch itself, or a copy where a user cannot reach the build directory."""
-        if reachable(persona, self.program):
-            return self.program
-        copy = self.dir / "bin" / "hutch"
+    def program_for(self, persona: Persona, program: Path) -> Path:
+        """A program of the build directory, or a copy where a user cannot reach that."""
+        if reachable(persona, program):
+            return program
+        copy = self.dir / "bin" / program.name
         if not copy.exists():
             copy.parent.mkdir(mode=0o755, exist_ok=True)
-            shutil.copy2(self.program, copy)
+            shutil.copy2(program, copy)
             copy.chmod(0o755)
         return copy
+
+    def without(self, persona: Persona, names: str, argv: list) -> tuple[list, bool]:
+        """A command line under tests/without, and whether it has to start as root: only so a user
+        can go on to use newuidmap."""
+        program = str(self.program_for(persona, self.build / "tests" / "without"))
+        if persona.changes_user() and persona.namespace < 0:
+            return [program, "--as", f"{persona.uid}:{persona.gid}", names, "--", *argv], True
+        return [program, names, "--", *argv], False
 
     def close(self) -> None:
         if os.getpid() != self.owner:
