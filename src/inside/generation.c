@@ -13,6 +13,7 @@
  * the reaper makes a user namespace below the keeper's, and namespaces that belong to it: what was
  * mounted comes along locked.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,35 +30,48 @@
 #include "sys/fsmount.h"
 #include "sys/proc.h"
 
-enum { SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS };
-
 enum report_kind { REPORT_WANTS_MAP = 1, REPORT_READY, REPORT_FAILED };
 
 struct report {
-	uint32_t kind;
 	struct err e;
 	uint64_t marks[READY_MARKS];
 };
 
-static uint64_t spaces(const struct plan *pl)
+static const struct {
+	const char *file; /* in /proc/self/ns, as the reaper sees itself */
+	int flag;
+} kinds[] = {
+	{"mnt", CLONE_NEWNS}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS},
+	{"pid", CLONE_NEWPID}, {"cgroup", CLONE_NEWCGROUP}, {"net", CLONE_NEWNET},
+};
+
+static_assert(sizeof(kinds) / sizeof(*kinds) == SPACES_MAX, "one place for each");
+
+/* The namespaces that a generation has of its own. A network only where commands rule over it. */
+static int own_spaces(const struct plan *pl)
 {
-	return SPACES | (pl->flags & PLAN_CGROUPNS ? CLONE_NEWCGROUP : 0);
+	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+
+	if (pl->flags & PLAN_CGROUPNS)
+		flags |= CLONE_NEWCGROUP;
+	if ((pl->flags & (PLAN_NESTED | PLAN_NET)) == (PLAN_NESTED | PLAN_NET))
+		flags |= CLONE_NEWNET;
+	return flags;
 }
 
 /* ---- the reaper ------------------------------------------------------------------------------- */
 
 static int nest(const struct plan *pl, int news, struct err *e)
 {
-	struct report rep = {.kind = REPORT_WANTS_MAP};
-	uint64_t flags = spaces(pl) | (pl->flags & PLAN_NET ? CLONE_NEWNET : 0);
+	struct msg_head wants = {.op = REPORT_WANTS_MAP};
 	char c;
 
 	if (unshare(CLONE_NEWUSER) < 0)
 		return err_sys(e, errno, "make a nested user namespace");
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* else its maps belong to nobody the keeper could be */
-	if (send(news, &rep, sizeof(rep), MSG_NOSIGNAL) < 0 || recv(news, &c, 1, 0) != 1)
+	if (msg_send(news, &wants, NULL, 0, NULL, 0) < 0 || recv(news, &c, 1, 0) != 1)
 		return err_set(e, ERR_DIED, "the keeper is gone");
-	if (unshare((int)flags) < 0)
+	if (unshare(own_spaces(pl) & ~CLONE_NEWPID) < 0)
 		return err_sys(e, errno, "make nested namespaces");
 	return pl->flags & PLAN_NET ? net_up(e) : 0;
 }
@@ -76,32 +90,64 @@ static int reaper_build(struct keeper *k, struct generation *g, int news, struct
 	return r;
 }
 
-/**
- * reaper_main() - Build the inside, then be its pid 1
- *
- * Should:  be dumpable until the keeper has entered the namespaces (the kernel asks for the right to
- *	    trace whom one follows), then give up dumpability, capabilities and descriptors before
- *	    anything else runs inside; the end of @news says that it has
- * Mustn't: ever wake up again: it is the one process that the inside can name
- */
-static void reaper_main(struct keeper *k, struct generation *g, int news)
+/* Our namespaces, as descriptors for the keeper: a pidfd would do, but the kernel asks for the right
+ * to trace whom one follows by that, and nobody shall have that. */
+static int open_spaces(const struct plan *pl, int fds[SPACES_MAX + 1], struct err *e)
 {
-	static struct report rep;
-	sigset_t all;
-	char c;
+	int own = own_spaces(pl), n = 0;
+	char path[32];
 
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	rep.kind = reaper_build(k, g, news, &rep.e) < 0 ? REPORT_FAILED : REPORT_READY;
-	memcpy(rep.marks, k->marks, sizeof(rep.marks));
-	(void)send(news, &rep, sizeof(rep), MSG_NOSIGNAL);
-	if (rep.kind == REPORT_FAILED || recv(news, &c, 1, 0) != 1)
-		_exit(1);
+	for (size_t i = 0; i < SPACES_MAX; i++) {
+		if (!(own & kinds[i].flag))
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i].file);
+		fds[n] = open(path, O_RDONLY | O_CLOEXEC);
+		if (fds[n++] < 0)
+			return err_sys(e, errno, "open '%s'", path);
+	}
+	if (pl->flags & PLAN_NESTED) {
+		fds[n] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+		if (fds[n++] < 0)
+			return err_sys(e, errno, "open '/proc/self/ns/user'");
+	}
+	return n;
+}
+
+/* Nothing inside may find a use for its pid 1. */
+static void give_up_powers(void)
+{
+	sigset_t all;
+
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, "hutch-init", 0, 0, 0);
 	sys_capset(0);
 	signal(SIGCHLD, SIG_IGN);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+/**
+ * reaper_main() - Build the inside, then be its pid 1
+ *
+ * Should:  give up dumpability and capabilities before it reports: commands are started then
+ * Mustn't: ever wake up again: it is the one process that the inside can name
+ */
+static void reaper_main(struct keeper *k, struct generation *g, int news)
+{
+	static struct report rep;
+	struct msg_head head = {.op = REPORT_READY};
+	int fds[SPACES_MAX + 1], n = 0;
+
+	if (k->plan->flags & PLAN_NESTED)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for the keeper to write our map */
+	if (reaper_build(k, g, news, &rep.e) < 0 || (n = open_spaces(k->plan, fds, &rep.e)) < 0) {
+		head.op = REPORT_FAILED;
+		(void)msg_send(news, &head, &rep, sizeof(rep), NULL, 0);
+		_exit(1);
+	}
+	memcpy(rep.marks, k->marks, sizeof(rep.marks));
+	give_up_powers();
+	(void)msg_send(news, &head, &rep, sizeof(rep), fds, (unsigned)n);
 	sys_close_range(0, ~0u);
 	for (;;)
 		pause();
@@ -140,8 +186,7 @@ int generation_start(struct keeper *k, struct generation *g, struct err *e)
 	unsigned number = k->now.number + 1;
 	int pair[2], r = 0;
 
-	*g = (struct generation){.pidfd = -1, .pts = -1, .news = -1, .user = -1,
-				 .pid_space = -1, .ns = {-1, -1}, .number = number};
+	*g = (struct generation){.pidfd = -1, .pts = -1, .news = -1, .user = -1, .number = number};
 	if (k->now.pid)
 		r = go_home(k, e);
 	if (r < 0)
@@ -151,7 +196,7 @@ int generation_start(struct keeper *k, struct generation *g, struct err *e)
 		return g->pts;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair");
-	g->pid = sys_fork(CLONE_NEWPID | spaces(k->plan), &g->pidfd);
+	g->pid = sys_fork((uint64_t)(own_spaces(k->plan) & ~CLONE_NEWNET), &g->pidfd);
 	if (g->pid == 0) {
 		close(pair[0]);
 		reaper_main(k, g, pair[1]);
@@ -194,99 +239,74 @@ static int write_nested_map(struct keeper *k, struct generation *g, struct err *
 	return r < 0 ? err_sys(e, r, "map the ids of the nested user namespace") : 0;
 }
 
+/* Takes the namespaces that came with the last report. */
+static int take_spaces(struct keeper *k, struct generation *g, struct msg *m, struct err *e)
+{
+	bool nested = k->plan->flags & PLAN_NESTED;
+
+	if (m->nfds < 1u + nested || m->nfds > SPACES_MAX + (unsigned)nested)
+		return err_set(e, ERR_INTERNAL, "%u namespaces", m->nfds);
+	g->nspaces = (int)m->nfds - nested;
+	for (int i = 0; i < g->nspaces; i++)
+		g->spaces[i] = take_fd(&m->fds[i]);
+	if (nested)
+		g->user = take_fd(&m->fds[g->nspaces]);
+	return 0;
+}
+
 static int wait_report(struct keeper *k, struct generation *g, struct err *e)
 {
-	static struct report rep;
+	static char buf[sizeof(struct report) + 64] __attribute__((aligned(8)));
+	const struct report *rep = (const void *)buf;
+	struct msg m;
+	int r = 0;
 
-	for (;;) {
-		ssize_t n = recv(g->news, &rep, sizeof(rep), 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n != (ssize_t)sizeof(rep))
+	while (r == 0) {
+		if (msg_recv(g->news, &m, buf, sizeof(buf), 0) <= 0)
 			return err_set(e, ERR_DIED, "the first process inside ended early");
-		if (rep.kind == REPORT_WANTS_MAP) {
-			int r = write_nested_map(k, g, e);
-
-			if (r < 0)
-				return r;
-			continue;
+		if (m.head.op == REPORT_WANTS_MAP) {
+			r = write_nested_map(k, g, e);
+		} else if (m.head.op == REPORT_FAILED) {
+			*e = rep->e;
+			r = e->code;
+		} else {
+			memcpy(k->marks + MARK_OVERLAY, rep->marks + MARK_OVERLAY,
+			       (MARK_PIVOT - MARK_OVERLAY + 1) * sizeof(rep->marks[0]));
+			k->marks[MARK_GENERATION] = rep->marks[MARK_GENERATION];
+			r = take_spaces(k, g, &m, e);
+			msg_done(&m);
+			return r;
 		}
-		if (rep.kind == REPORT_FAILED) {
-			*e = rep.e;
-			return e->code;
-		}
-		memcpy(k->marks + MARK_GENERATION, rep.marks + MARK_GENERATION,
-		       (MARK_PIVOT - MARK_GENERATION + 1) * sizeof(rep.marks[0]));
-		return 0;
+		msg_done(&m);
 	}
+	return r;
 }
 
 int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 {
 	int r = wait_report(k, g, e);
 
-	if (r < 0) {
-		generation_kill(g);
-		return r;
-	}
-	return 0;
-}
-
-static int hold(struct keeper *k, const char *name, int *ret, struct err *e)
-{
-	*ret = openat(k->proc, name, O_RDONLY | O_CLOEXEC);
-	return *ret < 0 ? err_sys(e, errno, "open '/proc/%s'", name) : 0;
-}
-
-/* By way of ourselves, who stand in them. mnt and ipc are held because whoever leaves a namespace
- * last tears it down while somebody waits for him; the others are for coming back. */
-static int hold_spaces(struct keeper *k, struct generation *g, struct err *e)
-{
-	char path[32];
-	int r;
-
-	r = hold(k, "self/ns/mnt", &g->ns[0], e);
-	if (r == 0)
-		r = hold(k, "self/ns/ipc", &g->ns[1], e);
-	if (r == 0)
-		r = hold(k, "self/ns/pid_for_children", &g->pid_space, e);
-	snprintf(path, sizeof(path), "%d/ns/user", g->pid);
-	if (r == 0 && k->plan->flags & PLAN_NESTED)
-		r = hold(k, path, &g->user, e);
-	return r;
-}
-
-/* Lets the reaper give up its powers, and sees that it has. */
-static int let_go(struct generation *g, struct err *e)
-{
-	ssize_t n;
-	char c;
-
-	n = send(g->news, "g", 1, MSG_NOSIGNAL);
-	while (n > 0 || (n < 0 && errno == EINTR))
-		n = recv(g->news, &c, 1, 0);
 	close_fd(&g->news);
-	return n < 0 ? err_sys(e, errno, "wait for the first process inside") : 0;
+	if (r < 0)
+		generation_kill(g);
+	return r;
 }
 
 int generation_enter(struct keeper *k, struct generation *g, struct err *e)
 {
-	int flags = (int)spaces(k->plan) | CLONE_NEWPID, r;
+	int own = own_spaces(k->plan), n = 0, r;
 
-	if ((k->plan->flags & (PLAN_NESTED | PLAN_NET)) == (PLAN_NESTED | PLAN_NET))
-		flags |= CLONE_NEWNET;
-	r = sys_setns(g->pidfd, flags);
-	if (r < 0)
-		return err_sys(e, r, "enter the namespaces of the inside");
-	r = hold_spaces(k, g, e);
-	if (r == 0)
-		r = net_sysctls(k, e); /* those of net, ipc and uts: we stand in all three */
-	if (r == 0)
-		r = let_go(g, e);
-	if (r == 0)
-		k->now = *g;
-	return r;
+	for (size_t i = 0; i < SPACES_MAX; i++) {
+		if (!(own & kinds[i].flag))
+			continue;
+		if (kinds[i].flag == CLONE_NEWPID)
+			g->pid_space = n;
+		r = sys_setns(g->spaces[n++], kinds[i].flag);
+		if (r < 0)
+			return err_sys(e, r, "enter the %s namespace of the inside", kinds[i].file);
+	}
+	k->now = *g;
+	return net_sysctls(k, e); /* those of net, ipc and uts: we stand in all three */
 }
 
 void generation_kill(struct generation *g)

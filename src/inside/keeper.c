@@ -118,20 +118,20 @@ static int build(struct keeper *k, int go, struct err *e)
 	if (r == 0)
 		r = storage_build(k, e);
 	drop_groups();
-	if (r == 0 && k->plan->flags & PLAN_NET)
-		r = net_up(e);
 	if (r == 0 && k->plan->flags & PLAN_SCOPE_ABSTRACT) {
 		r = sys_landlock_scope_abstract();
 		if (r < 0)
 			r = err_sys(e, r, "keep the host's abstract sockets out of reach (Landlock "
 					  "ABI 6, Linux 6.12; or --allow-abstract-sockets)");
 	}
-	k->marks[MARK_NET] = sys_now_ns();
 	if (r == 0)
 		r = place_all(k, e);
 	k->marks[MARK_PLACES] = sys_now_ns();
 	if (r == 0)
 		r = generation_start(k, &g, e);
+	if (r == 0 && k->plan->flags & PLAN_NET)
+		r = net_up(e); /* while the reaper builds */
+	k->marks[MARK_NET] = sys_now_ns();
 	if (r == 0)
 		r = generation_finish(k, &g, e);
 	if (r == 0)
@@ -200,7 +200,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	}
 }
 
-void keeper_main(struct msg *m, int go)
+void keeper_main(struct msg *m, int go, uint64_t asked_ns)
 {
 	static struct keeper k;
 	static struct ready ready;
@@ -212,6 +212,7 @@ void keeper_main(struct msg *m, int go)
 	k.ctl = m->fds[0];
 	k.owner = -1;
 	k.null = 1;
+	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	if (!k.plan)
 		_exit(1);

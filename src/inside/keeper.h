@@ -21,14 +21,19 @@
 #include "wire/pack.h"
 #include "wire/plan.h"
 
+enum { SPACES_MAX = 6 };
+
 /* A generation: what a reset throws away. */
 struct generation {
 	pid_t pid; /* of the reaper; 0: none */
 	int pidfd;
 	int pts;   /* its devpts: terminals are had from this, never by a path of the inside */
-	int ns[2]; /* mnt, ipc: held so that nobody waits for their end while it is waited for */
-	int pid_space; /* its pid namespace, for coming back */
-	int user;      /* the nested user namespace; -1: none */
+	/* Its namespaces, in the order of generation.c's list, for entering and coming back. They are
+	 * held: who leaves one last tears it down, while somebody waits for him. */
+	int spaces[SPACES_MAX];
+	int nspaces;
+	int pid_space; /* index of the pid namespace */
+	int user; /* the nested user namespace; -1: none */
 	int news;      /* socket on which the reaper reports; -1: it has */
 	unsigned number;
 };
@@ -65,13 +70,14 @@ struct keeper {
 enum mark {
 	MARK_RUNS, MARK_IDS, MARK_TREES, MARK_DEV, MARK_PROC, MARK_DROPPED, MARK_NET,
 	MARK_GENERATION, MARK_PLACES, MARK_OVERLAY, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
+	MARK_ASKED,
 };
 
 /* nursery.c: never returns but to leave the program. */
 int nursery_main(int sock);
 
 /* keeper.c: in the fresh child of the nursery. @m is the start message, taken over. */
-void keeper_main(struct msg *m, int go) __attribute__((noreturn));
+void keeper_main(struct msg *m, int go, uint64_t asked_ns) __attribute__((noreturn));
 int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
 		const int *fds, unsigned nfds);
 

@@ -267,6 +267,7 @@ static int start(struct nursery *n, struct msg *m, struct err *e)
 {
 	struct pack p = {m->body, m->head.body};
 	struct msg_head h = {.op = OP_STARTED};
+	uint64_t asked = sys_now_ns();
 	const struct plan *pl;
 	auto_fd int pidfd = -1, go = -1;
 	int r, pair[2];
@@ -286,7 +287,7 @@ static int start(struct nursery *n, struct msg *m, struct err *e)
 	if (pid == 0) {
 		close(go);
 		close(n->owner);
-		keeper_main(m, pair[1]);
+		keeper_main(m, pair[1], asked);
 	}
 	close(pair[1]);
 	if (pid < 0)

@@ -237,7 +237,7 @@ static int ask_helper(struct keeper *k, const struct pack *p, const struct call 
 	if (pid == 0)
 		helper_main(p, c, pipefd[1]);
 	close(pipefd[1]);
-	r = sys_setns(k->now.pid_space, CLONE_NEWPID);
+	r = sys_setns(k->now.spaces[k->now.pid_space], CLONE_NEWPID);
 	if (pid < 0 || r < 0)
 		return err_sys(e, pid < 0 ? -pid : r, "look up the user");
 	wait.fd = in;

@@ -10,7 +10,7 @@
 const char *const ready_names[READY_MARKS] = {
 	"keeper runs", "ids mapped", "trees of the host", "/dev", "proc, sysfs",
 	"caller's tree dropped", "network", "generation runs", "generated layer", "overlay",
-	"mounts", "proc, masks", "pivot", "generation ready",
+	"mounts", "proc, masks", "pivot", "generation ready", "nursery has it",
 };
 
 static bool array_ok(const struct pack *p, struct plan_array a, size_t size)
