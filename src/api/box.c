@@ -15,14 +15,23 @@
 
 int hutch_open(const struct hutch_open_options *opts, struct hutch **ret, struct hutch_error *err)
 {
-	bool children = HAS(opts, flags) && opts->flags & HUTCH_OPEN_CHILDREN;
+	unsigned flags = HAS(opts, flags) ? opts->flags : 0;
+	struct home_ask ask = {.children = flags & HUTCH_OPEN_CHILDREN,
+			       .keep_spare = !(flags & HUTCH_OPEN_NO_SPARE)};
 	struct hutch *h = calloc(1, sizeof(*h));
 	struct err e = {0};
 	int r;
 
 	if (!h)
 		return api_give(err_oom(&e), &e, err);
-	r = home_open(children, &h->home, &e);
+	if (HAS(opts, like) && opts->like) {
+		const struct spec *s = to_const_spec(opts->like);
+
+		ask.prepare = true;
+		ask.net = s->network != SPEC_NET_HOST;
+		ask.host_ids = s->ids == SPEC_IDS_HOST;
+	}
+	r = home_open(&ask, &h->home, &e);
 	if (r < 0) {
 		free(h);
 		return api_give(r, &e, err);

@@ -26,6 +26,7 @@ struct box {
 	char *name, *hostname;
 	int ctl;   /* socket to the keeper */
 	int pidfd; /* of the keeper; -1 until it is known */
+	int userns; /* its user namespace, while the plan is made; -1: not known, or not needed */
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
 	struct err why; /* code != 0: why the start failed */

@@ -51,6 +51,7 @@ static void free_box(struct box *b)
 		proc_free(b->procs);
 	close_fd(&b->ctl);
 	close_fd(&b->pidfd);
+	close_fd(&b->userns);
 	spec_free(b->spec);
 	free(b->name);
 	free(b->hostname);

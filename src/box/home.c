@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,23 +131,27 @@ static int open_below(int dir, const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open '%s' of the data directory", name) : fd;
 }
 
-static int open_dirs(struct home *h, struct err *e)
+static int open_state(struct home *h, struct err *e)
+{
+	int r = find_state(&h->ids, &h->state_path, e);
+
+	if (r < 0)
+		return r;
+	h->state = open_own(h->state_path, e);
+	return h->state < 0 ? err_wrap(e, "state directory") : 0;
+}
+
+static int open_data(struct home *h, struct err *e)
 {
 	struct {
 		int *fd;
 		const char *name;
 	} below[] = {{&h->boxes, "boxes"}, {&h->layers, "layers"}, {&h->pool, "pool"},
 		     {&h->trash, "trash"}};
-	int r;
+	int r = find_data(&h->ids, &h->data_path, e);
 
-	r = find_state(&h->ids, &h->state_path, e);
-	if (r == 0)
-		r = find_data(&h->ids, &h->data_path, e);
 	if (r < 0)
 		return r;
-	h->state = open_own(h->state_path, e);
-	if (h->state < 0)
-		return err_wrap(e, "state directory");
 	h->data = open_own(h->data_path, e);
 	if (h->data < 0)
 		return err_wrap(e, "data directory");
@@ -197,24 +202,87 @@ static void stop_nursery(struct home *h)
 	h->nursery_pid = 0;
 }
 
-int home_start_keeper(struct home *h, const void *blob, size_t len, const int *fds, unsigned nfds,
-		      struct err *e)
+/* Asks the nursery, which is started anew when it has died. Under the lock. */
+static int ask_nursery(struct home *h, const struct prepare *p, const int *fds, unsigned nfds,
+		       struct err *e)
 {
-	struct msg_head head = {.op = OP_START};
+	struct msg_head head = {.op = OP_PREPARE};
 	int r = -EPIPE;
 
-	pthread_mutex_lock(&h->lock);
 	for (int try = 0; try < 2 && (r == -EPIPE || r == -ECONNRESET); try++) {
 		if (try)
 			stop_nursery(h);
-		if (h->nursery < 0 && start_nursery(h, e) < 0) {
-			pthread_mutex_unlock(&h->lock);
-			return e ? e->code : ERR_SYSTEM;
+		if (h->nursery < 0) {
+			r = start_nursery(h, e);
+			if (r < 0)
+				return r;
 		}
-		r = msg_send(h->nursery, &head, blob, len, fds, nfds);
+		r = msg_send(h->nursery, &head, p, sizeof(*p), fds, nfds);
+	}
+	return r < 0 ? err_sys(e, r, "ask the nursery") : 0;
+}
+
+static int make_keeper(struct home *h, bool net, bool host_ids, struct spare *ret, struct err *e)
+{
+	auto_fd int ours_end = -1, theirs = -1, lock = -1;
+	struct spare s = {.host_ids = host_ids};
+	uint32_t range = 0;
+	int pair[2], r = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, errno, "socketpair");
+	ours_end = pair[0];
+	theirs = pair[1];
+	if (h->ids.persona == NS_ROOT && !host_ids)
+		r = ns_range_take(h->state, &h->window, &h->range_hint, &range, &lock, e);
+	if (r < 0)
+		return r;
+	s.prep.net = net;
+	s.prep.timens = 1;
+	ns_ids_prepare(&h->ids, host_ids, range, &s.prep);
+	r = ask_nursery(h, &s.prep, (int[]){theirs, lock}, lock < 0 ? 1 : 2, e);
+	if (r < 0)
+		return r;
+	s.ctl = take_fd(&ours_end);
+	*ret = s;
+	return 0;
+}
+
+/* Is there a spare of this kind, and is it alive? */
+static bool spare_fits(struct home *h, bool net, bool host_ids)
+{
+	struct pollfd p = {.fd = h->spare.ctl};
+
+	if (h->spare.ctl < 0 || h->spare.prep.net != (uint32_t)net || h->spare.host_ids != host_ids)
+		return false;
+	if (poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR)) {
+		close_fd(&h->spare.ctl);
+		return false;
+	}
+	return true;
+}
+
+int home_take_keeper(struct home *h, bool net, bool host_ids, struct spare *ret, struct err *e)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&h->lock);
+	if (spare_fits(h, net, host_ids)) {
+		*ret = h->spare;
+		h->spare.ctl = -1;
+	} else {
+		r = make_keeper(h, net, host_ids, ret, e);
 	}
 	pthread_mutex_unlock(&h->lock);
-	return r < 0 ? err_sys(e, r, "ask the nursery") : 0;
+	return r;
+}
+
+void home_fill_spare(struct home *h, bool net, bool host_ids)
+{
+	pthread_mutex_lock(&h->lock);
+	if (h->keep_spare && h->spare.ctl < 0)
+		(void)make_keeper(h, net, host_ids, &h->spare, NULL);
+	pthread_mutex_unlock(&h->lock);
 }
 
 int home_check_owner(const struct home *h, struct err *e)
@@ -233,6 +301,7 @@ static void close_all(struct home *h)
 	int *fds[] = {&h->state, &h->data, &h->boxes, &h->layers, &h->pool, &h->trash, &h->image,
 		      &h->self};
 
+	close_fd(&h->spare.ctl);
 	stop_nursery(h);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		close_fd(fds[i]);
@@ -242,7 +311,28 @@ static void close_all(struct home *h)
 	free(h);
 }
 
-int home_open(bool children, struct home **ret, struct err *e)
+/* In this order: what takes longest goes first, and gets ready while we go on. */
+static int open_all(struct home *h, const struct home_ask *ask, struct err *e)
+{
+	int r = ns_ids_find(&h->ids, e);
+
+	if (r == 0)
+		r = ns_window_find(&h->window, e);
+	if (r < 0)
+		return r;
+	h->range_hint = (uint32_t)h->owner % h->window.ranges;
+	h->self = sys_pidfd_open(h->owner);
+	if (h->self < 0)
+		return err_sys(e, h->self, "pidfd_open");
+	r = start_nursery(h, e);
+	if (r == 0)
+		r = open_state(h, e);
+	if (r == 0 && ask->prepare)
+		r = make_keeper(h, ask->net, ask->host_ids, &h->spare, e);
+	return r < 0 ? r : open_data(h, e);
+}
+
+int home_open(const struct home_ask *ask, struct home **ret, struct err *e)
 {
 	struct home *h = calloc(1, sizeof(*h));
 	int r;
@@ -250,23 +340,12 @@ int home_open(bool children, struct home **ret, struct err *e)
 	if (!h)
 		return err_oom(e);
 	h->owner = getpid();
-	h->children = children;
+	h->children = ask->children;
+	h->keep_spare = ask->keep_spare;
 	h->state = h->data = h->boxes = h->layers = h->pool = h->trash = -1;
-	h->image = h->nursery = h->self = -1;
+	h->image = h->nursery = h->self = h->spare.ctl = -1;
 	pthread_mutex_init(&h->lock, NULL);
-	r = ns_ids_find(&h->ids, e);
-	if (r == 0)
-		r = ns_window_find(&h->window, e);
-	if (r == 0) {
-		h->range_hint = (uint32_t)h->owner % h->window.ranges;
-		h->self = sys_pidfd_open(h->owner);
-		if (h->self < 0)
-			r = err_sys(e, h->self, "pidfd_open");
-	}
-	if (r == 0) /* first: it gets ready while we go on */
-		r = start_nursery(h, e);
-	if (r == 0)
-		r = open_dirs(h, e);
+	r = open_all(h, ask, e);
 	if (r < 0) {
 		close_all(h);
 		return r;

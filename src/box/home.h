@@ -19,6 +19,14 @@
 
 #include "base/err.h"
 #include "ns/ids.h"
+#include "wire/plan.h"
+
+/* A keeper without a plan. */
+struct spare {
+	int ctl; /* -1: none */
+	bool host_ids;
+	struct prepare prep;
+};
 
 struct home {
 	pid_t owner;	    /* the process that opened it */
@@ -33,16 +41,27 @@ struct home {
 	int nursery;	      /* socket; -1: none yet, or it has died */
 	pid_t nursery_pid;    /* with children only */
 	int self;	      /* pidfd of the owner */
-	uint64_t names;	      /* for names that are made */
+	struct spare spare;   /* under the lock */
+	bool keep_spare;      /* one stands ready at all times */
+};
+
+/* What home_open() is to do beside opening. */
+struct home_ask {
+	bool children;	 /* helpers are children of the caller */
+	bool keep_spare; /* a keeper stands ready, and the next one when that is taken */
+	bool prepare;	 /* the first one at once; what it shall have follows */
+	bool net, host_ids;
 };
 
 /* Opens the directories (makes them where missing) and starts the nursery. */
-int home_open(bool children, struct home **ret, struct err *e);
+int home_open(const struct home_ask *ask, struct home **ret, struct err *e);
 void home_close(struct home *h);
 
-/* Sends a start to the nursery, which is started anew when it has died. */
-int home_start_keeper(struct home *h, const void *blob, size_t len, const int *fds, unsigned nfds,
-		      struct err *e);
+/* A keeper with these namespaces and ids: the one that stands ready, or a new one. */
+int home_take_keeper(struct home *h, bool net, bool host_ids, struct spare *ret, struct err *e);
+
+/* Makes the next one ready, where that is wanted; no failure is told, the next start has it. */
+void home_fill_spare(struct home *h, bool net, bool host_ids);
 
 /* Removes what dead sandboxes left, and waits for the end of it. */
 int home_cleanup(struct home *h, int timeout_ms, struct err *e);

@@ -133,6 +133,20 @@ static int names_in(int dir, const char *name)
 	return d ? n : -1;
 }
 
+/* A work directory with the mark of a volatile mount is refused by the next: overlayfs.rst, "Volatile
+ * mount". Overlayfs makes its directories with mode 0. */
+static bool unmark_volatile(int box)
+{
+	static const char *const marks[] = {"g1/work/work", "g1/work/work/incompat",
+					    "g1/work/work/incompat/volatile",
+					    "g1/work/work/incompat/volatile/dirty"};
+
+	for (int i = 0; i < 3; i++)
+		(void)fchmodat(box, marks[i], 0700, 0); /* root needs none of it */
+	return unlinkat(box, marks[3], 0) == 0 && unlinkat(box, marks[2], AT_REMOVEDIR) == 0 &&
+	       unlinkat(box, marks[1], AT_REMOVEDIR) == 0;
+}
+
 /* As it was made: the inside has written nothing, not even to / itself. What overlayfs leaves in
  * work/ is removed. */
 static bool clean(int box)
@@ -144,11 +158,7 @@ static bool clean(int box)
 	    (st.st_mode & 07777) != 0755 || flistxattr(upper, NULL, 0) != 0 ||
 	    names_in(upper, ".") != 0)
 		return false;
-	/* A work directory with the mark of a volatile mount is refused: overlayfs.rst, "Volatile". */
-	(void)unlinkat(box, "g1/work/work/incompat/volatile/dirty", 0);
-	(void)unlinkat(box, "g1/work/work/incompat/volatile", AT_REMOVEDIR);
-	(void)unlinkat(box, "g1/work/work/incompat", AT_REMOVEDIR);
-	return true;
+	return unmark_volatile(box);
 }
 
 /* Only g1, and nothing but upper and work in it: no copies of files, no other generation. */

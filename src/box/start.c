@@ -34,9 +34,8 @@ struct start {
 	struct home *h;
 	struct box *b;
 	struct draft d;
-	int lock, range_lock;
-	uint32_t range;
-	int keeper_end;
+	int lock;
+	struct spare keeper; /* what it has; its socket is the box's */
 };
 
 /* ---- name ------------------------------------------------------------------------------------- */
@@ -79,7 +78,7 @@ static int step_name(struct start *s, struct err *e)
 static int add_lower(struct start *s, const char *path, struct err *e)
 {
 	struct plan_tree t;
-	int r = ns_tree(&s->d, &s->h->ids, s->b->spec, path, false, &t, e);
+	int r = ns_tree(&s->d, s->b->userns, path, false, &t, e);
 
 	if (r == 0)
 		draft_lower(&s->d, &t);
@@ -146,7 +145,7 @@ static int step_upper(struct start *s, struct err *e)
 		path = NULL;
 		return err_oom(e);
 	}
-	return ns_tree(&s->d, &s->h->ids, spec, path, false, &p->upper, e);
+	return ns_tree(&s->d, s->b->userns, path, false, &p->upper, e);
 }
 
 /* ---- ids, guards, limits ---------------------------------------------------------------------- */
@@ -185,19 +184,32 @@ static int one_id_user(struct start *s, struct err *e)
 	return 0;
 }
 
-static int step_ids(struct start *s, struct err *e)
+/* The keeper, without a plan yet. Its user namespace is needed to show it trees of the host. */
+static int step_keeper(struct start *s, struct err *e)
 {
-	struct home *h = s->h;
-	int r = 0;
+	const struct spec *spec = s->b->spec;
+	struct box *b = s->b;
+	int r;
 
-	if (ns_by_fd(&h->ids, s->b->spec)) {
-		pthread_mutex_lock(&h->lock);
-		r = ns_range_take(h->state, &h->window, &h->range_hint, &s->range, &s->range_lock, e);
-		pthread_mutex_unlock(&h->lock);
-	}
+	r = home_take_keeper(s->h, spec->network != SPEC_NET_HOST, spec->ids == SPEC_IDS_HOST,
+			     &s->keeper, e);
 	if (r < 0)
 		return r;
-	ns_ids_plan(&s->d, &h->ids, s->b->spec, s->range);
+	b->ctl = s->keeper.ctl;
+	if (!ns_by_fd(&s->h->ids, spec))
+		return 0;
+	while (b->userns < 0 && !b->why.code)
+		if (box_talk(b, -1, e) < 0 && !b->why.code)
+			return e ? e->code : ERR_DIED;
+	if (b->why.code)
+		*e = b->why;
+	return b->why.code;
+}
+
+static int step_ids(struct start *s, struct err *e)
+{
+	if (s->keeper.prep.net)
+		ns_ids_plan(&s->d, &s->keeper.prep);
 	return one_id_user(s, e);
 }
 
@@ -268,7 +280,7 @@ static int step_network(struct start *s, struct err *e)
 
 static int step_mounts(struct start *s, struct err *e)
 {
-	return ns_mounts_plan(&s->d, &s->h->ids, s->b->spec, e);
+	return ns_mounts_plan(&s->d, s->b->userns, s->b->spec, e);
 }
 
 /* ---- the jump --------------------------------------------------------------------------------- */
@@ -282,36 +294,35 @@ static int step_names(struct start *s, struct err *e)
 	p->name = draft_str(&s->d, s->b->name);
 	p->hostname = draft_str(&s->d, s->b->hostname);
 	p->working_dir = draft_str(&s->d, dir ? dir : "/");
-	p->flags |= PLAN_TIMENS | PLAN_CGROUPNS;
+	p->flags |= PLAN_CGROUPNS;
 	return 0;
 }
 
-static int step_keeper(struct start *s, struct err *e)
+static int step_plan(struct start *s, struct err *e)
 {
+	struct msg_head head = {.op = OP_PLAN};
 	struct draft *d = &s->d;
-	int pair[2], self, r;
+	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, errno, "socketpair");
-	s->b->ctl = pair[0];
-	d->fds[0] = pair[1];
-	self = fcntl(s->h->self, F_DUPFD_CLOEXEC, 3);
-	if (self < 0)
-		return err_sys(e, errno, "descriptor of the owner");
-	d->plan.owner = draft_fd(d, self);
-	d->plan.locks[0] = draft_fd(d, take_fd(&s->lock));
-	if (s->range_lock >= 0)
-		d->plan.locks[1] = draft_fd(d, take_fd(&s->range_lock));
+	d->plan.lock = draft_fd(d, take_fd(&s->lock));
 	r = draft_finish(d, e);
-	return r < 0 ? r : home_start_keeper(s->h, d->blob.data, d->blob.len, d->fds, d->nfds, e);
+	if (r < 0)
+		return r;
+	r = msg_send(s->b->ctl, &head, d->blob.data, d->blob.len, d->fds, d->nfds);
+	if (r < 0 && box_talk(s->b, 0, NULL) >= 0 && s->b->why.code) { /* it said why */
+		*e = s->b->why;
+		return e->code;
+	}
+	return r < 0 ? err_sys(e, r, "hand the plan to the keeper") : 0;
 }
 
 static const struct {
 	const char *name;
 	int (*run)(struct start *s, struct err *e);
 } steps[] = {
-	{"name", step_name},	       /* taken, or the start ends here */
-	{"ids", step_ids},	       /* whose files and processes they will be */
+	{"name", step_name},	 /* taken, or the start ends here */
+	{"keeper", step_keeper}, /* with its namespaces and ids */
+	{"ids", step_ids},
 	{"root file system", step_root},
 	{"changes", step_upper},
 	{"mounts", step_mounts},
@@ -320,19 +331,20 @@ static const struct {
 	{"limits", step_limits},
 	{"sysctls", step_sysctls},
 	{"names", step_names},
-	{"keeper", step_keeper},
+	{"plan", step_plan},	 /* from here on it is the keeper's turn */
 };
 
 static void start_done(struct start *s)
 {
 	draft_done(&s->d);
 	close_fd(&s->lock);
-	close_fd(&s->range_lock);
+	if (s->b)
+		close_fd(&s->b->userns);
 }
 
 int box_start(struct home *h, const struct spec *spec, bool wait, struct box **ret, struct err *e)
 {
-	auto_with(start_done) struct start s = {.h = h, .lock = -1, .range_lock = -1};
+	auto_with(start_done) struct start s = {.h = h, .lock = -1};
 	struct box *b;
 	int r = home_check_owner(h, e);
 
@@ -343,7 +355,7 @@ int box_start(struct home *h, const struct spec *spec, bool wait, struct box **r
 	if (!b)
 		return err_oom(e);
 	b->home = h;
-	b->ctl = b->pidfd = -1;
+	b->ctl = b->pidfd = b->userns = -1;
 	b->asked_ns = sys_now_ns();
 	b->spec = spec_copy(spec);
 	r = b->spec ? spec_check(b->spec, e) : err_oom(e);
@@ -355,13 +367,15 @@ int box_start(struct home *h, const struct spec *spec, bool wait, struct box **r
 	if (r < 0)
 		err_wrap(e, "start%s%s%s", b->name ? " '" : "", b->name ? b->name : "",
 			 b->name ? "'" : "");
-	start_done(&s); /* the keeper's end must not stay open here */
+	start_done(&s);
+	s.b = NULL;
 	if (r == 0 && wait)
 		r = box_wait_ready(b, e);
 	if (r < 0) {
 		(void)box_delete(b, NULL);
 		return r;
 	}
+	home_fill_spare(h, s.keeper.prep.net, s.keeper.host_ids);
 	*ret = b;
 	return 0;
 }

@@ -2,7 +2,7 @@
  *
  * talk.c - messages from the keeper
  *
- * How it works: one socket per sandbox brings what the nursery says of the start (OP_STARTED, in
+ * How it works: one socket per sandbox brings what the nursery says of the keeper (OP_STARTED, in
  * any order with the rest), that commands can run (OP_READY), that it came to nothing (OP_FAILED),
  * and what becomes of commands. Each message has a fixed form and a number that we chose; anything
  * else is dropped.
@@ -35,10 +35,10 @@ static void take(struct box *b, struct msg *m)
 
 	switch (m->head.op) {
 	case OP_STARTED:
-		if (m->nfds == 1 && b->pidfd < 0) {
-			b->pidfd = m->fds[0];
-			m->fds[0] = -1;
-		}
+		if (m->nfds >= 1 && b->pidfd < 0)
+			b->pidfd = take_fd(&m->fds[0]);
+		if (m->nfds >= 2 && b->userns < 0)
+			b->userns = take_fd(&m->fds[1]);
 		break;
 	case OP_READY:
 		if (m->head.body == sizeof(struct ready)) {
@@ -55,10 +55,8 @@ static void take(struct box *b, struct msg *m)
 		break;
 	case OP_PTY:
 		p = find(b, m->head.id);
-		if (p && m->nfds == 1 && p->pty < 0) {
-			p->pty = m->fds[0];
-			m->fds[0] = -1;
-		}
+		if (p && m->nfds == 1 && p->pty < 0)
+			p->pty = take_fd(&m->fds[0]);
 		break;
 	case OP_EXITED:
 		p = find(b, m->head.id);

@@ -9,7 +9,7 @@
 
 int cli_cleanup(int argc, char **argv)
 {
-	struct hutch_open_options opts = {.size = sizeof(opts), .flags = HUTCH_OPEN_CHILDREN};
+	struct hutch_open_options opts = {.size = sizeof(opts), .flags = HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE};
 	bool help = false;
 	const struct opt own[] = {{.name = "help", .on = &help, .help = "this"}, {0}};
 	struct hutch_error why;

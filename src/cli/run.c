@@ -217,7 +217,8 @@ static void pass_signals(struct run *r)
 static int start(struct run *r, struct err *e)
 {
 	struct hutch_open_options open_opts = {.size = sizeof(open_opts),
-					       .flags = HUTCH_OPEN_CHILDREN};
+					       .flags = HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE,
+					       .like = r->spec};
 	struct hutch_start_options start_opts = {.size = sizeof(start_opts),
 						 .flags = HUTCH_START_NOWAIT};
 	struct hutch_exec_options exec = {.size = sizeof(exec), .flags = HUTCH_EXEC_MAIN};

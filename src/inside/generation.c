@@ -210,7 +210,7 @@ int generation_start(struct keeper *k, struct generation *g, struct err *e)
  * name. */
 static int write_nested_map(struct keeper *k, struct generation *g, struct err *e)
 {
-	const struct plan *pl = k->plan;
+	const struct prepare *pl = &k->prep;
 	char path[64], text[PLAN_EXTENTS_MAX * 36];
 	int r = 0;
 
@@ -221,7 +221,7 @@ static int write_nested_map(struct keeper *k, struct generation *g, struct err *
 
 		if (pl->ids == PLAN_IDS_SELF) {
 			at = (size_t)snprintf(text, sizeof(text), "%u 0 1",
-					      gid ? pl->nested_gid : pl->nested_uid);
+					      gid ? k->plan->nested_gid : k->plan->nested_uid);
 			snprintf(path, sizeof(path), "%d/setgroups", g->pid);
 			if (gid)
 				r = sys_write_file(k->proc, path, "deny");

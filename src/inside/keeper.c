@@ -2,10 +2,12 @@
  *
  * keeper.c - the process that holds a sandbox
  *
- * How it works: born from the nursery with all its powers, it gets its ids, builds its storage
- * (storage.c) and the first generation (generation.c), says OP_READY, and then answers what comes
- * over its socket. It is pid 1 of a pid namespace around the generation's: when it ends, for
- * whatever reason, the kernel ends everything in the sandbox.
+ * How it works: born from the nursery with all its powers, it gets its ids and makes all that
+ * depends on no plan (storage_prepare). Then it waits for the plan: a keeper may stand ready long
+ * before it is needed. With the plan it builds its storage (storage.c) and the first generation
+ * (generation.c), says OP_READY, and answers what comes over its socket. It is pid 1 of a pid
+ * namespace around the generation's: when it ends, for whatever reason, the kernel ends everything
+ * in the sandbox.
  *
  * It ends when its socket closes or its owner's pidfd becomes readable. It waits for nothing that
  * the inside can hold back: its children are clones of its own, looked at when they end or when
@@ -40,7 +42,7 @@ int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, si
 /* ---- becoming --------------------------------------------------------------------------------- */
 
 /* One id needs nobody else: the kernel lets the creator of a user namespace map himself. */
-static int map_self(const struct plan *pl, struct err *e)
+static int map_self(const struct prepare *p, struct err *e)
 {
 	char text[64];
 	int r;
@@ -48,29 +50,22 @@ static int map_self(const struct plan *pl, struct err *e)
 	r = sys_write_file(AT_FDCWD, "/proc/self/setgroups", "deny");
 	if (r < 0 && r != -EPERM && r != -ENOENT) /* EPERM: denied already further up */
 		return err_sys(e, r, "deny setgroups");
-	snprintf(text, sizeof(text), "0 %u 1", pl->uid[0].outside);
+	snprintf(text, sizeof(text), "0 %u 1", p->uid[0].outside);
 	r = sys_write_file(AT_FDCWD, "/proc/self/uid_map", text);
 	if (r < 0)
 		return err_sys(e, r, "write uid_map");
-	snprintf(text, sizeof(text), "0 %u 1", pl->gid[0].outside);
+	snprintf(text, sizeof(text), "0 %u 1", p->gid[0].outside);
 	r = sys_write_file(AT_FDCWD, "/proc/self/gid_map", text);
 	return r < 0 ? err_sys(e, r, "write gid_map") : 0;
 }
 
-/* The nursery maps the ids and hands over the trees that the keeper could not open. */
-static int wait_for_ids(struct keeper *k, int go, struct err *e)
+/* The nursery maps them. */
+static int wait_for_ids(int go, struct err *e)
 {
-	static char buf[256] __attribute__((aligned(8)));
-	struct msg m;
-	int r = msg_recv(go, &m, buf, sizeof(buf), 0);
+	char c;
 
-	if (r <= 0)
+	if (read(go, &c, 1) != 1)
 		return err_set(e, ERR_DIED, "the nursery is gone");
-	k->trees = malloc((m.nfds + 1) * sizeof(int));
-	if (!k->trees)
-		return err_oom(e);
-	memcpy(k->trees, m.fds, m.nfds * sizeof(int));
-	k->ntrees = m.nfds;
 	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
 		return err_sys(e, errno, "become uid 0 of the sandbox");
 	return 0;
@@ -88,7 +83,7 @@ static int become(struct keeper *k, int go, struct err *e)
 	struct rlimit core = {1, 1}; /* 0 would still feed a core handler that is a pipe */
 	int r;
 
-	r = k->plan->ids == PLAN_IDS_SELF ? map_self(k->plan, e) : wait_for_ids(k, go, e);
+	r = k->prep.ids == PLAN_IDS_SELF ? map_self(&k->prep, e) : wait_for_ids(go, e);
 	close(go);
 	if (r < 0)
 		return r;
@@ -108,28 +103,28 @@ static void drop_groups(void)
 	(void)setgroups(0, NULL);
 }
 
-static int build(struct keeper *k, int go, struct err *e)
+static int scope_sockets(struct err *e)
+{
+	int r = sys_landlock_scope_abstract();
+
+	return r < 0 ? err_sys(e, r, "keep the host's abstract sockets out of reach (Landlock ABI 6, "
+				     "Linux 6.12; or --allow-abstract-sockets)") : 0;
+}
+
+static int build(struct keeper *k, struct err *e)
 {
 	struct generation g;
-	int r;
+	int r = storage_build(k, e);
 
-	r = become(k, go, e);
-	k->marks[MARK_IDS] = sys_now_ns();
-	if (r == 0)
-		r = storage_build(k, e);
 	drop_groups();
-	if (r == 0 && k->plan->flags & PLAN_SCOPE_ABSTRACT) {
-		r = sys_landlock_scope_abstract();
-		if (r < 0)
-			r = err_sys(e, r, "keep the host's abstract sockets out of reach (Landlock "
-					  "ABI 6, Linux 6.12; or --allow-abstract-sockets)");
-	}
+	if (r == 0 && k->plan->flags & PLAN_SCOPE_ABSTRACT)
+		r = scope_sockets(e);
 	if (r == 0)
 		r = place_all(k, e);
 	k->marks[MARK_PLACES] = sys_now_ns();
 	if (r == 0)
 		r = generation_start(k, &g, e);
-	if (r == 0 && k->plan->flags & PLAN_NET)
+	if (r == 0 && k->prep.net)
 		r = net_up(e); /* while the reaper builds */
 	k->marks[MARK_NET] = sys_now_ns();
 	if (r == 0)
@@ -138,6 +133,29 @@ static int build(struct keeper *k, int go, struct err *e)
 		r = generation_enter(k, &g, e);
 	k->marks[MARK_READY] = sys_now_ns();
 	return r;
+}
+
+/* The plan, or the end of everything. It stays in memory as long as we do. */
+static int wait_for_plan(struct keeper *k, struct err *e)
+{
+	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	struct pollfd p[2] = {{k->ctl, POLLIN, 0}, {k->owner, POLLIN, 0}};
+	int r;
+
+	while (poll(p, 2, -1) < 0)
+		if (errno != EINTR)
+			return err_sys(e, errno, "poll");
+	if (p[1].revents)
+		_exit(0);
+	r = msg_recv(k->ctl, &k->start, buf, sizeof(buf), 0);
+	if (r == 0)
+		_exit(0);
+	k->marks[MARK_PLAN] = sys_now_ns();
+	if (r < 0 || k->start.head.op != OP_PLAN)
+		return err_set(e, ERR_INTERNAL, "no plan came");
+	k->pack = (struct pack){k->start.body, k->start.head.body};
+	k->plan = plan_open(&k->pack, e);
+	return k->plan ? 0 : e->code;
 }
 
 /* ---- serving ---------------------------------------------------------------------------------- */
@@ -200,26 +218,30 @@ static void serve(struct keeper *k, const sigset_t *none)
 	}
 }
 
-void keeper_main(struct msg *m, int go, uint64_t asked_ns)
+void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 {
 	static struct keeper k;
 	static struct ready ready;
 	sigset_t none;
 	struct err e = {0};
+	int r;
 
-	k.pack = (struct pack){m->body, m->head.body};
-	k.plan = plan_open(&k.pack, &e);
-	k.ctl = m->fds[0];
-	k.owner = -1;
+	k.prep = *prep;
+	k.ctl = ctl;
+	k.owner = owner;
 	k.null = 1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
-	if (!k.plan)
-		_exit(1);
-	if (k.plan->owner > 0 && (unsigned)k.plan->owner < m->nfds)
-		k.owner = m->fds[k.plan->owner];
 	sigemptyset(&none);
-	if (build(&k, go, &e) < 0) {
+	r = become(&k, go, &e);
+	k.marks[MARK_IDS] = sys_now_ns();
+	if (r == 0)
+		r = storage_prepare(&k, &e);
+	if (r == 0)
+		r = wait_for_plan(&k, &e);
+	if (r == 0)
+		r = build(&k, &e);
+	if (r < 0) {
 		(void)keeper_send(&k, OP_FAILED, 0, &e, sizeof(e), NULL, 0);
 		_exit(1);
 	}

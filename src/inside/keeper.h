@@ -52,14 +52,15 @@ struct slot {
 };
 
 struct keeper {
+	struct prepare prep;
+	struct msg start; /* the message that brought the plan, and owns what came with it */
 	struct pack pack;
 	const struct plan *plan;
 	int ctl, owner, null;
 	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
 	int home_mnt; /* the keeper's own mount namespace */
 	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
-	int *trees;   /* clones that came from the nursery, in the order of the plan */
-	unsigned ntrees, next_tree;
+	int storage;  /* root of the storage's tmpfs, until it is our root */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
 	struct generation now;
@@ -68,20 +69,23 @@ struct keeper {
 };
 
 enum mark {
-	MARK_RUNS, MARK_IDS, MARK_TREES, MARK_DEV, MARK_PROC, MARK_DROPPED, MARK_NET,
-	MARK_GENERATION, MARK_PLACES, MARK_OVERLAY, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
-	MARK_ASKED,
+	MARK_ASKED, MARK_RUNS, MARK_IDS, MARK_DEV, MARK_PROC, MARK_PLAN,
+	MARK_TREES, MARK_DROPPED, MARK_PLACES, MARK_NET,
+	MARK_GENERATION, MARK_OVERLAY, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
 };
 
 /* nursery.c: never returns but to leave the program. */
 int nursery_main(int sock);
 
-/* keeper.c: in the fresh child of the nursery. @m is the start message, taken over. */
-void keeper_main(struct msg *m, int go, uint64_t asked_ns) __attribute__((noreturn));
+/* keeper.c: in the fresh child of the nursery. @go: when it has its ids. */
+void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
+	__attribute__((noreturn));
 int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
 		const int *fds, unsigned nfds);
 
-/* storage.c: the keeper's mount namespace; afterwards no path of the host is there any more. */
+/* storage.c: the keeper's mount namespace: what needs no plan, and what does; after the second no
+ * path of the host is there any more. */
+int storage_prepare(struct keeper *k, struct err *e);
 int storage_build(struct keeper *k, struct err *e);
 
 /* net.c: loopback up, and the sysctls of the plan. */

@@ -9,11 +9,12 @@
  * sets the exit signal of every process that execs to SIGCHLD (fs/exec.c, de_thread()), so a
  * child of his would show up in his wait(-1) whatever signal it was cloned with.
  *
- *	caller   --OP_HELLO-->  nursery   what ids there are; user with subuids: newuidmap runs here,
+ *	caller   --OP_HELLO--->  nursery  what ids there are; user with subuids: newuidmap runs here,
  *	                                  once, into a namespace that all his sandboxes nest in
- *	caller   --OP_START-->  nursery   plan; the other end of the keeper's socket comes along
- *	nursery  --clone3----->  keeper   the nursery writes its id maps, idmaps trees (root caller)
- *	nursery  --OP_STARTED->  caller   pidfd, on the keeper's socket
+ *	caller   --OP_PREPARE->  nursery  a keeper; the other end of its socket comes along
+ *	nursery  --clone3----->  keeper   the nursery writes its id maps
+ *	nursery  --OP_STARTED->  caller   pidfd and user namespace, on the keeper's socket
+ *	caller   --OP_PLAN---->  keeper
  *
  * It ends when its socket closes or its owner dies; keepers do the same by themselves and need it
  * no more once they run.
@@ -26,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +34,6 @@
 #include "base/own.h"
 #include "inside/keeper.h"
 #include "inside/sweep.h"
-#include "sys/fsmount.h"
 #include "sys/proc.h"
 
 struct nursery {
@@ -158,118 +157,57 @@ static int write_map(pid_t pid, const char *file, const struct plan_extent *x, u
 	return r < 0 ? err_sys(e, r, "write %s", file) : 0;
 }
 
-/* A clone of a tree of the host, seen through the ids of the keeper's namespace. */
-static int clone_idmapped(int tree, int recursive, int userns, struct err *e)
+static int write_maps(const struct prepare *p, pid_t pid, struct err *e)
 {
-	auto_fd int fd = sys_clone_tree(tree, "", recursive);
-	int r;
-
-	if (fd < 0)
-		return err_sys(e, fd, "open_tree");
-	r = sys_idmap(fd, userns, recursive);
-	if (r < 0)
-		return err_sys(e, r,
-			       "idmap the mount (its file system cannot, or Linux is older than 5.19; "
-			       "run as an ordinary user, or with --ids host)");
-	return take_fd(&fd);
-}
-
-struct clones {
-	int fds[MSG_FDS_MAX];
-	unsigned n;
-};
-
-static int clone_one(struct clones *c, const struct msg *m, const struct plan_tree *t, int userns,
-		     struct err *e)
-{
-	int fd;
-
-	if (t->fd < 0 || (unsigned)t->fd >= m->nfds)
-		return 0;
-	if (c->n == MSG_FDS_MAX)
-		return err_set(e, ERR_LIMIT, "more than %d layers and mounts", MSG_FDS_MAX);
-	fd = clone_idmapped(m->fds[t->fd], (int)t->recursive, userns, e);
-	if (fd < 0)
-		return fd;
-	c->fds[c->n++] = fd;
-	return 0;
-}
-
-/* All trees of a plan that come by descriptor, in the order in which the keeper takes them. */
-static int clone_all(struct clones *c, const struct msg *m, const struct pack *p,
-		     const struct plan *pl, pid_t pid, struct err *e)
-{
-	const struct plan_tree *low = pack_at(p, pl->lowers.at, 0);
-	const struct plan_mount *mnt = pack_at(p, pl->mounts.at, 0);
-	auto_fd int userns = -1;
 	char path[64];
 	int r;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	userns = open(path, O_RDONLY | O_CLOEXEC);
-	if (userns < 0)
-		return err_sys(e, errno, "open '%s'", path);
-	for (uint32_t i = 0; i < pl->lowers.count; i++) {
-		r = clone_one(c, m, &low[i], userns, e);
-		if (r < 0)
-			return err_wrap(e, "root file system");
-	}
-	r = clone_one(c, m, &pl->upper, userns, e);
-	if (r < 0)
-		return err_wrap(e, "directory for changes");
-	for (uint32_t i = 0; i < pl->mounts.count; i++) {
-		r = clone_one(c, m, &mnt[i].tree, userns, e);
-		if (r < 0)
-			return err_wrap(e, "mount at '%s'", pack_get_str(p, mnt[i].target));
-	}
-	return 0;
-}
-
-/* What the keeper waits for: its ids, and the trees it cannot open itself. */
-static int give(const struct msg *m, const struct pack *p, const struct plan *pl, pid_t pid, int go,
-		struct err *e)
-{
-	struct msg_head h = {.op = OP_START};
-	struct clones c = {.n = 0};
-	int r = 0;
-
-	if (pl->ids == PLAN_IDS_SELF)
+	if (p->ids == PLAN_IDS_SELF)
 		return 0;
-	r = write_map(pid, "uid_map", pl->uid, pl->nuid, e);
-	if (r == 0 && pl->ngid == 1 && pl->gid[0].count == 1) {
-		char path[64];
-
+	r = write_map(pid, "uid_map", p->uid, p->nuid, e);
+	if (r == 0 && p->ngid == 1 && p->gid[0].count == 1) {
 		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
 		(void)sys_write_file(AT_FDCWD, path, "deny"); /* needed by some, refused to some */
 	}
-	if (r == 0)
-		r = write_map(pid, "gid_map", pl->gid, pl->ngid, e);
-	if (r == 0)
-		r = clone_all(&c, m, p, pl, pid, e);
-	if (r == 0) {
-		r = msg_send(go, &h, NULL, 0, c.fds, c.n);
-		if (r < 0)
-			err_sys(e, r, "hand over to the keeper");
-	}
-	for (unsigned i = 0; i < c.n; i++)
-		close(c.fds[i]);
-	return r;
+	return r < 0 ? r : write_map(pid, "gid_map", p->gid, p->ngid, e);
 }
 
-static uint64_t keeper_flags(const struct plan *pl)
+/* The keeper's pidfd, and its user namespace where the caller will need it, go to the caller. */
+static int announce(int sock, pid_t pid, int pidfd, int userns, struct err *e)
 {
-	return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
-	       (pl->flags & PLAN_NET ? CLONE_NEWNET : 0) |
-	       (pl->flags & PLAN_TIMENS ? CLONE_NEWTIME : 0);
+	struct msg_head h = {.op = OP_STARTED, .arg = (uint32_t)pid};
+	int r = msg_send(sock, &h, NULL, 0, (int[]){pidfd, userns}, userns < 0 ? 1 : 2);
+
+	return r < 0 ? err_sys(e, r, "tell the caller") : 0;
 }
 
-static int start(struct nursery *n, struct msg *m, struct err *e)
+/* Maps the ids and lets the keeper go on. Its user namespace can only be opened before that. */
+static int give_ids(const struct prepare *p, pid_t pid, int go, int *ret_userns, struct err *e)
 {
-	struct pack p = {m->body, m->head.body};
-	struct msg_head h = {.op = OP_STARTED};
+	char path[64];
+	int r = write_maps(p, pid, e);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	if (p->ids == PLAN_IDS_MAP)
+		*ret_userns = open(path, O_RDONLY | O_CLOEXEC); /* or nobody needs it */
+	if (write(go, "g", 1) != 1)
+		return err_set(e, ERR_DIED, "the keeper is gone");
+	return 0;
+}
+
+static uint64_t keeper_flags(const struct prepare *p)
+{
+	return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | (p->net ? CLONE_NEWNET : 0) |
+	       (p->timens ? CLONE_NEWTIME : 0);
+}
+
+static int prepare(struct nursery *n, struct msg *m, struct err *e)
+{
 	uint64_t asked = sys_now_ns();
-	const struct plan *pl;
-	auto_fd int pidfd = -1, go = -1;
+	auto_fd int pidfd = -1, go = -1, userns = -1;
+	struct prepare p;
 	int r, pair[2];
 	pid_t pid;
 
@@ -277,29 +215,26 @@ static int start(struct nursery *n, struct msg *m, struct err *e)
 		*e = n->bad;
 		return e->code;
 	}
-	pl = plan_open(&p, e);
-	if (!pl)
-		return e->code;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, errno, "socketpair");
-	go = pair[0];
-	pid = sys_fork(keeper_flags(pl), &pidfd);
+	memcpy(&p, m->body, sizeof(p));
+	if (p.nuid > PLAN_EXTENTS_MAX || p.ngid > PLAN_EXTENTS_MAX)
+		return err_set(e, ERR_INTERNAL, "too many extents of ids");
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	pid = sys_fork(keeper_flags(&p), &pidfd);
 	if (pid == 0) {
-		close(go);
-		close(n->owner);
-		keeper_main(m, pair[1], asked);
+		close(pair[1]);
+		close(n->sock);
+		keeper_main(&p, m->fds[0], n->owner, pair[0], asked);
 	}
-	close(pair[1]);
+	close(pair[0]);
+	go = pair[1];
 	if (pid < 0)
 		return err_sys(e, -pid, "make the namespaces%s",
 			       pid == -EPERM || pid == -ENOSPC || pid == -EUSERS ?
 				       " (`hutch doctor` says what this host lacks)" : "");
-	h.arg = (uint32_t)pid;
-	r = msg_send(m->fds[0], &h, NULL, 0, &pidfd, 1);
+	r = give_ids(&p, pid, go, &userns, e);
 	if (r == 0)
-		r = give(m, &p, pl, pid, go, e);
-	else
-		err_sys(e, r, "tell the caller");
+		r = announce(m->fds[0], pid, pidfd, userns, e);
 	if (r < 0)
 		(void)sys_pidfd_signal(pidfd, SIGKILL);
 	return r;
@@ -340,8 +275,8 @@ static void one_message(struct nursery *n)
 			(void)enter_subids(n, &n->bad);
 	} else if (m.head.op == OP_SWEEP && m.nfds >= 3) {
 		start_sweeper(n, &m);
-	} else if (m.head.op == OP_START && m.nfds >= 1) {
-		if (start(n, &m, &e) < 0)
+	} else if (m.head.op == OP_PREPARE && m.head.body == sizeof(struct prepare) && m.nfds >= 1) {
+		if (prepare(n, &m, &e) < 0)
 			(void)msg_send(m.fds[0], &failed, &e, sizeof(e), NULL, 0);
 	}
 	msg_done(&m);

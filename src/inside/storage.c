@@ -64,16 +64,16 @@ static int attach(int mount, const char *at, struct err *e)
 
 /* ---- trees of the host ------------------------------------------------------------------------ */
 
-/* The clone for @t: from the nursery, or made here by path. */
+/* The mount for @t: it came with the plan, or is made here by path. */
 static int take_tree(struct keeper *k, const struct plan_tree *t, struct err *e)
 {
 	const char *path;
 	int fd;
 
 	if (t->fd >= 0) {
-		if (k->next_tree >= k->ntrees)
+		if ((unsigned)t->fd >= k->start.nfds)
 			return err_set(e, ERR_INTERNAL, "a tree that did not come");
-		return k->trees[k->next_tree++];
+		return take_fd(&k->start.fds[t->fd]);
 	}
 	path = pack_get_str(&k->pack, t->path);
 	if (!path)
@@ -238,7 +238,7 @@ static int asked_devices(struct keeper *k, struct err *e)
 	return 0;
 }
 
-static int build_dev(struct keeper *k, struct err *e)
+static int build_dev(struct err *e)
 {
 	static const char *const nodes[][2] = {
 		{"/dev/null", "dev/null"},     {"/dev/zero", "dev/zero"},
@@ -264,8 +264,14 @@ static int build_dev(struct keeper *k, struct err *e)
 			r = err_sys(e, errno, "link '%s'", links[i][1]);
 	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(*dirs); i++)
 		r = inside_mkdir(dirs[i], 0755, e);
-	if (r == 0)
-		r = asked_devices(k, e);
+	return r;
+}
+
+/* The last word on /dev: what was asked for, then nothing more. */
+static int close_dev(struct keeper *k, struct err *e)
+{
+	int r = asked_devices(k, e);
+
 	if (r < 0)
 		return r;
 	/* Remounting by bind keeps what is mounted below writable. */
@@ -283,18 +289,19 @@ static int kernel_trees(struct keeper *k, struct err *e)
 	if (mount("proc", "proc", "proc", flags, NULL) < 0)
 		return err_sys(e, errno,
 			       "mount proc (hidden by a container? `hutch doctor` has the remedy)");
-	if (k->plan->flags & PLAN_NET &&
+	if (k->prep.net &&
 	    mount("sysfs", "sys", "sysfs", flags | MS_RDONLY, NULL) < 0)
 		return err_sys(e, errno, "mount sysfs");
 	return 0;
 }
 
-static int drop_callers_tree(struct keeper *k, int storage, struct err *e)
+static int drop_callers_tree(struct keeper *k, struct err *e)
 {
 	int r;
 
-	if (fchdir(storage) < 0)
+	if (fchdir(k->storage) < 0)
 		return err_sys(e, errno, "enter the storage");
+	close_fd(&k->storage);
 	r = sys_pivot_here();
 	if (r < 0)
 		return err_sys(e, r, "pivot_root");
@@ -309,40 +316,45 @@ static int drop_callers_tree(struct keeper *k, int storage, struct err *e)
 	return 0;
 }
 
-int storage_build(struct keeper *k, struct err *e)
+int storage_prepare(struct keeper *k, struct err *e)
 {
 	static const char *const dirs[] = {"new", "dev", "lower", "up", "sys",
 					   "proc", "vol", "gen", "empty"};
-	struct trees t = {.upper = -1};
-	auto_fd int storage = -1;
-	int r = 0;
+	int r;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(e, errno, "make mounts private");
-	r = open_trees(k, &t, e);
-	if (r < 0)
-		return r;
-	k->marks[MARK_TREES] = sys_now_ns();
-	storage = tmpfs("16777216", "16384", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
-	if (storage < 0)
-		return storage;
-	r = attach(storage, "/", e);
-	if (r == 0 && fchdir(storage) < 0)
+	k->storage = tmpfs("16777216", "16384", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+	if (k->storage < 0)
+		return k->storage;
+	r = attach(k->storage, "/", e); /* on top of it: paths still lead into the caller's tree */
+	if (r == 0 && fchdir(k->storage) < 0)
 		r = err_sys(e, errno, "enter the storage");
 	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(*dirs); i++)
 		r = inside_mkdir(dirs[i], 0755, e);
+	if (r == 0)
+		r = build_dev(e);
+	k->marks[MARK_DEV] = sys_now_ns();
+	if (r == 0)
+		r = kernel_trees(k, e);
+	k->marks[MARK_PROC] = sys_now_ns();
+	return r;
+}
+
+int storage_build(struct keeper *k, struct err *e)
+{
+	struct trees t = {.upper = -1};
+	int r = open_trees(k, &t, e);
+
 	if (r == 0)
 		r = place_trees(k, &t, e);
 	if (r == 0)
 		r = place_upper(k, &t, e);
 	if (r == 0)
-		r = build_dev(k, e);
-	k->marks[MARK_DEV] = sys_now_ns();
+		r = close_dev(k, e);
+	k->marks[MARK_TREES] = sys_now_ns();
 	if (r == 0)
-		r = kernel_trees(k, e);
-	k->marks[MARK_PROC] = sys_now_ns();
-	if (r == 0)
-		r = drop_callers_tree(k, storage, e);
+		r = drop_callers_tree(k, e);
 	k->marks[MARK_DROPPED] = sys_now_ns();
 	return r;
 }

@@ -266,13 +266,13 @@ static uint32_t one_to_one(struct plan_extent *to, const struct plan_extent *fro
 	return n;
 }
 
-static void ping_range(struct draft *d)
+void ns_ids_plan(struct draft *d, const struct prepare *p)
 {
 	char text[32];
 	uint32_t last = 0;
 
-	for (uint32_t i = 0; i < d->plan.ngid; i++) {
-		const struct plan_extent *x = &d->plan.gid[i];
+	for (uint32_t i = 0; i < p->ngid; i++) {
+		const struct plan_extent *x = &p->gid[i];
 
 		if (x->inside <= last + 1 && x->inside + x->count - 1 > last)
 			last = x->inside + x->count - 1;
@@ -282,17 +282,13 @@ static void ping_range(struct draft *d)
 	draft_sysctl(d, "net/ipv4/ip_unprivileged_port_start", "0");
 }
 
-void ns_ids_plan(struct draft *d, const struct ns_ids *ids, const struct spec *s, uint32_t range)
+void ns_ids_prepare(const struct ns_ids *ids, bool host_ids, uint32_t range, struct prepare *p)
 {
-	struct plan *p = &d->plan;
-
 	switch (ids->persona) {
 	case NS_ROOT:
 		p->ids = PLAN_IDS_MAP;
 		p->nuid = p->ngid = 1;
-		p->uid[0] = p->gid[0] = (struct plan_extent){0, range, IDS};
-		if (s->ids == SPEC_IDS_HOST)
-			p->uid[0] = p->gid[0] = (struct plan_extent){0, 0, IDS};
+		p->uid[0] = p->gid[0] = (struct plan_extent){0, host_ids ? 0 : range, IDS};
 		break;
 	case NS_SUBIDS:
 		p->ids = PLAN_IDS_SUB;
@@ -311,6 +307,4 @@ void ns_ids_plan(struct draft *d, const struct ns_ids *ids, const struct spec *s
 		p->gid[0] = (struct plan_extent){0, ids->gid, 1};
 		break;
 	}
-	if (s->network != SPEC_NET_HOST)
-		ping_range(d);
 }

@@ -51,7 +51,10 @@ int ns_window_find(struct ns_window *ret, struct err *e);
 int ns_range_take(int ranges_dir, const struct ns_window *w, uint32_t *hint, uint32_t *ret_first,
 		  int *ret_lock, struct err *e);
 
-/* Adds the id maps to a plan. @range: first id of the range (root caller). */
-void ns_ids_plan(struct draft *d, const struct ns_ids *ids, const struct spec *s, uint32_t range);
+/* The id maps of a keeper. @range: first id of its range (root caller). */
+void ns_ids_prepare(const struct ns_ids *ids, bool host_ids, uint32_t range, struct prepare *ret);
+
+/* The sysctls of a network namespace that follow from the ids: who may ping, who may bind what. */
+void ns_ids_plan(struct draft *d, const struct prepare *p);
 
 #endif

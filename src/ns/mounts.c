@@ -4,8 +4,8 @@
  *
  * How it works: mounts go in order of the depth of their targets, so that /data is there before
  * /data/sub; among equals in the order asked. The keeper opens host paths itself, with the caller's
- * own rights; for a range of ids of its own it could not, so there the caller opens them and the
- * nursery makes idmapped clones.
+ * own rights; for a range of ids of its own it could not, so there the caller, who is root, makes
+ * idmapped clones, attached nowhere.
  */
 #include "ns/mounts.h"
 
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "sys/fsmount.h"
 
 enum { TMPFS_DEFAULT = 64 << 20 };
 
@@ -25,17 +26,33 @@ bool ns_by_fd(const struct ns_ids *ids, const struct spec *s)
 	return ids->persona == NS_ROOT && s->ids != SPEC_IDS_HOST;
 }
 
-int ns_tree(struct draft *d, const struct ns_ids *ids, const struct spec *s, const char *path,
-	    bool recursive, struct plan_tree *ret, struct err *e)
+static int clone_idmapped(const char *path, bool recursive, int userns, struct err *e)
+{
+	auto_fd int fd = sys_clone_tree(AT_FDCWD, path, recursive);
+	int r;
+
+	if (fd < 0)
+		return err_sys(e, fd, "open '%s'", path);
+	r = sys_idmap(fd, userns, recursive);
+	if (r < 0)
+		return err_sys(e, r,
+			       "give '%s' the ids of the sandbox (its file system cannot be idmapped, "
+			       "or Linux is older than 5.19; run as an ordinary user, or with --ids "
+			       "host)",
+			       path);
+	return take_fd(&fd);
+}
+
+int ns_tree(struct draft *d, int userns, const char *path, bool recursive, struct plan_tree *ret,
+	    struct err *e)
 {
 	*ret = (struct plan_tree){.fd = -1};
-	if (ns_by_fd(ids, s)) {
-		int fd = open(path, O_PATH | O_CLOEXEC);
+	if (userns >= 0) {
+		int fd = clone_idmapped(path, recursive, userns, e);
 
 		if (fd < 0)
-			return err_sys(e, errno, "open '%s'", path);
+			return fd;
 		ret->fd = draft_fd(d, fd);
-		ret->recursive = recursive;
 		return 0;
 	}
 	ret->path = draft_str(d, path);
@@ -68,8 +85,7 @@ static void by_depth(const struct spec_mount **v, size_t n)
 	}
 }
 
-static int add_mount(struct draft *d, const struct ns_ids *ids, const struct spec *s,
-		     const struct spec_mount *m, struct err *e)
+static int add_mount(struct draft *d, int userns, const struct spec_mount *m, struct err *e)
 {
 	struct plan_mount p = {.target = draft_str(d, m->target), .tree = {.fd = -1}};
 	struct stat st;
@@ -94,7 +110,7 @@ static int add_mount(struct draft *d, const struct ns_ids *ids, const struct spe
 			       "volume source '%s' is neither a directory nor a regular file: it "
 			       "cannot be copied on write",
 			       m->source);
-	r = ns_tree(d, ids, s, m->source, !m->nonrecursive && p.is_dir, &p.tree, e);
+	r = ns_tree(d, userns, m->source, !m->nonrecursive && p.is_dir, &p.tree, e);
 	if (r < 0)
 		return err_wrap(e, "volume");
 	draft_mount(d, &p);
@@ -119,7 +135,7 @@ static int add_devices(struct draft *d, const struct spec *s, struct err *e)
 	return 0;
 }
 
-int ns_mounts_plan(struct draft *d, const struct ns_ids *ids, const struct spec *s, struct err *e)
+int ns_mounts_plan(struct draft *d, int userns, const struct spec *s, struct err *e)
 {
 	auto_free const struct spec_mount **v = calloc(s->nmounts + 1, sizeof(*v));
 	int r = 0;
@@ -130,7 +146,7 @@ int ns_mounts_plan(struct draft *d, const struct ns_ids *ids, const struct spec 
 		v[i] = &s->mounts[i];
 	by_depth(v, s->nmounts);
 	for (size_t i = 0; i < s->nmounts && r == 0; i++)
-		r = add_mount(d, ids, s, v[i], e);
+		r = add_mount(d, userns, v[i], e);
 	return r < 0 ? r : add_devices(d, s, e);
 }
 

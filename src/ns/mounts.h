@@ -11,15 +11,16 @@
 #include "wire/draft.h"
 
 /* True where the keeper cannot open the caller's paths itself (a range of ids of its own): trees
- * then travel as descriptors, and the nursery idmaps them. */
+ * then travel as idmapped clones. */
 bool ns_by_fd(const struct ns_ids *ids, const struct spec *s);
 
-/* A tree of the host for a plan. @path is absolute. */
-int ns_tree(struct draft *d, const struct ns_ids *ids, const struct spec *s, const char *path,
-	    bool recursive, struct plan_tree *ret, struct err *e);
+/* A tree of the host for a plan. @path is absolute. @userns: whose ids it is seen with, as a
+ * descriptor travels; -1: the keeper opens it by its path. */
+int ns_tree(struct draft *d, int userns, const char *path, bool recursive, struct plan_tree *ret,
+	    struct err *e);
 
 /* Everything of the spec that is mounted into the sandbox. */
-int ns_mounts_plan(struct draft *d, const struct ns_ids *ids, const struct spec *s, struct err *e);
+int ns_mounts_plan(struct draft *d, int userns, const struct spec *s, struct err *e);
 
 /* --host: /usr, /opt and, where they are directories of their own, /bin /sbin /lib*. */
 int ns_host_plan(struct draft *d, struct err *e);

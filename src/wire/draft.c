@@ -19,11 +19,9 @@ void draft_init(struct draft *d)
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		all[i]->max = BLOB_MAX;
 	d->plan.magic = PLAN_MAGIC;
-	d->plan.owner = d->plan.locks[0] = d->plan.locks[1] = -1;
+	d->plan.lock = -1;
 	d->plan.upper.fd = -1;
 	buf_add(&d->blob, &d->plan, sizeof(d->plan));
-	d->fds[0] = -1;
-	d->nfds = 1;
 }
 
 void draft_done(struct draft *d)

@@ -17,7 +17,7 @@ struct draft {
 	struct plan plan;
 	struct buf blob; /* begins with room for the plan */
 	struct buf lowers, mounts, devices, sysctls, rlimits; /* arrays of plan_… */
-	int fds[MSG_FDS_MAX]; /* as they go into the message; 0 is the keeper's socket */
+	int fds[MSG_FDS_MAX]; /* as they go into the message */
 	unsigned nfds;
 	bool fds_full;
 };

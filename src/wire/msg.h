@@ -21,15 +21,16 @@ enum {
 enum msg_op {
 	/* caller to nursery */
 	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
-	OP_START,     /* body: plan; fds: keeper's socket, then those of the plan */
+	OP_PREPARE,   /* body: struct prepare; fds: keeper's socket, [what it just holds] */
 	OP_SWEEP,     /* fds: trash, state, boxes, and any that shall stay open meanwhile */
 	/* nursery or keeper to caller, on the keeper's socket */
-	OP_STARTED, /* fd: pidfd of the keeper */
+	OP_STARTED, /* fds: pidfd of the keeper, its user namespace */
 	OP_READY,   /* body: struct ready */
 	OP_FAILED,  /* body: struct err; the keeper ends */
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
 	OP_EXITED,  /* body: struct exited */
 	/* caller to keeper */
+	OP_PLAN,   /* body: plan; fds: those of the plan */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
 };

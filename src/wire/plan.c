@@ -8,9 +8,9 @@
 #include <stddef.h>
 
 const char *const ready_names[READY_MARKS] = {
-	"keeper runs", "ids mapped", "trees of the host", "/dev", "proc, sysfs",
-	"caller's tree dropped", "network", "generation runs", "generated layer", "overlay",
-	"mounts", "proc, masks", "pivot", "generation ready", "nursery has it",
+	"nursery asked", "keeper born", "ids mapped", "/dev", "proc, sysfs", "plan received",
+	"trees of the host", "caller's tree dropped", "generated layer", "network",
+	"generation born", "overlay", "mounts", "proc, masks", "pivot", "generation ready",
 };
 
 static bool array_ok(const struct pack *p, struct plan_array a, size_t size)
@@ -49,8 +49,8 @@ const struct plan *plan_open(const struct pack *p, struct err *e)
 {
 	const struct plan *pl = (const struct plan *)p->data;
 
-	if (p->len < sizeof(*pl) || pl->magic != PLAN_MAGIC || pl->nuid > PLAN_EXTENTS_MAX ||
-	    pl->ngid > PLAN_EXTENTS_MAX || !array_ok(p, pl->lowers, sizeof(struct plan_tree)) ||
+	if (p->len < sizeof(*pl) || pl->magic != PLAN_MAGIC ||
+	    !array_ok(p, pl->lowers, sizeof(struct plan_tree)) ||
 	    !array_ok(p, pl->mounts, sizeof(struct plan_mount)) ||
 	    !array_ok(p, pl->devices, sizeof(struct plan_device)) ||
 	    !array_ok(p, pl->sysctls, sizeof(struct plan_pair)) ||

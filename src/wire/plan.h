@@ -3,9 +3,10 @@
  * plan.h - what the caller decided about a sandbox, for the nursery and the keeper
  *
  * How it works: everything that can be decided outside is decided there and written into one blob
- * (pack.h) which begins with struct plan. The nursery makes the keeper's namespaces from it, the
- * keeper carries the rest out, in order and without choices of its own. Descriptors that come
- * along are named by their index in the message.
+ * (pack.h) which begins with struct plan. The keeper carries it out, in order and without choices
+ * of its own. Descriptors that come along are named by their index in the message. What a keeper
+ * can do before there is a plan (its namespaces, its ids, /dev, proc) is in struct prepare, so that
+ * one can stand ready.
  */
 #ifndef HUTCH_WIRE_PLAN_H
 #define HUTCH_WIRE_PLAN_H
@@ -30,7 +31,15 @@ struct plan_extent {
 
 enum { PLAN_EXTENTS_MAX = 16 };
 
-/* What the nursery needs before the first start. */
+/* A keeper before there is a plan. */
+struct prepare {
+	uint32_t ids;	       /* enum plan_ids */
+	uint32_t net, timens;  /* namespaces of its own */
+	uint32_t nuid, ngid;
+	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
+};
+
+/* What the nursery needs before the first keeper. */
 struct hello {
 	uint32_t ids; /* enum plan_ids */
 	uint32_t uids, gids; /* extents for newuidmap and newgidmap (SUB) */
@@ -40,7 +49,7 @@ struct hello {
 /* Where a tree of the host comes from. */
 struct plan_tree {
 	pack_ref path; /* absolute, opened by the keeper; 0: by descriptor */
-	int32_t fd;    /* index in the message, -1: by path. The nursery clones and idmaps it */
+	int32_t fd;    /* index in the message: a mount that is attached nowhere; -1: by path */
 	uint32_t recursive;
 };
 
@@ -91,19 +100,13 @@ enum plan_flags {
 	PLAN_SCOPE_ABSTRACT = 1 << 5,  /* Landlock: abstract sockets of the host out of reach */
 	PLAN_UNMASKED = 1 << 6,	       /* privileged: nothing in /proc and /sys is masked */
 	PLAN_DETACHED = 1 << 7,	       /* lives on without its owner */
-	PLAN_TRACE = 1 << 8,
-	PLAN_TIMENS = 1 << 9,
-	PLAN_CGROUPNS = 1 << 10,
+	PLAN_CGROUPNS = 1 << 8,
 };
 
 struct plan {
 	uint32_t magic, flags;
-	uint32_t ids; /* enum plan_ids */
-	uint32_t nuid, ngid;
-	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
 	uint32_t nested_uid, nested_gid; /* NESTED with one id: who uid 0 of the keeper is inside */
-	int32_t owner;			 /* fd: pidfd of the owner; -1: detached */
-	int32_t locks[2];		 /* fds that the keeper just holds; -1: none */
+	int32_t lock;			 /* fd that the keeper just holds; -1: none */
 	uint64_t caps;			 /* of commands */
 	uint64_t shm_size, upper_size;	 /* bytes */
 	int32_t oom_score_adj, oom_score_adj_set;
@@ -157,7 +160,7 @@ struct exited {
 	struct err e; /* FAULT: code NOT_FOUND and CANNOT_EXEC are the command's */
 };
 
-enum { READY_MARKS = 16 };
+enum { READY_MARKS = 18 };
 
 struct ready {
 	uint64_t marks[READY_MARKS]; /* CLOCK_MONOTONIC ns when each step of the keeper was done */
