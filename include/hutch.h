@@ -271,7 +271,7 @@ struct hutch_stdio {
 enum {
 	/* A terminal of its own: standard input, output and error are one, hutch_proc_fd(…, 0). */
 	HUTCH_EXEC_TTY = 1,
-	/* The sandbox is there for this command: its timeout ends everything in it. */
+	/* The sandbox is there for this command: its end ends everything in it. */
 	HUTCH_EXEC_MAIN = 2,
 };
 

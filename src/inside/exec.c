@@ -398,7 +398,11 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 		err_set(&x.e, ERR_TIMEOUT, "the command was stopped from inside before it began");
 	else if (s->timed_out)
 		x.how = EXITED_TIMEOUT;
+	if (s->flags & CALL_MAIN)
+		generation_kill(&k->now); /* it dies while the caller hears of it */
 	(void)keeper_send(k, OP_EXITED, s->id, &x, sizeof(x), NULL, 0);
+	if (s->flags & CALL_MAIN)
+		_exit(0);
 	close(s->pidfd);
 	free(s);
 }

@@ -124,9 +124,6 @@ static int build(struct keeper *k, struct err *e)
 	k->marks[MARK_PLACES] = sys_now_ns();
 	if (r == 0)
 		r = generation_start(k, &g, e);
-	if (r == 0 && k->prep.net)
-		r = net_up(e); /* while the reaper builds */
-	k->marks[MARK_NET] = sys_now_ns();
 	if (r == 0)
 		r = generation_finish(k, &g, e);
 	if (r == 0)
@@ -235,6 +232,8 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	sigemptyset(&none);
 	r = become(&k, go, &e);
 	k.marks[MARK_IDS] = sys_now_ns();
+	if (r == 0 && k.prep.net)
+		r = net_begin(&k, &e);
 	if (r == 0)
 		r = storage_prepare(&k, &e);
 	if (r == 0)

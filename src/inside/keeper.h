@@ -60,6 +60,8 @@ struct keeper {
 	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
 	int home_mnt; /* the keeper's own mount namespace */
 	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
+	pid_t net_maker;
+	int net_news;
 	int storage;  /* root of the storage's tmpfs, until it is our root */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
@@ -70,7 +72,7 @@ struct keeper {
 
 enum mark {
 	MARK_ASKED, MARK_RUNS, MARK_IDS, MARK_DEV, MARK_PROC, MARK_PLAN,
-	MARK_TREES, MARK_DROPPED, MARK_PLACES, MARK_NET,
+	MARK_TREES, MARK_NET, MARK_DROPPED, MARK_PLACES,
 	MARK_GENERATION, MARK_OVERLAY, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
 };
 
@@ -88,8 +90,10 @@ int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, si
 int storage_prepare(struct keeper *k, struct err *e);
 int storage_build(struct keeper *k, struct err *e);
 
-/* net.c: loopback up, and the sysctls of the plan. */
+/* net.c: loopback up; a namespace begun beside the keeper and taken over; the plan's sysctls. */
 int net_up(struct err *e);
+int net_begin(struct keeper *k, struct err *e);
+int net_finish(struct keeper *k, struct err *e);
 int net_sysctls(const struct keeper *k, struct err *e);
 
 /* place.c: the generated layer, and where mounts go. */

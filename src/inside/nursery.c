@@ -197,12 +197,6 @@ static int give_ids(const struct prepare *p, pid_t pid, int go, int *ret_userns,
 	return 0;
 }
 
-static uint64_t keeper_flags(const struct prepare *p)
-{
-	return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | (p->net ? CLONE_NEWNET : 0) |
-	       (p->timens ? CLONE_NEWTIME : 0);
-}
-
 static int prepare(struct nursery *n, struct msg *m, struct err *e)
 {
 	uint64_t asked = sys_now_ns();
@@ -220,7 +214,9 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 		return err_set(e, ERR_INTERNAL, "too many extents of ids");
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
-	pid = sys_fork(keeper_flags(&p), &pidfd);
+	/* A network is made beside the keeper, see net.c. */
+	pid = sys_fork(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | (p.timens ? CLONE_NEWTIME : 0),
+		       &pidfd);
 	if (pid == 0) {
 		close(pair[1]);
 		close(n->sock);

@@ -282,16 +282,37 @@ static int close_dev(struct keeper *k, struct err *e)
 
 /* ---- the whole -------------------------------------------------------------------------------- */
 
-static int kernel_trees(struct keeper *k, struct err *e)
-{
-	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+enum { KERNEL_TREE = MS_NOSUID | MS_NODEV | MS_NOEXEC };
 
-	if (mount("proc", "proc", "proc", flags, NULL) < 0)
+static int witness(struct err *e)
+{
+	if (mount("proc", "proc", "proc", KERNEL_TREE, NULL) < 0)
 		return err_sys(e, errno,
 			       "mount proc (hidden by a container? `hutch doctor` has the remedy)");
-	if (k->prep.net &&
-	    mount("sysfs", "sys", "sysfs", flags | MS_RDONLY, NULL) < 0)
+	return 0;
+}
+
+/* sysfs shows the network namespace in which it is mounted. Without one of our own: none. */
+static int sysfs(struct keeper *k, struct err *e)
+{
+	static const char *const hidden[] = {"sys/firmware", "sys/devices/virtual/powercap"};
+	int r;
+
+	if (!k->prep.net)
+		return 0;
+	r = net_finish(k, e);
+	if (r < 0)
+		return r;
+	if (mount("sysfs", "sys", "sysfs", KERNEL_TREE | MS_RDONLY, NULL) < 0)
 		return err_sys(e, errno, "mount sysfs");
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden) && !(k->plan->flags & PLAN_UNMASKED);
+	     i++) {
+		if (mount("empty", hidden[i], NULL, MS_BIND, NULL) < 0 && errno == ENOENT)
+			continue;
+		r = sys_set_attr(AT_FDCWD, hidden[i], MOUNT_ATTR_RDONLY, 0);
+		if (r < 0)
+			return err_sys(e, r, "mask '/%s'", hidden[i]);
+	}
 	return 0;
 }
 
@@ -336,7 +357,7 @@ int storage_prepare(struct keeper *k, struct err *e)
 		r = build_dev(e);
 	k->marks[MARK_DEV] = sys_now_ns();
 	if (r == 0)
-		r = kernel_trees(k, e);
+		r = witness(e);
 	k->marks[MARK_PROC] = sys_now_ns();
 	return r;
 }
@@ -353,6 +374,9 @@ int storage_build(struct keeper *k, struct err *e)
 	if (r == 0)
 		r = close_dev(k, e);
 	k->marks[MARK_TREES] = sys_now_ns();
+	if (r == 0)
+		r = sysfs(k, e);
+	k->marks[MARK_NET] = sys_now_ns();
 	if (r == 0)
 		r = drop_callers_tree(k, e);
 	k->marks[MARK_DROPPED] = sys_now_ns();

@@ -9,7 +9,7 @@
 
 const char *const ready_names[READY_MARKS] = {
 	"nursery asked", "keeper born", "ids mapped", "/dev", "proc, sysfs", "plan received",
-	"trees of the host", "caller's tree dropped", "generated layer", "network",
+	"trees of the host", "network", "caller's tree dropped", "generated layer",
 	"generation born", "overlay", "mounts", "proc, masks", "pivot", "generation ready",
 };
 
