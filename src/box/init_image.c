@@ -33,7 +33,7 @@ int init_image_open(struct err *e)
 	int fd = sys_image_seal(hutch_init_image,
 				(size_t)(hutch_init_image_end - hutch_init_image)), low, sys;
 
-	if (fd != -EACCES && fd != -EPERM)
+	if (fd != -EACCES && fd != -EPERM && fd != -ENOSYS)
 		return fd < 0 ? err_sys(e, fd, "copy hutch-init into memory") : fd;
 	low = open(HUTCH_INIT_PATH, O_PATH | O_CLOEXEC);
 	if (low < 0)

@@ -5,12 +5,14 @@
  * How it works: a name is a directory of the state directory with a file `lock` in it. The keeper
  * holds a lock on that file (an OFD lock, which lives as long as a descriptor of it), so whoever
  * gets the lock knows that the sandbox is dead and may remove or reuse what it left. Because a
- * file can be removed between open and lock, who has the lock compares what he holds with what is
- * there now.
+ * directory can be renamed or removed between open and lock, who has the lock looks whether what he
+ * holds is still what the name leads to.
  *
- * Changes go to boxes/NAME/gN. A fresh ext4 directory is dear and one just emptied is dearer, so
- * unused ones wait in pool/ and are taken by rename. At the end a directory that is as it was goes
- * back to the pool, any other into trash/, by rename: no chmod of the inside can prevent that.
+ * Changes go to boxes/NAME/gN. Both are recycled by rename: a fresh ext4 inode is dear, and dearer
+ * where many were freed just before (the kernel passes over those, one by one). Unused names wait in
+ * the state directory's .free/, unused directories of changes in pool/. At the end a directory that
+ * is as it was goes back there, any other into trash/, by rename: no chmod of the inside can prevent
+ * that.
  *
  * Order: the name is taken first and given back last. So what is in boxes/ without a name in the
  * state directory is nobody's.
@@ -29,22 +31,29 @@
 #include "sys/proc.h"
 #include "wire/msg.h"
 
+#define FREE ".free"
+
 enum { TRIES = 20 };
 
 /* Opens and locks @name's lock file. Return: 1 with *ret_lock, 0 when somebody holds it, -EAGAIN
- * when it was removed meanwhile, or another -errno. */
-static int try_lock(int dir, int *ret_lock)
+ * when the name leads elsewhere by now, or another -errno. */
+static int try_lock(int state, const char *name, int *ret_lock)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
-	auto_fd int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int fd = -1;
 	struct stat held, there;
 
+	if (dir < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return errno == ENOENT ? -EAGAIN : -errno; /* the directory is being removed */
 	if (fcntl(fd, F_OFD_SETLK, &l) < 0)
 		return errno == EAGAIN || errno == EACCES ? 0 : -errno;
-	if (fstat(fd, &held) < 0 || fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    held.st_ino != there.st_ino)
+	if (fstat(dir, &held) < 0 || fstatat(state, name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    held.st_ino != there.st_ino || fstat(fd, &held) < 0 ||
+	    fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) < 0 || held.st_ino != there.st_ino)
 		return -EAGAIN;
 	*ret_lock = take_fd(&fd);
 	return 1;
@@ -58,29 +67,49 @@ static void to_trash(struct home *h, const char *name)
 	(void)renameat(h->boxes, name, h->trash, to); /* not there: nothing was left */
 }
 
+/* Renames one entry of the directory @from (below @dir) to @name below @to, which must be free. */
+static bool take_unused(int dir, const char *from, int to, const char *name)
+{
+	auto_fd int list = openat(dir, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int again = list < 0 ? -1 : fcntl(list, F_DUPFD_CLOEXEC, 3);
+	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *x;
+
+	while (d && (x = readdir(d))) {
+		if (x->d_name[0] == '.')
+			continue;
+		if (renameat2(list, x->d_name, to, name, RENAME_NOREPLACE) == 0)
+			return true;
+		if (errno == EEXIST)
+			return false;
+	}
+	return false;
+}
+
+/* Makes the name. Return: 1 it is new, 0 it was there, or -errno. */
+static int make_name(struct home *h, const char *name)
+{
+	if (take_unused(h->state, FREE, h->state, name) || mkdirat(h->state, name, 0700) == 0)
+		return 1;
+	return errno == EEXIST ? 0 : -errno;
+}
+
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 {
 	for (int i = 0; i < TRIES; i++) {
-		bool fresh = mkdirat(h->state, name, 0700) == 0;
-		auto_fd int dir = -1;
-		int r;
+		int fresh = make_name(h, name), r;
 
-		if (!fresh && errno != EEXIST)
-			return err_sys(e, errno, "make '%s/%s'", h->state_path, name);
-		dir = openat(h->state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (dir < 0 && errno == ENOENT)
-			continue;
-		if (dir < 0)
-			return err_sys(e, errno, "open '%s/%s'", h->state_path, name);
-		r = try_lock(dir, ret_lock);
+		if (fresh < 0)
+			return err_sys(e, fresh, "make '%s/%s'", h->state_path, name);
+		r = try_lock(h->state, name, ret_lock);
 		if (r == 1) {
 			if (!fresh)
 				to_trash(h, name);
 			return 0;
 		}
-		if (r == 0)
+		if (r == 0 && !fresh)
 			return err_set(e, ERR_EXISTS, "the name '%s' is taken", name);
-		if (r != -EAGAIN)
+		if (r < 0 && r != -EAGAIN)
 			return err_sys(e, r, "lock '%s/%s/lock'", h->state_path, name);
 	}
 	return err_set(e, ERR_BUSY, "the name '%s' is being taken by others", name);
@@ -88,33 +117,28 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 
 void place_give_back(struct home *h, const char *name)
 {
-	auto_fd int dir = openat(h->state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int lock = -1;
+	char to[300];
 
 	/* Whoever holds the lock has taken the name over already. */
-	if (dir < 0 || try_lock(dir, &lock) != 1)
+	if (try_lock(h->state, name, &lock) != 1)
 		return;
-	(void)unlinkat(dir, "lock", 0);
+	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
+	if (renameat(h->state, name, h->state, to) == 0)
+		return;
+	if (errno == ENOENT && mkdirat(h->state, FREE, 0700) == 0 &&
+	    renameat(h->state, name, h->state, to) == 0)
+		return;
+	snprintf(to, sizeof(to), "%.200s/lock", name);
+	(void)unlinkat(h->state, to, 0);
 	(void)unlinkat(h->state, name, AT_REMOVEDIR);
 }
 
 /* ---- where changes go ------------------------------------------------------------------------- */
 
-static bool from_pool(struct home *h, const char *name)
-{
-	int again = openat(h->pool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *x;
-
-	while (d && (x = readdir(d)))
-		if (x->d_name[0] != '.' && renameat(h->pool, x->d_name, h->boxes, name) == 0)
-			return true;
-	return false;
-}
-
 int place_upper_take(struct home *h, const char *name, struct err *e)
 {
-	if (from_pool(h, name))
+	if (take_unused(h->data, "pool", h->boxes, name))
 		return 0;
 	if (mkdirat(h->boxes, name, 0700) < 0)
 		return err_sys(e, errno, "make '%s/boxes/%s'", h->data_path, name);

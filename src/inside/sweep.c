@@ -137,8 +137,8 @@ static void bury(int state, int boxes, int trash, const char *name)
 		(void)unlinkat(state, name, AT_REMOVEDIR); /* fails when a lock is there by now */
 		return;
 	}
-	if (fcntl(lock, F_OFD_SETLK, &l) < 0 || fstat(lock, &held) < 0 ||
-	    fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) < 0 || held.st_ino != there.st_ino)
+	if (fcntl(lock, F_OFD_SETLK, &l) < 0 || fstat(dir, &held) < 0 ||
+	    fstatat(state, name, &there, AT_SYMLINK_NOFOLLOW) < 0 || held.st_ino != there.st_ino)
 		return;
 	to_trash(boxes, trash, name);
 	(void)unlinkat(dir, "lock", 0);
@@ -151,7 +151,7 @@ static void bury_all(int state, int boxes, int trash)
 	struct dirent *x;
 
 	while (d && (x = readdir(d)))
-		if (!is_dots(x->d_name) && x->d_type != DT_REG)
+		if (x->d_name[0] != '.' && x->d_type != DT_REG)
 			bury(state, boxes, trash, x->d_name);
 }
 

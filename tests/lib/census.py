@@ -28,7 +28,7 @@ SHOWN = 20  # lines of a report
 # What HUTCH_HOME may hold when no sandbox lives: caches, the fixtures of a store, and emptied
 # wrappers of writable layers, kept for the next sandbox.
 MAY_STAY = re.compile(
-    r"run|run/ranges|data|data/ranges|data/(boxes|trash|pool|layers|images)"
+    r"run|run/ranges|run/\.free(/[^/]+(/lock)?)?|data|data/ranges|data/(boxes|trash|pool|layers|images)"
     r"|data/(layers|images)/.*|data/pool/[^/]+(/g\d+(/(upper|work(/work)?))?)?"
 )
 # Scratch directories of other programs of this project.
