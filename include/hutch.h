@@ -285,6 +285,8 @@ struct hutch_exec_options {
 	struct hutch_stdio io[3];
 	uint64_t timeout_ms;	 /* 0: none */
 	uint16_t rows, cols;	 /* of the terminal; 0: unknown */
+	const int *fds;		 /* nfds descriptors of the caller, 3 or more, that the command gets */
+	size_t nfds;		 /* under the same numbers; at most 64. All others stay outside */
 };
 
 /**

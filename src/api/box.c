@@ -138,6 +138,10 @@ static void to_ask(const struct hutch_exec_options *o, struct exec_ask *ask)
 		ask->io[i].fd = o->io[i].fd;
 	}
 	ask->timeout_ms = HAS(o, timeout_ms) ? o->timeout_ms : 0;
+	if (HAS(o, nfds)) {
+		ask->fds = o->fds;
+		ask->nfds = o->nfds;
+	}
 	ask->rows = HAS(o, rows) ? o->rows : 0;
 	ask->cols = HAS(o, cols) ? o->cols : 0;
 }

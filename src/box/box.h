@@ -50,6 +50,8 @@ struct exec_ask {
 		enum stdio_kind kind;
 		int fd; /* borrowed */
 	} io[3];
+	const int *fds; /* also there inside, under the same numbers; 3 or more */
+	size_t nfds;
 	uint64_t timeout_ms;
 };
 

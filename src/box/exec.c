@@ -146,6 +146,8 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 		c.cwd = pack_str(blob, ask->cwd ? ask->cwd : s->working_dir ? s->working_dir : "/");
 		c.user = pack_str(blob, ask->user ? ask->user : s->user);
 		c.groups = pack_strs(blob, s->group_add.v, s->group_add.n);
+		c.numbers = pack_bytes(blob, ask->fds, ask->nfds * sizeof(*ask->fds));
+		c.nnumbers = (uint32_t)ask->nfds;
 	}
 	for (size_t i = 0; i < nenv; i++)
 		free(env[i]);
@@ -158,18 +160,36 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 	return r;
 }
 
+static int check_fds(const struct exec_ask *ask, struct err *e)
+{
+	if (ask->nfds > CALL_FDS_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d descriptors to pass on", CALL_FDS_MAX);
+	for (size_t i = 0; i < ask->nfds; i++)
+		if (ask->fds[i] < 3 || fcntl(ask->fds[i], F_GETFD) < 0)
+			return err_set(e, ERR_INVALID, "%d is not an open descriptor from 3 on",
+				       ask->fds[i]);
+	return 0;
+}
+
 static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, struct err *e)
 {
 	auto_buf struct buf blob = BUF_INIT(MSG_BODY_MAX);
 	struct msg_head head = {.op = OP_EXEC, .id = p->id};
 	auto_with(ends_done) struct ends n = {.child = {-1, -1, -1}};
-	int r = pack_call(&blob, b, ask, e);
+	unsigned first = ask->tty ? 0 : 3;
+	int fds[3 + CALL_FDS_MAX];
+	int r = check_fds(ask, e);
 
-	if (r == 0 && !ask->tty)
+	if (r == 0)
+		r = pack_call(&blob, b, ask, e);
+	if (r == 0 && first)
 		r = make_ends(&n, p, ask, e);
 	if (r < 0)
 		return r;
-	r = msg_send(b->ctl, &head, blob.data, blob.len, n.child, ask->tty ? 0 : 3);
+	memcpy(fds, n.child, first * sizeof(int));
+	if (ask->nfds)
+		memcpy(fds + first, ask->fds, ask->nfds * sizeof(int));
+	r = msg_send(b->ctl, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds);
 	if (r == -EPIPE || r == -ECONNRESET) {
 		b->dead = true;
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);

@@ -29,7 +29,8 @@
 enum { STEPS_MAX = 12 };
 
 struct run {
-	const char *cidfile, *json;
+	const char *cidfile, *json, *preserve;
+	int fds[64], nfds; /* of --preserve-fd */
 	bool quiet, help;
 	bool tty, interactive;
 	int stop_signal;
@@ -85,6 +86,8 @@ static int parse(struct run *r, char **argv, struct err *e)
 		 .help = "write the sandbox's name to a file, which must not exist"},
 		{.name = "json", .maybe = &r->json, .value = "FD",
 		 .help = "tell how it ended as one line of JSON (default: last line on stderr)"},
+		{.name = "preserve-fd", .text = &r->preserve, .value = "FD[,FD...]",
+		 .help = "descriptors that the command gets too, under the same numbers"},
 		{.name = "quiet", .letter = 'q', .on = &r->quiet, .help = "no remarks on stderr"},
 		{.name = "rm", .help = "accepted; nothing stays in the foreground"},
 		{.name = "pull", .value = "WHEN", .help = "accepted; there are no images yet"},
@@ -236,6 +239,8 @@ static int start(struct run *r, struct err *e)
 		exec.io[i] = (struct hutch_stdio){HUTCH_STDIO_FD, i};
 	if (!r->interactive)
 		exec.io[0].kind = HUTCH_STDIO_NULL;
+	exec.fds = r->fds;
+	exec.nfds = (size_t)r->nfds;
 	if (r->tty) {
 		exec.flags |= HUTCH_EXEC_TTY;
 		terminal_size(&exec.rows, &exec.cols);
@@ -344,6 +349,26 @@ static void done(struct run *r)
 	close_fd(&r->signals);
 }
 
+static int parse_fds(struct run *r, struct err *e)
+{
+	const char *rest = r->preserve;
+	struct str_span s;
+	uint64_t fd;
+
+	while (rest && str_next(&rest, ',', &s)) {
+		if (!str_u64(s, INT_MAX, &fd) || fd < 3)
+			return err_set(e, ERR_INVALID,
+				       "--preserve-fd '%s' is not a list of numbers from 3 on",
+				       r->preserve);
+		if (r->nfds == (int)(sizeof(r->fds) / sizeof(*r->fds)))
+			return err_set(e, ERR_LIMIT, "--preserve-fd: more than %d", r->nfds);
+		if (fcntl((int)fd, F_GETFD) < 0)
+			return err_set(e, ERR_INVALID, "--preserve-fd: %d is not open", (int)fd);
+		r->fds[r->nfds++] = (int)fd;
+	}
+	return 0;
+}
+
 static int check_json_fd(struct run *r, struct err *e)
 {
 	char *end;
@@ -378,6 +403,8 @@ int cli_run(int argc, char **argv)
 		code = words(&r, &e);
 	if (code == 0)
 		code = check_json_fd(&r, &e);
+	if (code == 0)
+		code = parse_fds(&r, &e);
 	if (code == 0)
 		code = catch_signals(&r, &e);
 	step(&r, "words read");

@@ -37,9 +37,41 @@ struct child {
 	struct who who;
 	char **argv, **env;
 	int in[3]; /* standard descriptors */
+	int more[CALL_FDS_MAX]; /* those asked for by number */
 };
 
 /* ---- in the child ----------------------------------------------------------------------------- */
+
+/* Out of the way of the numbers asked for, before limits are set. */
+static int child_raise(struct child *c, int *news, struct err *e)
+{
+	const uint32_t *number = pack_at(c->pack, c->call->numbers, 0);
+	uint32_t above = 3;
+
+	for (uint32_t i = 0; i < c->call->nnumbers; i++)
+		if (number[i] >= above)
+			above = number[i] + 1;
+	if (above == 3)
+		return 0;
+	for (uint32_t i = 0; i < c->call->nnumbers; i++) {
+		c->more[i] = fcntl(c->more[i], F_DUPFD_CLOEXEC, (int)above);
+		if (c->more[i] < 0)
+			return err_sys(e, errno, "descriptor %u", number[i]);
+	}
+	*news = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
+	return *news < 0 ? err_sys(e, errno, "descriptors") : 0;
+}
+
+/* Nothing of ours is needed any more but the way to say what failed. */
+static int child_numbers(const struct child *c, struct err *e)
+{
+	const uint32_t *number = pack_at(c->pack, c->call->numbers, 0);
+
+	for (uint32_t i = 0; i < c->call->nnumbers; i++)
+		if (dup2(c->more[i], (int)number[i]) < 0)
+			return err_sys(e, errno, "descriptor %u", number[i]);
+	return 0;
+}
 
 static int child_stdio(const struct child *c, struct err *e)
 {
@@ -228,6 +260,8 @@ static int child_run(struct child *c, struct err *e)
 		last[1] = NULL;
 	}
 	r = child_guards(c, e);
+	if (r == 0)
+		r = child_numbers(c, e);
 	return r < 0 ? r : exec_path(c->argv, c->env, e);
 }
 
@@ -235,7 +269,8 @@ static void child_main(struct child *c, int news)
 {
 	struct err e = {0};
 
-	(void)child_run(c, &e);
+	if (child_raise(c, &news, &e) == 0)
+		(void)child_run(c, &e);
 	(void)!write(news, &e, sizeof(e));
 	_exit(127);
 }
@@ -306,6 +341,7 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_master, int *ret_slave,
 		   struct err *e)
 {
+	unsigned first;
 	int r;
 
 	if (!k->now.pid)
@@ -315,18 +351,17 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 		r = who_find(k, c->pack, c->call, &c->who, e);
 	if (r < 0)
 		return r;
-	if (c->call->flags & CALL_TTY) {
-		r = open_pty(k, c, ret_master, ret_slave, e);
-		if (r < 0)
-			return r;
-		for (int i = 0; i < 3; i++)
-			c->in[i] = *ret_slave;
+	first = c->call->flags & CALL_TTY ? 0 : 3;
+	if (m->nfds != first + c->call->nnumbers)
+		return err_set(e, ERR_INTERNAL, "%u descriptors", m->nfds);
+	memcpy(c->in, m->fds, first * sizeof(int));
+	memcpy(c->more, m->fds + first, c->call->nnumbers * sizeof(int));
+	if (first)
 		return 0;
-	}
-	if (m->nfds != 3)
-		return err_set(e, ERR_INTERNAL, "%u standard descriptors", m->nfds);
-	memcpy(c->in, m->fds, sizeof(c->in));
-	return 0;
+	r = open_pty(k, c, ret_master, ret_slave, e);
+	for (int i = 0; i < 3; i++)
+		c->in[i] = *ret_slave;
+	return r;
 }
 
 int exec_start(struct keeper *k, struct msg *m, struct err *e)

@@ -86,7 +86,7 @@ static int mapper_wait(pid_t p, const char *program, struct err *e)
 			return err_sys(e, errno, "wait for %s", program);
 	if (p <= 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127))
 		return err_set(e, ERR_UNSUPPORTED,
-			       "%s is not installed (apt install uidmap), or use --ids self", program);
+			       "%s is not installed (apt install uidmap)", program);
 	if (status)
 		return err_set(e, ERR_PERMISSION,
 			       "%s refused the ids of /etc/subuid and /etc/subgid (status %d)",

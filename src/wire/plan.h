@@ -141,11 +141,14 @@ struct call {
 	pack_ref cwd;
 	pack_ref user; /* "name|uid[:group|gid]"; 0: 0:0 */
 	struct pack_list groups; /* names or ids, supplementary */
+	pack_ref numbers;	 /* uint32_t: what the descriptors behind the first three are called */
+	uint32_t nnumbers;
 	uint16_t rows, cols; /* of the terminal */
-	uint32_t pad;
 };
 
 const struct call *call_open(const struct pack *p, struct err *e);
+
+enum { CALL_FDS_MAX = 64 };
 
 enum exited_how {
 	EXITED_STATUS = 0,  /* status is that of wait() */
