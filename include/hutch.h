@@ -53,6 +53,7 @@ enum hutch_code {
 	HUTCH_E_CANNOT_EXEC = -12, /* the command is there and cannot be executed */
 	HUTCH_E_STATE = -13,	   /* not in a state in which this can be done */
 	HUTCH_E_INTERNAL = -14,	   /* a mistake of hutch itself */
+	HUTCH_E_NO_COMMAND = -15,  /* the command is not in the sandbox */
 };
 
 /* What went wrong. Since: 0.1 */
@@ -235,6 +236,11 @@ HUTCH_PUBLIC int hutch_box_wait_ready(struct hutch_box *box, struct hutch_error 
 
 /* The sandbox's name; belongs to the box. Since: 0.1 */
 HUTCH_PUBLIC const char *hutch_box_name(const struct hutch_box *box);
+
+/* A remark about the start, one line: what was given and is less than one may think (a root file
+ * system of another owner, whose directories cannot be written). "" when there is none. Belongs to
+ * the box. Since: 0.1 */
+HUTCH_PUBLIC const char *hutch_box_remark(const struct hutch_box *box);
 
 /* A descriptor that is readable when hutch_proc_wait(…, 0, -1, …) may have something to tell, for
  * event loops; belongs to the box. Since: 0.1 */

@@ -88,6 +88,11 @@ const char *hutch_box_name(const struct hutch_box *box)
 	return ((const struct box *)box)->name;
 }
 
+const char *hutch_box_remark(const struct hutch_box *box)
+{
+	return ((const struct box *)box)->remark;
+}
+
 int hutch_box_fd(const struct hutch_box *box)
 {
 	return ((const struct box *)box)->ctl;
@@ -170,7 +175,7 @@ static void to_result(const struct exited *x, struct hutch_result *ret)
 
 	if (x->how == EXITED_FAULT) {
 		r.end = HUTCH_END_NOT_RUN;
-		r.exit_code = x->e.code == ERR_NOT_FOUND ? 127 :
+		r.exit_code = x->e.code == ERR_NO_COMMAND ? 127 :
 			      x->e.code == ERR_CANNOT_EXEC ? 126 : 125;
 		memcpy(r.message, x->e.msg, sizeof(r.message));
 	} else if (x->how == EXITED_TIMEOUT) {

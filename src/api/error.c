@@ -26,6 +26,7 @@ static_assert((int)HUTCH_E_LIMIT == (int)ERR_LIMIT, "one list of codes");
 static_assert((int)HUTCH_E_CANNOT_EXEC == (int)ERR_CANNOT_EXEC, "one list of codes");
 static_assert((int)HUTCH_E_STATE == (int)ERR_STATE, "one list of codes");
 static_assert((int)HUTCH_E_INTERNAL == (int)ERR_INTERNAL, "one list of codes");
+static_assert((int)HUTCH_E_NO_COMMAND == (int)ERR_NO_COMMAND, "one list of codes");
 
 int api_give(int r, const struct err *e, struct hutch_error *ret)
 {

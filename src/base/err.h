@@ -26,6 +26,7 @@ enum err_code {
 	ERR_CANNOT_EXEC = -12,/* the command is there and cannot be executed */
 	ERR_STATE = -13,      /* not in a state in which this can be done */
 	ERR_INTERNAL = -14,   /* a mistake of hutch itself */
+	ERR_NO_COMMAND = -15, /* the command is not in the sandbox */
 };
 
 struct err {

@@ -29,6 +29,7 @@ struct box {
 	int userns; /* its user namespace, while the plan is made; -1: not known, or not needed */
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
+	char remark[240]; /* "": none */
 	struct err why; /* code != 0: why the start failed */
 	uint32_t next_id;
 	struct proc *procs;

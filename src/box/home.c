@@ -24,9 +24,17 @@
 
 /* ---- directories ------------------------------------------------------------------------------ */
 
+/* Absolute: the keeper, which opens it again, stands elsewhere. */
 static int path_of(char **ret, struct err *e, const char *dir, const char *below)
 {
-	if (asprintf(ret, "%s%s", dir, below) < 0) {
+	auto_free char *cwd = NULL;
+
+	if (*dir != '/') {
+		cwd = getcwd(NULL, 0);
+		if (!cwd)
+			return err_sys(e, errno, "current directory");
+	}
+	if (asprintf(ret, "%s%s%s%s", cwd ? cwd : "", cwd ? "/" : "", dir, below) < 0) {
 		*ret = NULL;
 		return err_oom(e);
 	}

@@ -85,14 +85,35 @@ static int add_lower(struct start *s, const char *path, struct err *e)
 	return r;
 }
 
+/* Has the sandbox an id for @owner? For a range of its own, whose trees are idmapped, the question
+ * is whether he is below 65,536. */
+static bool has_id(const struct start *s, uid_t owner)
+{
+	const struct ns_ids *ids = &s->h->ids;
+
+	if (ids->persona == NS_ROOT)
+		return owner < 65536;
+	for (uint32_t i = 0; i < ids->nuid; i++)
+		if (owner >= ids->uids[i].outside &&
+		    owner - ids->uids[i].outside < ids->uids[i].count)
+			return true;
+	return false;
+}
+
 static int step_root(struct start *s, struct err *e)
 {
 	auto_free char *name = NULL, *path = NULL;
+	uid_t owner;
 	int r;
 
 	switch (s->b->spec->root) {
 	case SPEC_ROOT_DIR:
-		r = layers_check_rootfs(s->b->spec->rootfs, e);
+		r = layers_check_rootfs(s->b->spec->rootfs, &owner, e);
+		if (r == 0 && !s->b->spec->read_only && !has_id(s, owner))
+			snprintf(s->b->remark, sizeof(s->b->remark),
+				 "the root file system belongs to uid %u, whom the sandbox does not "
+				 "know: its directories cannot be written",
+				 (unsigned)owner);
 		return r < 0 ? r : add_lower(s, s->b->spec->rootfs, e);
 	case SPEC_ROOT_HOST:
 		r = layers_skeleton(s->h->layers, &name, e);

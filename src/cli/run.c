@@ -31,7 +31,7 @@ enum { STEPS_MAX = 12 };
 struct run {
 	const char *cidfile, *json, *preserve;
 	int fds[64], nfds; /* of --preserve-fd */
-	bool quiet, help;
+	bool quiet, help, detach;
 	bool tty, interactive;
 	int stop_signal;
 	struct opt_rest rest;
@@ -89,6 +89,7 @@ static int parse(struct run *r, char **argv, struct err *e)
 		{.name = "preserve-fd", .text = &r->preserve, .value = "FD[,FD...]",
 		 .help = "descriptors that the command gets too, under the same numbers"},
 		{.name = "quiet", .letter = 'q', .on = &r->quiet, .help = "no remarks on stderr"},
+		{.name = "detach", .letter = 'd', .on = &r->detach},
 		{.name = "rm", .help = "accepted; nothing stays in the foreground"},
 		{.name = "pull", .value = "WHEN", .help = "accepted; there are no images yet"},
 		{.name = "sig-proxy", .help = NULL},
@@ -101,6 +102,8 @@ static int parse(struct run *r, char **argv, struct err *e)
 
 	fields.n = hutch_fields(&fields.v);
 	code = opt_parse(argv + 1, own, &fields, &r->rest, e);
+	if (code == 0 && r->detach)
+		return err_set(e, ERR_UNSUPPORTED, "--detach: not in this version yet");
 	if (code < 0 || !r->help)
 		return code;
 	buf_str(&text, "usage: hutch run [OPTION...] IMAGE [COMMAND [ARG...]]\n"
@@ -233,6 +236,8 @@ static int start(struct run *r, struct err *e)
 	if (hutch_box_start(r->hutch, r->spec, &start_opts, &r->box, &why) < 0)
 		return carry(&why, e);
 	step(r, "start asked for");
+	if (*hutch_box_remark(r->box) && !r->quiet)
+		fprintf(stderr, "hutch: %s\n", hutch_box_remark(r->box));
 	if (write_cidfile(r, e) < 0)
 		return e->code;
 	for (int i = 0; i < 3; i++)

@@ -175,9 +175,9 @@ static int exec_failed(const char *path, int sys, struct err *e)
 		struct stat st;
 
 		if (stat(path, &st) == 0) /* it is there: its interpreter is not */
-			return err_set(e, ERR_NOT_FOUND,
+			return err_set(e, ERR_NO_COMMAND,
 				       "'%s': the interpreter it names is not in the sandbox", path);
-		return err_set(e, ERR_NOT_FOUND, "'%s': no such file in the sandbox", path);
+		return err_set(e, ERR_NO_COMMAND, "'%s': no such file in the sandbox", path);
 	}
 	err_sys(e, sys, "'%s'", path);
 	return e->code = ERR_CANNOT_EXEC;
@@ -205,7 +205,7 @@ static int exec_path(char *const *argv, char *const *env, struct err *e)
 		return exec_failed(argv[0], errno, e);
 	}
 	if (!argv[0][0])
-		return err_set(e, ERR_NOT_FOUND, "'': no such file in the sandbox");
+		return err_set(e, ERR_NO_COMMAND, "'': no such file in the sandbox");
 	for (p = path ? path : "/usr/bin:/bin"; ; p = end + 1) {
 		end = strchrnul(p, ':');
 		if ((size_t)snprintf(file, sizeof(file), "%.*s%s%s", (int)(end - p), p,
@@ -221,7 +221,7 @@ static int exec_path(char *const *argv, char *const *env, struct err *e)
 	}
 	if (worst != ENOENT)
 		return exec_failed(argv[0], worst, e);
-	return err_set(e, ERR_NOT_FOUND, "'%s': not found in PATH of the sandbox", argv[0]);
+	return err_set(e, ERR_NO_COMMAND, "'%s': not found in PATH of the sandbox", argv[0]);
 }
 
 static int child_run(struct child *c, struct err *e)

@@ -13,7 +13,7 @@
 
 #include "base/own.h"
 
-int layers_check_rootfs(const char *path, struct err *e)
+int layers_check_rootfs(const char *path, uid_t *ret_owner, struct err *e)
 {
 	auto_fd int fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
@@ -33,5 +33,6 @@ int layers_check_rootfs(const char *path, struct err *e)
 		return err_set(e, ERR_INVALID, "root file system '%s' is not a directory", path);
 	if (faccessat(AT_FDCWD, path, R_OK | X_OK, AT_EACCESS) < 0)
 		return err_sys(e, errno, "root file system '%s'", path);
+	*ret_owner = st.st_uid;
 	return 0;
 }

@@ -160,7 +160,7 @@ struct exited {
 	uint32_t how;
 	int32_t status;
 	uint64_t user_us, system_us, maxrss_kb;
-	struct err e; /* FAULT: code NOT_FOUND and CANNOT_EXEC are the command's */
+	struct err e; /* FAULT: codes NO_COMMAND and CANNOT_EXEC are the command's */
 };
 
 enum { READY_MARKS = 18 };
