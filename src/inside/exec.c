@@ -338,6 +338,15 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 	return 0;
 }
 
+/* With one id there is one group too, whatever the image's files say. */
+static void one_id(const struct keeper *k, struct who *w)
+{
+	if (k->prep.ids != PLAN_IDS_SELF || !(k->plan->flags & PLAN_NESTED))
+		return;
+	w->gid = k->plan->nested_gid;
+	w->ngroups = 0;
+}
+
 static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_master, int *ret_slave,
 		   struct err *e)
 {
@@ -351,6 +360,7 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 		r = who_find(k, c->pack, c->call, &c->who, e);
 	if (r < 0)
 		return r;
+	one_id(k, &c->who);
 	first = c->call->flags & CALL_TTY ? 0 : 3;
 	if (m->nfds != first + c->call->nnumbers)
 		return err_set(e, ERR_INTERNAL, "%u descriptors", m->nfds);

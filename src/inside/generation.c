@@ -171,26 +171,16 @@ static int open_devpts(struct err *e)
 	return r < 0 ? err_sys(e, r, "make a devpts") : r;
 }
 
-/* Home: own mount namespace, children in the keeper's own pid namespace. */
-static int go_home(struct keeper *k, struct err *e)
+void generation_init(struct keeper *k, struct generation *g)
 {
-	int r = sys_setns(k->self, CLONE_NEWPID);
-
-	if (r == 0)
-		r = sys_setns(k->home_mnt, CLONE_NEWNS);
-	return r < 0 ? err_sys(e, r, "return to the keeper's namespaces") : 0;
+	*g = (struct generation){.pidfd = -1, .root = -1, .pts = -1, .news = -1, .user = -1,
+				 .number = k->now.number + 1};
 }
 
 int generation_start(struct keeper *k, struct generation *g, struct err *e)
 {
-	unsigned number = k->now.number + 1;
-	int pair[2], r = 0;
+	int pair[2];
 
-	*g = (struct generation){.pidfd = -1, .pts = -1, .news = -1, .user = -1, .number = number};
-	if (k->now.pid)
-		r = go_home(k, e);
-	if (r < 0)
-		return r;
 	g->pts = open_devpts(e);
 	if (g->pts < 0)
 		return g->pts;
@@ -202,6 +192,7 @@ int generation_start(struct keeper *k, struct generation *g, struct err *e)
 		reaper_main(k, g, pair[1]);
 	}
 	close(pair[1]);
+	close_fd(&g->root); /* the reaper has it */
 	g->news = pair[0];
 	return g->pid < 0 ? err_sys(e, -g->pid, "make the namespaces of the inside") : 0;
 }
@@ -270,9 +261,8 @@ static int wait_report(struct keeper *k, struct generation *g, struct err *e)
 			*e = rep->e;
 			r = e->code;
 		} else {
-			memcpy(k->marks + MARK_OVERLAY, rep->marks + MARK_OVERLAY,
-			       (MARK_PIVOT - MARK_OVERLAY + 1) * sizeof(rep->marks[0]));
-			k->marks[MARK_GENERATION] = rep->marks[MARK_GENERATION];
+			memcpy(k->marks + MARK_GENERATION, rep->marks + MARK_GENERATION,
+			       (MARK_PIVOT - MARK_GENERATION + 1) * sizeof(rep->marks[0]));
 			r = take_spaces(k, g, &m, e);
 			msg_done(&m);
 			return r;

@@ -122,6 +122,12 @@ static int build(struct keeper *k, struct err *e)
 	if (r == 0)
 		r = place_all(k, e);
 	k->marks[MARK_PLACES] = sys_now_ns();
+	generation_init(k, &g);
+	if (r == 0)
+		r = root_overlay(k, &g, e);
+	k->marks[MARK_OVERLAY] = sys_now_ns();
+	if (r == 0)
+		r = storage_close(k, e); /* late: the network may still be in the making */
 	if (r == 0)
 		r = generation_start(k, &g, e);
 	if (r == 0)

@@ -27,6 +27,7 @@ enum { SPACES_MAX = 6 };
 struct generation {
 	pid_t pid; /* of the reaper; 0: none */
 	int pidfd;
+	int root;  /* its overlay, until the reaper has it */
 	int pts;   /* its devpts: terminals are had from this, never by a path of the inside */
 	/* Its namespaces, in the order of generation.c's list, for entering and coming back. They are
 	 * held: who leaves one last tears it down, while somebody waits for him. */
@@ -72,8 +73,8 @@ struct keeper {
 
 enum mark {
 	MARK_ASKED, MARK_RUNS, MARK_IDS, MARK_DEV, MARK_PROC, MARK_PLAN,
-	MARK_TREES, MARK_NET, MARK_DROPPED, MARK_PLACES,
-	MARK_GENERATION, MARK_OVERLAY, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
+	MARK_TREES, MARK_PLACES, MARK_OVERLAY, MARK_NET, MARK_DROPPED,
+	MARK_GENERATION, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
 };
 
 /* nursery.c: never returns but to leave the program. */
@@ -85,10 +86,11 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
 		const int *fds, unsigned nfds);
 
-/* storage.c: the keeper's mount namespace: what needs no plan, and what does; after the second no
+/* storage.c: the keeper's mount namespace: what needs no plan, what does, and the end: afterwards no
  * path of the host is there any more. */
 int storage_prepare(struct keeper *k, struct err *e);
 int storage_build(struct keeper *k, struct err *e);
+int storage_close(struct keeper *k, struct err *e);
 
 /* net.c: loopback up; a namespace begun beside the keeper and taken over; the plan's sysctls. */
 int net_up(struct err *e);
@@ -99,13 +101,15 @@ int net_sysctls(const struct keeper *k, struct err *e);
 /* place.c: the generated layer, and where mounts go. */
 int place_all(struct keeper *k, struct err *e);
 
-/* generation.c */
+/* generation.c: init gives it a number; then it needs root_overlay(), and can be started. */
+void generation_init(struct keeper *k, struct generation *g);
 int generation_start(struct keeper *k, struct generation *g, struct err *e);
 int generation_finish(struct keeper *k, struct generation *g, struct err *e);
 int generation_enter(struct keeper *k, struct generation *g, struct err *e);
 void generation_kill(struct generation *g);
 
-/* root.c: in the reaper, the file tree that the inside sees. */
+/* root.c: the overlay of a generation; and, in the reaper, the file tree that the inside sees. */
+int root_overlay(struct keeper *k, struct generation *g, struct err *e);
 int root_build(struct keeper *k, struct generation *g, struct err *e);
 
 /* exec.c */

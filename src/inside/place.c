@@ -137,7 +137,7 @@ static int make_dir(const struct walk *w, const char *path, struct err *e)
 	char gen[PATH_MAX + 8];
 	struct stat st;
 
-	snprintf(gen, sizeof(gen), "/gen%s", path);
+	snprintf(gen, sizeof(gen), "gen%s", path);
 	if (mkdir(gen, 0755) < 0) {
 		if (errno == EEXIST)
 			return 0;
@@ -175,8 +175,8 @@ static int make_root(struct keeper *k, int view, struct err *e)
 	k->tmpfs_lower = true;
 	if (fstat(view, &st) < 0)
 		return err_sys(e, errno, "stat '/'");
-	(void)lchown("/gen", st.st_uid, st.st_gid); /* as in make_dir() */
-	if (chmod("/gen", st.st_mode & 07777) < 0)
+	(void)lchown("gen", st.st_uid, st.st_gid); /* as in make_dir() */
+	if (chmod("gen", st.st_mode & 07777) < 0)
 		return err_sys(e, errno, "chmod '/'");
 	return 0;
 }
@@ -215,7 +215,7 @@ static int place_file(struct keeper *k, int view, const char *path, const char *
 		r = make_parents(&w, e);
 	if (r < 0)
 		return err_wrap(e, "place '%s'", path);
-	snprintf(gen, sizeof(gen), "/gen%s", w.at);
+	snprintf(gen, sizeof(gen), "gen%s", w.at);
 	return write_all(gen, content, e);
 }
 
@@ -235,7 +235,7 @@ static int place_target(struct keeper *k, int view, const char *path, bool dir, 
 		r = make_root(k, view, e);
 		if (r == 0)
 			r = make_parents(&w, e);
-		snprintf(gen, sizeof(gen), "/gen%s", w.at);
+		snprintf(gen, sizeof(gen), "gen%s", w.at);
 		if (r == 0 && dir)
 			r = make_dir(&w, w.at, e);
 		else if (r == 0)
@@ -295,7 +295,7 @@ static int open_view(struct keeper *k, struct err *e)
 	int r;
 
 	if (k->plan->lowers.count == 1) {
-		r = open("/lower/0", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = open("lower/0", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return r < 0 ? err_sys(e, errno, "open the root file system") : r;
 	}
 	fs = sys_fsopen("overlay");
@@ -303,7 +303,7 @@ static int open_view(struct keeper *k, struct err *e)
 	if (r >= 0)
 		r = sys_fs_flag(fs, "userxattr");
 	for (uint32_t i = 0; r >= 0 && i < k->plan->lowers.count; i++) {
-		snprintf(path, sizeof(path), "/lower/%u", i);
+		snprintf(path, sizeof(path), "lower/%u", i);
 		r = sys_fs_string(fs, "lowerdir+", path);
 	}
 	if (r >= 0)

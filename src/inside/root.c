@@ -2,10 +2,11 @@
  *
  * root.c - the file tree that the inside sees
  *
- * How it works: the first process of a generation, the reaper, stands in a copy of the keeper's
- * mount namespace (storage.c). It stacks an overlay on /new, moves the ready-made trees into it,
- * mounts what belongs to a generation alone (proc, shm, mqueue, terminals), covers what must not
- * be seen, and makes it the root. What is dropped here is only the copy.
+ * How it works: the keeper stacks an overlay, attached nowhere yet (root_overlay). The first process
+ * of a generation, the reaper, stands in a copy of the keeper's mount namespace (storage.c). It
+ * attaches the overlay to /new, moves the ready-made trees into it, mounts what belongs to a
+ * generation alone (proc, shm, mqueue, terminals), covers what must not be seen, and makes it the
+ * root. What is dropped there is only the copy.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,10 +44,12 @@ static int make_upper(const char *name, struct places *p, struct err *e)
 
 /* Before Linux 6.5 layers cannot be given one by one: one option string, at most a page. */
 static int overlay_by_string(const char *const *lowers, unsigned n, const struct places *p,
-			     const char *at, unsigned long flags, struct err *e)
+			     struct err *e)
 {
+	unsigned long flags = MS_NODEV | (p ? 0 : MS_RDONLY);
 	char opt[4096];
 	size_t len;
+	int r;
 
 	len = (size_t)snprintf(opt, sizeof(opt), "userxattr,%s%s%s%s%slowerdir=",
 			       p ? "volatile,upperdir=" : "", p ? p->upper : "",
@@ -56,17 +59,19 @@ static int overlay_by_string(const char *const *lowers, unsigned n, const struct
 					lowers[i]);
 	if (len >= sizeof(opt))
 		return err_set(e, ERR_UNSUPPORTED, "%u layers need Linux 6.5", n);
-	if (mount("overlay", at, "overlay", flags, opt) < 0)
+	if (mount("overlay", "new", "overlay", flags, opt) < 0)
 		return err_sys(e, errno, "mount an overlay");
-	return 0;
+	r = sys_clone_tree(AT_FDCWD, "new", 0);
+	(void)umount2("new", MNT_DETACH); /* the clone is what counts */
+	return r < 0 ? err_sys(e, r, "take the overlay") : r;
 }
 
-/* Mounts an overlay of @n lower directories (topmost first) at @at; @p NULL: read-only. */
-static int overlay(const char *const *lowers, unsigned n, const struct places *p, const char *at,
-		   struct err *e)
+/* An overlay of @n lower directories (topmost first), attached nowhere; @p NULL: read-only. Paths
+ * are relative to the storage, in which we stand. */
+static int overlay(const char *const *lowers, unsigned n, const struct places *p, struct err *e)
 {
 	unsigned attr = MOUNT_ATTR_NODEV | (p ? 0 : MOUNT_ATTR_RDONLY);
-	auto_fd int fs = sys_fsopen("overlay"), m = -1;
+	auto_fd int fs = sys_fsopen("overlay");
 	int r = fs;
 
 	if (r >= 0)
@@ -74,8 +79,7 @@ static int overlay(const char *const *lowers, unsigned n, const struct places *p
 	for (unsigned i = 0; r >= 0 && i < n; i++) {
 		r = sys_fs_string(fs, "lowerdir+", lowers[i]);
 		if (r == -EINVAL && i == 0)
-			return overlay_by_string(lowers, n, p, at,
-						 MS_NODEV | (p ? 0 : MS_RDONLY), e);
+			return overlay_by_string(lowers, n, p, e);
 	}
 	/* No name of its own in an xattr of the upper directory (Linux 6.6 does that, before nobody
 	 * did and the option is unknown). */
@@ -89,36 +93,36 @@ static int overlay(const char *const *lowers, unsigned n, const struct places *p
 	if (r >= 0 && p)
 		r = sys_fs_string(fs, "workdir", p->work);
 	if (r >= 0)
-		r = m = sys_fs_mount(fs, attr);
-	if (r < 0)
-		return err_sys(e, r, "mount an overlay (can the file system of the data directory "
-				     "be an upper layer? `hutch doctor` tells)");
-	r = sys_attach(m, AT_FDCWD, at);
-	return r < 0 ? err_sys(e, r, "attach the overlay") : 0;
+		r = sys_fs_mount(fs, attr);
+	return r < 0 ? err_sys(e, r, "mount an overlay (can the file system of the data directory "
+				     "be an upper layer? `hutch doctor` tells)") : r;
 }
 
-static int root_overlay(struct keeper *k, struct generation *g, struct err *e)
+int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 {
 	char names[MSG_FDS_MAX][16], wrapper[32];
 	const char *lowers[MSG_FDS_MAX + 2];
 	struct places p;
 	unsigned n = 0;
-	int r;
+	int r = 0;
 
 	if (k->tmpfs_lower)
-		lowers[n++] = "/gen";
+		lowers[n++] = "gen";
 	for (uint32_t i = 0; i < k->plan->lowers.count; i++) {
-		snprintf(names[i], sizeof(names[i]), "/lower/%u", i);
+		snprintf(names[i], sizeof(names[i]), "lower/%u", i);
 		lowers[n++] = names[i];
 	}
-	if (k->plan->flags & PLAN_READONLY_ROOT) {
-		if (n < 2) /* the kernel wants two when nothing is above them */
-			lowers[n++] = "/empty";
-		return overlay(lowers, n, NULL, "/new", e);
-	}
-	snprintf(wrapper, sizeof(wrapper), "/up/g%u", g->number);
-	r = make_upper(wrapper, &p, e);
-	return r < 0 ? r : overlay(lowers, n, &p, "/new", e);
+	if (n < 2) /* the kernel wants two when nothing is above them */
+		lowers[n++] = "empty";
+	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
+	if (!(k->plan->flags & PLAN_READONLY_ROOT))
+		r = make_upper(wrapper, &p, e);
+	if (r == 0)
+		r = overlay(lowers, n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
+	if (r < 0)
+		return r;
+	g->root = r;
+	return 0;
 }
 
 /* ---- what is mounted into it ------------------------------------------------------------------ */
@@ -180,17 +184,18 @@ static int copy_file(const char *from, const char *to, struct err *e)
 }
 
 /* A volume that the inside may change without the host noticing. */
-static int cow(struct generation *g, unsigned i, bool is_dir, struct err *e)
+static int cow(struct generation *g, unsigned i, bool is_dir, int target, struct err *e)
 {
 	char vol[32], wrapper[48];
-	const char *lower = vol;
+	const char *lowers[] = {vol, "empty"};
+	auto_fd int fd = -1;
 	struct places p;
-	int r, fd;
+	int r;
 
-	snprintf(vol, sizeof(vol), "/vol/%u", i);
-	snprintf(wrapper, sizeof(wrapper), "/up/g%u", g->number);
+	snprintf(vol, sizeof(vol), "vol/%u", i);
+	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
 	r = inside_mkdir(wrapper, 0700, e);
-	snprintf(wrapper, sizeof(wrapper), "/up/g%u/cow%u", g->number, i);
+	snprintf(wrapper, sizeof(wrapper), "up/g%u/cow%u", g->number, i);
 	if (r < 0)
 		return r;
 	if (is_dir) {
@@ -202,17 +207,19 @@ static int cow(struct generation *g, unsigned i, bool is_dir, struct err *e)
 			(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
 			(void)chmod(p.upper, st.st_mode & 07777);
 		}
-		return r < 0 ? r : overlay(&lower, 1, &p, vol, e);
+		if (r == 0)
+			r = fd = overlay(lowers, 1, &p, e);
+	} else {
+		r = copy_file(vol, wrapper, e);
+		if (r == 0)
+			r = fd = sys_clone_tree(AT_FDCWD, wrapper, 0);
+		if (r < 0 && !e->code)
+			err_sys(e, r, "bind the copy");
 	}
-	r = copy_file(vol, wrapper, e);
 	if (r < 0)
 		return r;
-	fd = sys_clone_tree(AT_FDCWD, wrapper, 0);
-	if (fd < 0)
-		return err_sys(e, fd, "bind the copy");
-	r = sys_attach(fd, AT_FDCWD, vol);
-	close(fd);
-	return r < 0 ? err_sys(e, r, "attach the copy") : 0;
+	r = sys_attach(fd, target, "");
+	return r < 0 ? err_sys(e, r, "attach it") : 0;
 }
 
 static int open_target(int root, const char *path, bool is_dir, struct err *e)
@@ -258,25 +265,17 @@ static int one_mount(struct keeper *k, struct generation *g, const struct plan_m
 	bool is_dir = m->kind == PLAN_TMPFS || m->is_dir;
 	auto_fd int target = -1;
 	char vol[32];
-	int r = 0;
+	int r;
 
-	if (m->kind == PLAN_COW)
-		r = cow(g, i, m->is_dir, e);
-	if (r < 0)
-		return r;
 	target = open_target(root, k->targets[i], is_dir, e);
 	if (target < 0)
 		return target;
 	if (m->kind == PLAN_TMPFS)
 		return mount_tmpfs(m, target, e);
+	if (m->kind == PLAN_COW)
+		return cow(g, i, m->is_dir, target, e);
 	snprintf(vol, sizeof(vol), "/vol/%u", i);
-	if (m->kind == PLAN_COW) { /* stacked on the volume: clone the top, it alone is wanted */
-		auto_fd int top = sys_clone_tree(AT_FDCWD, vol, 0);
-
-		r = top < 0 ? top : sys_attach(top, target, "");
-	} else {
-		r = sys_move(AT_FDCWD, vol, target, "");
-	}
+	r = sys_move(AT_FDCWD, vol, target, "");
 	return r < 0 ? err_sys(e, r, "attach") : 0;
 }
 
@@ -352,11 +351,11 @@ static int proc(struct keeper *k, struct err *e)
 
 int root_build(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = root_overlay(k, g, e);
+	int r = sys_attach(g->root, AT_FDCWD, "/new");
 
-	k->marks[MARK_OVERLAY] = sys_now_ns();
-	if (r == 0)
-		r = kernel_trees(k, g, e);
+	if (r < 0)
+		return err_sys(e, r, "attach the overlay");
+	r = kernel_trees(k, g, e);
 	if (r == 0)
 		r = mounts(k, g, e);
 	k->marks[MARK_MOUNTS] = sys_now_ns();

@@ -374,8 +374,13 @@ int storage_build(struct keeper *k, struct err *e)
 	if (r == 0)
 		r = close_dev(k, e);
 	k->marks[MARK_TREES] = sys_now_ns();
-	if (r == 0)
-		r = sysfs(k, e);
+	return r;
+}
+
+int storage_close(struct keeper *k, struct err *e)
+{
+	int r = sysfs(k, e);
+
 	k->marks[MARK_NET] = sys_now_ns();
 	if (r == 0)
 		r = drop_callers_tree(k, e);

@@ -9,8 +9,8 @@
 
 const char *const ready_names[READY_MARKS] = {
 	"nursery asked", "keeper born", "ids mapped", "/dev", "proc, sysfs", "plan received",
-	"trees of the host", "network", "caller's tree dropped", "generated layer",
-	"generation born", "overlay", "mounts", "proc, masks", "pivot", "generation ready",
+	"trees of the host", "generated layer", "overlay", "network", "caller's tree dropped",
+	"generation born", "mounts", "proc, masks", "pivot", "generation ready",
 };
 
 static bool array_ok(const struct pack *p, struct plan_array a, size_t size)
