@@ -33,7 +33,7 @@
 
 #define FREE ".free"
 
-enum { TRIES = 20 };
+enum { TRIES = 20, OLD_MAX = 64 };
 
 /* Opens and locks @name's lock file. Return: 1 with *ret_lock, 0 when somebody holds it, -EAGAIN
  * when the name leads elsewhere by now, or another -errno. */
@@ -152,43 +152,50 @@ static int names_in(int dir, const char *name)
 	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
 	struct dirent *x;
 
-	while (d && n < 8 && (x = readdir(d)))
+	while (d && n < OLD_MAX && (x = readdir(d)))
 		n += strcmp(x->d_name, ".") && strcmp(x->d_name, "..");
 	return d ? n : -1;
 }
 
-/* A work directory with the mark of a volatile mount is refused by the next: overlayfs.rst, "Volatile
- * mount". Overlayfs makes its directories with mode 0. */
-static bool unmark_volatile(int box)
+/* A work directory with the mark of a volatile mount is refused by the next (overlayfs.rst, "Volatile
+ * mount"). To remove it would free four inodes, which makes the next four dear; so it is put aside,
+ * and a directory of changes with many of those is given up. */
+static bool put_work_aside(int box)
 {
-	static const char *const marks[] = {"g1/work/work", "g1/work/work/incompat",
-					    "g1/work/work/incompat/volatile",
-					    "g1/work/work/incompat/volatile/dirty"};
+	auto_fd int old = openat(box, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char to[32];
+	int n;
 
-	for (int i = 0; i < 3; i++)
-		(void)fchmodat(box, marks[i], 0700, 0); /* root needs none of it */
-	return unlinkat(box, marks[3], 0) == 0 && unlinkat(box, marks[2], AT_REMOVEDIR) == 0 &&
-	       unlinkat(box, marks[1], AT_REMOVEDIR) == 0;
+	(void)fchmodat(box, "g1/work/work", 0700, 0); /* made with mode 0: it could not be moved */
+	if (old < 0) {
+		if (errno != ENOENT || mkdirat(box, "old", 0700) < 0)
+			return false;
+		return renameat(box, "g1/work/work", box, "old/0") == 0;
+	}
+	n = names_in(old, ".");
+	snprintf(to, sizeof(to), "old/%d", n);
+	return n >= 0 && n < OLD_MAX && renameat(box, "g1/work/work", box, to) == 0;
 }
 
-/* As it was made: the inside has written nothing, not even to / itself. What overlayfs leaves in
- * work/ is removed. */
+/* As it was made: the inside has written nothing, not even to / itself. */
 static bool clean(int box)
 {
 	auto_fd int upper = openat(box, "g1/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	if (upper < 0 || fstat(upper, &st) < 0 || st.st_uid != geteuid() ||
-	    (st.st_mode & 07777) != 0755 || flistxattr(upper, NULL, 0) != 0 ||
-	    names_in(upper, ".") != 0)
-		return false;
-	return unmark_volatile(box);
+	return upper >= 0 && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
+	       (st.st_mode & 07777) == 0755 && flistxattr(upper, NULL, 0) == 0 &&
+	       names_in(upper, ".") == 0;
 }
 
-/* Only g1, and nothing but upper and work in it: no copies of files, no other generation. */
+/* Only g1 (and old), and nothing but upper and work in it: no copies of files, no other
+ * generation. */
 static bool only_g1(int box)
 {
-	return names_in(box, ".") == 1 && names_in(box, "g1") == 2;
+	int n = names_in(box, ".");
+
+	return n == 1 + (faccessat(box, "old", F_OK, AT_SYMLINK_NOFOLLOW) == 0) &&
+	       names_in(box, "g1") == 2;
 }
 
 void place_upper_give_back(struct home *h, const char *name)
@@ -197,7 +204,8 @@ void place_upper_give_back(struct home *h, const char *name)
 
 	if (box < 0)
 		return;
-	if (only_g1(box) && clean(box) && renameat(h->boxes, name, h->pool, name) == 0)
+	if (only_g1(box) && clean(box) && put_work_aside(box) &&
+	    renameat(h->boxes, name, h->pool, name) == 0)
 		return;
 	to_trash(h, name);
 	place_sweep(h);

@@ -29,7 +29,7 @@ SHOWN = 20  # lines of a report
 # wrappers of writable layers, kept for the next sandbox.
 MAY_STAY = re.compile(
     r"run|run/ranges|run/\.free(/[^/]+(/lock)?)?|data|data/ranges|data/(boxes|trash|pool|layers|images)"
-    r"|data/(layers|images)/.*|data/pool/[^/]+(/g\d+(/(upper|work(/work)?))?)?"
+    r"|data/(layers|images)/.*|data/pool/[^/]+(/g\d+(/(upper|work))?|/old(/\d+(/work|/incompat.*)?)?)?"
 )
 # Scratch directories of other programs of this project.
 SCRATCH = re.compile(r"hutch-(tests|bench|fuzz)[-.]")
