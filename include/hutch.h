@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hutch.h - sandboxes in microseconds, without root, without a daemon
+ * hutch.h - sandboxes for programs nobody trusts, without root, without a daemon
  *
  * A program opens hutch once (hutch_open), says what a sandbox shall be (hutch_spec_set), starts
  * it (hutch_box_start) and starts commands in it (hutch_box_exec). Everything a handle owns ends
@@ -94,8 +94,7 @@ struct hutch_field {
  * hutch_fields() - All fields of a spec
  * @ret_fields: The table; belongs to the library
  *
- * Return: how many there are.
- * Threads: safe. Since: 0.1
+ * Return: how many there are. Threads: safe. Since: 0.1
  */
 HUTCH_PUBLIC size_t hutch_fields(const struct hutch_field **ret_fields);
 
@@ -106,6 +105,8 @@ HUTCH_PUBLIC size_t hutch_fields(const struct hutch_field **ret_fields);
  * Return: 0, or NOMEM. Threads: safe. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_spec_new(struct hutch_spec **ret_spec, struct hutch_error *err);
+
+/* Frees a spec. NULL is fine. Threads: one spec by one thread at a time. Since: 0.1 */
 HUTCH_PUBLIC void hutch_spec_free(struct hutch_spec *spec);
 
 /**
@@ -128,18 +129,62 @@ HUTCH_PUBLIC int hutch_spec_set(struct hutch_spec *spec, const char *field, cons
  * hutch_spec_get() - A field as text
  * @ret_text: The caller's, to be freed with free(). Lists are JSON arrays; "" is not set
  *
- * Return: 0, INVALID (no such field) or NOMEM. Since: 0.1
+ * Return: 0, INVALID (no such field) or NOMEM.
+ * Threads: one spec by one thread at a time. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_spec_get(const struct hutch_spec *spec, const char *field, char **ret_text,
 				struct hutch_error *err);
 
-/* Empties a field. Return: 0, or INVALID. Since: 0.1 */
+/**
+ * hutch_spec_list() - A list field as an array
+ * @ret_items: Belongs to @spec and lives until the field is changed
+ *
+ * Return: 0, or INVALID (no such field, or none that is a list of words).
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_spec_list(const struct hutch_spec *spec, const char *field,
+				 const char *const **ret_items, size_t *ret_n,
+				 struct hutch_error *err);
+
+/**
+ * hutch_spec_number() - A field that is a size (bytes) or a duration (milliseconds), as a number
+ *
+ * Return: 0, or INVALID (no such field, or none that is a number).
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_spec_number(const struct hutch_spec *spec, const char *field,
+				   uint64_t *ret_number, struct hutch_error *err);
+
+/**
+ * hutch_spec_clear() - Empty a field
+ * @field: Its name
+ *
+ * Return: 0, or INVALID (no such field).
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_spec_clear(struct hutch_spec *spec, const char *field,
 				  struct hutch_error *err);
 
-/* The whole spec as JSON (what is set; the caller frees), and fields from a JSON object. Since: 0.1 */
+/**
+ * hutch_spec_to_json() - What is set of a spec, as a JSON object
+ * @ret_json: The caller's, to be freed with free()
+ *
+ * Return: 0, INVALID (a value that is not UTF-8; the field is named) or NOMEM.
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_spec_to_json(const struct hutch_spec *spec, char **ret_json,
 				    struct hutch_error *err);
+
+/**
+ * hutch_spec_from_json() - Ask for what a JSON object says
+ * @json: UTF-8, need not end with NUL
+ * @len:  In bytes
+ *
+ * A list takes the place of the one that was set, null empties a field.
+ *
+ * Return: 0, or as hutch_spec_set(); @spec is then as before.
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_spec_from_json(struct hutch_spec *spec, const char *json, size_t len,
 				      struct hutch_error *err);
 
@@ -180,7 +225,8 @@ struct hutch_open_options {
 HUTCH_PUBLIC int hutch_open(const struct hutch_open_options *opts, struct hutch **ret,
 			    struct hutch_error *err);
 
-/* Closes the handle. Its boxes must have been deleted before. NULL is fine. Since: 0.1 */
+/* Closes the handle. Its boxes must have been deleted before. NULL is fine. Threads: no other may
+ * use the handle any more. Since: 0.1 */
 HUTCH_PUBLIC void hutch_close(struct hutch *hutch);
 
 /**
@@ -202,6 +248,9 @@ enum {
 	/* Return before commands can run; what goes wrong is told by the first call on the box. Saves
 	 * a round trip when a command is started right away. */
 	HUTCH_START_NOWAIT = 1,
+	/* The sandbox lives until it is deleted, also without its maker, and every process of the same
+	 * user can attach to it by its name. */
+	HUTCH_START_DETACHED = 2,
 };
 
 struct hutch_start_options {
@@ -215,8 +264,8 @@ struct hutch_start_options {
  * @opts:    NULL for defaults
  * @ret_box: To be ended with hutch_box_delete()
  *
- * The sandbox lives until it is deleted, the handle's process ends, however it ends, or its last
- * descriptor of it is closed.
+ * Unless it is detached, the sandbox lives until it is deleted, or the handle's process ends, however
+ * it ends.
  *
  * Return: 0, or a negative HUTCH_E_*; nothing is left then:
  *	   INVALID	the spec contradicts itself, or asks for no root file system
@@ -231,19 +280,66 @@ HUTCH_PUBLIC int hutch_box_start(struct hutch *hutch, const struct hutch_spec *s
 				 const struct hutch_start_options *opts, struct hutch_box **ret_box,
 				 struct hutch_error *err);
 
-/* Waits until commands can run. Return: 0, or why the start failed. Since: 0.1 */
+/**
+ * hutch_box_attach() - A handle of a detached sandbox
+ * @name:    The name it was started with
+ * @ret_box: To be closed with hutch_box_close(), or ended with hutch_box_delete()
+ *
+ * Return: 0, or a negative HUTCH_E_*:
+ *	   NOT_FOUND	nobody has the name
+ *	   STATE	the sandbox belongs to a program, which alone can use it
+ *	   DIED		it has ended
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_attach(struct hutch *hutch, const char *name, struct hutch_box **ret_box,
+				  struct hutch_error *err);
+
+/* Closes a handle. A detached sandbox lives on (commands of this handle are killed), any other ends.
+ * NULL is fine. Threads: no other may use the box any more. Since: 0.1 */
+HUTCH_PUBLIC void hutch_box_close(struct hutch_box *box);
+
+/**
+ * hutch_box_reset() - Put a sandbox back to how it was right after start
+ *
+ * Everything in it is killed (commands still running end with SIGKILL), and what is inside next is
+ * new: files, processes, /tmp and /dev/shm, System V IPC, message queues, volumes of kind cow, host
+ * name. The cost does not depend on how much was written: that is moved aside and removed later, off
+ * this path. From the first reset on the next state stands ready in the background.
+ *
+ * Return: 0, or a negative HUTCH_E_*; the sandbox is then stopped, never half reset:
+ *	   DIED		the sandbox is gone
+ *	   SYSTEM	a call failed, see @err->sys_errno
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_reset(struct hutch_box *box, struct hutch_error *err);
+
+/* One line of hutch_list(). */
+struct hutch_listed {
+	char name[256];
+	int alive;	 /* 0: it has ended; hutch_cleanup() removes what it left */
+	int detached;	 /* hutch_box_attach() works */
+	int64_t started; /* seconds since 1970 */
+};
+
+/* The sandboxes of this user, in no order. The caller frees *ret_boxes with free(). Return: 0, NOMEM
+ * or SYSTEM. Threads: safe on one handle. Since: 0.1 */
+HUTCH_PUBLIC int hutch_list(struct hutch *hutch, struct hutch_listed **ret_boxes, size_t *ret_n,
+			    struct hutch_error *err);
+
+/* Waits until commands can run. Return: 0, or why the start failed. Threads: one call at a time on
+ * the same box. Since: 0.1 */
 HUTCH_PUBLIC int hutch_box_wait_ready(struct hutch_box *box, struct hutch_error *err);
 
-/* The sandbox's name; belongs to the box. Since: 0.1 */
+/* Return: the sandbox's name; belongs to the box. Threads: safe. Since: 0.1 */
 HUTCH_PUBLIC const char *hutch_box_name(const struct hutch_box *box);
 
-/* A remark about the start, one line: what was given and is less than one may think (a root file
- * system of another owner, whose directories cannot be written). "" when there is none. Belongs to
- * the box. Since: 0.1 */
+/* A remark about the start: what was given and is less than one may think (a root file system of
+ * another owner, whose directories cannot be written). Return: one line, which belongs to the box; ""
+ * when there is none. Threads: one call at a time on the same box. Since: 0.1 */
 HUTCH_PUBLIC const char *hutch_box_remark(const struct hutch_box *box);
 
-/* A descriptor that is readable when hutch_proc_wait(…, 0, -1, …) may have something to tell, for
- * event loops; belongs to the box. Since: 0.1 */
+/* For event loops. Return: a descriptor that is readable when hutch_proc_wait(…, 0, -1, …) may have
+ * something to tell; belongs to the box. Threads: safe. Since: 0.1 */
 HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
 
 /**
@@ -253,11 +349,13 @@ HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
  * it wrote is moved aside and removed by a helper, off this path. NULL is fine. In a forked child
  * only memory is freed.
  *
- * Return: 0, or TIMEOUT (a process in it hangs in the kernel). Since: 0.1
+ * Return: 0, or TIMEOUT (a process in it hangs in the kernel).
+ * Threads: no other may use the box any more. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_box_delete(struct hutch_box *box, struct hutch_error *err);
 
-/* Microseconds of each step of the start of @box, on standard error. Since: 0.1 */
+/* Prints the microseconds of each step of the start of @box on standard error. Threads: one call at
+ * a time on the same box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_box_trace(const struct hutch_box *box);
 
 /* ---- a command in it -------------------------------------------------------------------------- */
@@ -305,7 +403,7 @@ struct hutch_exec_options {
  *
  * Return: 0, or a negative HUTCH_E_*. Whether the command could be executed is told by
  *	   hutch_proc_wait().
- * Since: 0.1
+ * Threads: one call at a time on the same box. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
 				struct hutch_proc **ret_proc, struct hutch_error *err);
@@ -338,23 +436,35 @@ struct hutch_result {
  *
  * Return: 1 it has ended, 0 not yet, or a negative HUTCH_E_*: DIED (the sandbox is gone), or why
  *	   its start failed.
- * Since: 0.1
+ * Threads: one call at a time on the same box, whose other commands it serves too. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wake_fd,
 				 struct hutch_result *ret, struct hutch_error *err);
 
-/* Sends a signal to the command (not to what it started). Since: 0.1 */
+/**
+ * hutch_proc_signal() - Send a signal to a command, not to what it started
+ *
+ * Return: 0, also when it has ended; INVALID (no such signal); SYSTEM (the sandbox is gone).
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_proc_signal(struct hutch_proc *proc, int signal, struct hutch_error *err);
 
-/* Our end of the pipe of descriptor @which (0, 1, 2), or of the terminal (0; once the command has
- * been started: wait for hutch_box_fd() with hutch_proc_wait(…, 0, -1, …)). Belongs to the command.
- * -1: there is none (yet). Since: 0.1 */
+/**
+ * hutch_proc_fd() - Our end of a command's pipe or terminal
+ * @which: 0, 1 or 2; 0 for the terminal, which is there once the command has been started: wait for
+ *	   hutch_box_fd() with hutch_proc_wait(…, 0, -1, …)
+ *
+ * Return: a descriptor that belongs to the command; -1: there is none (yet).
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_proc_fd(const struct hutch_proc *proc, int which);
 
-/* Gives the pipe's end to the caller, who closes it. Since: 0.1 */
+/* The same, and from then on it is the caller's to close. Return: it, or -1. Threads: one call at a
+ * time on the same box. Since: 0.1 */
 HUTCH_PUBLIC int hutch_proc_take_fd(struct hutch_proc *proc, int which);
 
-/* Frees a command; it goes on when it has not ended. NULL is fine. Since: 0.1 */
+/* Frees a command; it goes on when it has not ended. NULL is fine. Threads: one call at a time on
+ * the same box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_proc_free(struct hutch_proc *proc);
 
 /* ---- what this host can do ------------------------------------------------------------------------ */
@@ -388,6 +498,8 @@ struct hutch_check {
  */
 HUTCH_PUBLIC int hutch_doctor(struct hutch_check **ret_checks, size_t *ret_n,
 			      struct hutch_error *err);
+
+/* Frees what hutch_doctor() gave. NULL is fine. Threads: safe. Since: 0.1 */
 HUTCH_PUBLIC void hutch_doctor_free(struct hutch_check *checks);
 
 #ifdef __cplusplus

@@ -11,10 +11,13 @@ a line, and alone on a line for any lines. A block with a "$ " line that is not 
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 from lib import Case, PERSONAS, needs, only
@@ -158,19 +161,31 @@ class Examples(Case):
             self.assertIn(header, ("hutch.h", "stdio.h", "stdlib.h", "string.h", "unistd.h"))
 
     @only("root")
-    @needs(lambda case: shutil.which("pkg-config") is not None, "no pkg-config here")
-    def test_the_example_in_c_is_built_as_its_first_lines_say(self):
+    @needs(lambda: shutil.which("pkg-config") is not None, "no pkg-config here")
+    def test_the_example_in_c_is_built_with_what_make_install_installs(self):
         if sanitized(self.session.build):
             self.skipTest("the library of this build needs the sanitizers in the program, too")
-        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "hutch"], capture_output=True, text=True, check=True,
-                               env={**os.environ, "PKG_CONFIG_PATH": str(self.session.build / "meson-uninstalled")})
-        program = self.tmp / "example"
-        built = subprocess.run(["cc", str(ROOT / "examples" / "run.c"), "-o", str(program), "-Wall", "-Wextra", "-Werror",
-                                "-std=c11", *flags.stdout.split()], capture_output=True, text=True, check=False)
-        self.assertEqual((built.returncode, built.stderr), (0, ""))
-        result = self.hutch(program=str(program), env={"LD_LIBRARY_PATH": str(self.session.build)})
-        self.assertEqual((result.code, result.err), (0, ""), str(result))
-        self.assertIn("ended with 42", result.out)
+        tree = self.tmp / "tree"
+        call("meson", "install", "-C", self.session.build, "--destdir", tree, "--no-rebuild", "--quiet")
+        found = next(tree.rglob("hutch.pc"))
+        env = {**os.environ, "PKG_CONFIG_LIBDIR": f"{found.parent}:{system_libdir()}",
+               "PKG_CONFIG_SYSROOT_DIR": str(tree)}
+        shared = call("pkg-config", "--cflags", "--libs", "hutch", env=env).split()
+        whole = [word.replace(f"{tree}/usr/lib", "/usr/lib") for word in
+                 call("pkg-config", "--static", "--cflags", "--libs", "hutch", env=env).split()]
+        for kind, flags in (("shared", shared), ("static", ["-static", *whole])):
+            with self.subTest(kind):
+                program = self.tmp / kind
+                printed = call("cc", ROOT / "examples" / "run.c", "-o", program, "-std=c11", "-Wall", "-Wextra", *flags)
+                self.assertEqual(printed, "")
+                result = self.hutch(program=str(program), env={"LD_LIBRARY_PATH": str(found.parent.parent)})
+                self.assertEqual((result.code, result.err), (0, ""), str(result))
+                self.assertIn("ended with 42", result.out)
+
+    @needs(lambda: not 0 <= resource.getrlimit(resource.RLIMIT_CORE)[1] < 4096, "no core dumps here")
+    def test_core_dumps_are_had_when_asked_for_as_the_page_says(self):
+        asked = self.hutch("run", "--ulimit", "core=4096", "--", "sh", "-c", "ulimit -c; ulimit -Hc")
+        self.assertEqual((asked.code, asked.out.split(), asked.err), (0, ["8", "8"], ""), str(asked))
 
     # ---- what the pages list --------------------------------------------------------------------------
 
@@ -179,21 +194,20 @@ class Examples(Case):
         told = set(re.findall(r"^ +(?:-\w, )?--([\w-]+)", self.run_ok("run", "--help").out, re.M))
         page = subprocess.run([sys.executable, MAN_OPTIONS, MAN / "hutch-run.1.scd"],
                               capture_output=True, text=True, check=True).stdout
-        listed = set(re.findall(r"^(?:\*-\w\*, )?\*--([\w-]+)\*(?=[ \[\n])[^.\n]*\n\t", page, re.M))
+        listed = set(re.findall(r"^(?:\*-\w\*, )?\*--([\w-]+)\*(?:[ \[].*)?\n\t", page, re.M))
         self.assertEqual(told - {"host"}, listed - {"host"})
         self.assertIn("*--host*", page)
 
     @only("root")
-    def test_no_option_is_both_in_the_help_and_called_not_yet(self):
-        told = set(re.findall(r"--([\w-]+)", self.run_ok("run", "--help").out))
-        later = subprocess.run([sys.executable, MAN_OPTIONS, "--list", "later"],
-                               capture_output=True, text=True, check=True).stdout
-        names = re.findall(r"\*([\w.\\]+)\*", later)
-        self.assertGreater(len(names), 20)
-        for name in names:
-            flag = name.replace("\\", "").rsplit(".", 1)[-1].replace("_", "-")
-            if flag != "pull":  # accepted by `hutch run`, where it means nothing yet
-                self.assertNotIn(flag, told)
+    def test_an_option_is_in_the_help_exactly_when_it_is_not_called_not_yet(self):
+        told = set(re.findall(r"^ +(?:-\w, )?--([\w-]+)", self.run_ok("run", "--help").out, re.M))
+        rows = [f for group in table() for f in group.fields if f.flag and f.flag != "pull"]
+        self.assertGreater(len(rows), 50)
+        for row in rows:
+            self.assertEqual(row.flag in told, not row.later, row.flag)
+            if row.later:
+                result = self.hutch("run", f"--{row.flag}=1", "--", "true")
+                self.assert_fails(result, 125, f"--{row.flag}", "not in this version yet")
 
     @only("root")
     @needs(lambda: shutil.which("scdoc") is not None, "no scdoc here")
@@ -204,6 +218,19 @@ class Examples(Case):
             self.assertNotRegex(built.read_text(), r"(?m)^@\w+.*@$")
         self.assertIn("size of /dev/shm".capitalize(), (self.session.build / "man/hutch-run.1").read_text())
         self.assertIn("shm_size", (self.session.build / "man/hutch-spec.5").read_text().replace("\\", ""))
+
+    @only("root")
+    def test_the_manual_page_of_the_library_has_every_function_and_what_each_returns(self):
+        page = call(sys.executable, MAN_OPTIONS, MAN / "hutch.3.scd").replace("\\", "")
+        exported = re.findall(r"^\t(hutch_\w+);", (ROOT / "libhutch.map").read_text(), re.M)
+        self.assertGreater(len(exported), 20)
+        for name in exported:
+            section = re.search(rf"^## {name}\(\).*?(?=^##? )", page, re.M | re.S)
+            self.assertTrue(section, f"{name} has no section")
+            for word in ("*Threads:*", "*Since:*"):
+                self.assertIn(word, section.group(), name)
+            if f"void {name}(" not in section.group():
+                self.assertIn("*Return:*", section.group(), name)
 
     @only("root")
     def test_every_page_that_a_page_refers_to_is_there(self):
@@ -219,6 +246,29 @@ class Examples(Case):
             for target in targets:
                 if "://" not in target:
                     self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+
+
+def call(*argv, **options) -> str:
+    """Both streams of a program that must succeed."""
+    done = subprocess.run(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          **options)
+    if done.returncode:
+        raise AssertionError(f"{argv}: status {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def system_libdir() -> str:
+    """Where pkg-config looks for the libraries that hutch needs."""
+    return call("pkg-config", "--variable=pc_path", "pkg-config").strip()
+
+
+def table():
+    """The table of fields, as tools/man-options reads it."""
+    loader = SourceFileLoader("man_options", str(MAN_OPTIONS))
+    module = module_from_spec(spec_from_loader("man_options", loader))
+    sys.modules["man_options"] = module
+    loader.exec_module(module)
+    return module.read_table(ROOT / "src" / "spec" / "fields.def")
 
 
 def sanitized(build: Path) -> bool:

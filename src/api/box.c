@@ -2,6 +2,7 @@
  *
  * box.c - hutch_open, hutch_box_*, hutch_proc_*: sandboxes and commands in them
  */
+#include <assert.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -61,17 +62,78 @@ int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
 		    const struct hutch_start_options *opts, struct hutch_box **ret_box,
 		    struct hutch_error *err)
 {
-	bool wait = !(HAS(opts, flags) && opts->flags & HUTCH_START_NOWAIT);
+	unsigned flags = HAS(opts, flags) ? opts->flags : 0;
 	struct err e = {0};
 	struct box *b = NULL;
 	int r;
 
 	if (!hutch || !spec)
 		return api_missing("handle or spec", err);
-	r = box_start(hutch->home, to_const_spec(spec), wait, &b, &e);
+	r = box_start(hutch->home, to_const_spec(spec), !(flags & HUTCH_START_NOWAIT),
+		      flags & HUTCH_START_DETACHED, &b, &e);
 	if (r == 0)
 		*ret_box = (struct hutch_box *)b;
 	return api_give(r, &e, err);
+}
+
+int hutch_box_attach(struct hutch *hutch, const char *name, struct hutch_box **ret_box,
+		     struct hutch_error *err)
+{
+	struct err e = {0};
+	struct box *b = NULL;
+	int r;
+
+	if (!hutch || !name)
+		return api_missing("handle or name", err);
+	r = box_attach(hutch->home, name, &b, &e);
+	if (r == 0)
+		*ret_box = (struct hutch_box *)b;
+	return api_give(r, &e, err);
+}
+
+void hutch_box_close(struct hutch_box *box)
+{
+	box_close(to_box(box));
+}
+
+int hutch_box_reset(struct hutch_box *box, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!box)
+		return api_missing("box", err);
+	return api_give(box_reset(to_box(box), &e), &e, err);
+}
+
+static_assert(sizeof(((struct hutch_listed *)0)->name) == sizeof(((struct box_listed *)0)->name),
+	      "names have one size");
+
+int hutch_list(struct hutch *hutch, struct hutch_listed **ret_boxes, size_t *ret_n,
+	       struct hutch_error *err)
+{
+	auto_free struct box_listed *v = NULL;
+	struct hutch_listed *out;
+	struct err e = {0};
+	size_t n = 0;
+	int r;
+
+	if (!hutch)
+		return api_missing("handle", err);
+	r = box_list(hutch->home, &v, &n, &e);
+	if (r < 0)
+		return api_give(r, &e, err);
+	out = calloc(n + 1, sizeof(*out));
+	if (!out)
+		return api_give(err_oom(&e), &e, err);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(out[i].name, v[i].name, sizeof(out[i].name));
+		out[i].alive = v[i].alive;
+		out[i].detached = v[i].detached;
+		out[i].started = v[i].since_s;
+	}
+	*ret_boxes = out;
+	*ret_n = n;
+	return 0;
 }
 
 int hutch_box_wait_ready(struct hutch_box *box, struct hutch_error *err)

@@ -2,6 +2,9 @@
  *
  * spec.c - hutch_spec_*: what a sandbox shall be, field by field
  */
+#include <stddef.h>
+#include <string.h>
+
 #include "api/api.h"
 #include "spec/fields.h"
 
@@ -72,4 +75,57 @@ int hutch_spec_from_json(struct hutch_spec *spec, const char *json, size_t len,
 	if (!spec || !json)
 		return api_missing("spec or text", err);
 	return api_give(spec_from_json(to_spec(spec), json, len, &e), &e, err);
+}
+
+/* Fields that are kept as lists of strings, and as numbers. */
+static const struct {
+	const char *name;
+	size_t offset;
+} lists[] = {
+	{"env", offsetof(struct spec, env)},
+	{"command", offsetof(struct spec, command)},
+	{"entrypoint", offsetof(struct spec, entrypoint)},
+	{"group_add", offsetof(struct spec, group_add)},
+	{"add_host", offsetof(struct spec, add_host)},
+	{"dns", offsetof(struct spec, dns)},
+}, numbers[] = {
+	{"timeout", offsetof(struct spec, timeout_ms)},
+	{"shm_size", offsetof(struct spec, shm_size_bytes)},
+};
+
+int hutch_spec_list(const struct hutch_spec *spec, const char *field, const char *const **ret_items,
+		    size_t *ret_n, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec || !field)
+		return api_missing("spec or field", err);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		if (!strcmp(lists[i].name, field)) {
+			const struct spec_list *l = (const void *)((const char *)spec +
+								   lists[i].offset);
+
+			*ret_items = (const char *const *)l->v;
+			*ret_n = l->n;
+			return 0;
+		}
+	return api_give(err_set(&e, ERR_INVALID, "'%s' is not a field that is a list of words", field),
+			&e, err);
+}
+
+int hutch_spec_number(const struct hutch_spec *spec, const char *field, uint64_t *ret_number,
+		      struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!spec || !field)
+		return api_missing("spec or field", err);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		if (!strcmp(numbers[i].name, field)) {
+			memcpy(ret_number, (const char *)spec + numbers[i].offset,
+			       sizeof(*ret_number));
+			return 0;
+		}
+	return api_give(err_set(&e, ERR_INVALID, "'%s' is not a field that is a number", field), &e,
+			err);
 }

@@ -6,6 +6,7 @@
  *	talk.c	 messages from the keeper
  *	exec.c	 commands: start, wait, signal
  *	place.c	 its directories: name, lock, where changes go
+ *	attach.c sandboxes that live on without who made them; reset
  *	end.c	 the end
  */
 #ifndef HUTCH_BOX_BOX_H
@@ -18,6 +19,7 @@
 #include "base/err.h"
 #include "box/home.h"
 #include "spec/spec.h"
+#include "wire/msg.h"
 #include "wire/plan.h"
 
 struct box {
@@ -32,6 +34,8 @@ struct box {
 	char remark[240]; /* "": none */
 	struct err why; /* code != 0: why the start failed */
 	uint32_t next_id;
+	uint32_t reset_id;    /* of the reset that is under way; 0: none */
+	uint32_t left_behind; /* number of the generation that the last one left */
 	struct proc *procs;
 	uint64_t asked_ns; /* when the start was asked for */
 	uint64_t marks[READY_MARKS];
@@ -78,8 +82,23 @@ struct proc {
 enum proc_end { END_EXIT, END_SIGNAL, END_TIMEOUT, END_FAULT, END_DIED };
 
 /* Starts a sandbox. @wait: until commands can run (otherwise a failure is told by the first call
- * that needs it). */
-int box_start(struct home *h, const struct spec *s, bool wait, struct box **ret, struct err *e);
+ * that needs it). @detached: it lives until it is deleted, and others can attach. */
+int box_start(struct home *h, const struct spec *s, bool wait, bool detached, struct box **ret,
+	      struct err *e);
+
+/* A handle of a detached sandbox; and the end of a handle, not of the sandbox. */
+int box_attach(struct home *h, const char *name, struct box **ret, struct err *e);
+void box_close(struct box *b);
+
+/* Back to how it was right after start: files, processes, everything inside. */
+int box_reset(struct box *b, struct err *e);
+
+struct box_listed {
+	char name[256];
+	bool alive, detached;
+	int64_t since_s; /* start, seconds since 1970 */
+};
+int box_list(struct home *h, struct box_listed **ret, size_t *ret_n, struct err *e);
 int box_wait_ready(struct box *b, struct err *e);
 
 int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struct err *e);
@@ -104,7 +123,12 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e);
 void place_give_back(struct home *h, const char *name);
 int place_upper_take(struct home *h, const char *name, struct err *e);
 void place_upper_give_back(struct home *h, const char *name);
+void place_generation_give_back(struct home *h, const char *name, uint32_t number);
 void place_sweep(struct home *h);
+
+/* attach.c: the socket and the spec of a detached sandbox. */
+int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,
+		  struct err *e);
 
 /* env.c: the environment of a command. */
 int env_build(const struct box *b, const struct exec_ask *ask, char ***ret, size_t *ret_n,

@@ -45,8 +45,10 @@ static int kill_keeper(struct box *b, struct err *e)
 				    b->name, END_WITHIN_MS / 1000);
 }
 
-static void free_box(struct box *b)
+void box_close(struct box *b)
 {
+	if (!b)
+		return;
 	while (b->procs)
 		proc_free(b->procs);
 	close_fd(&b->ctl);
@@ -71,6 +73,6 @@ int box_delete(struct box *b, struct err *e)
 		if (r == 0 && b->name)
 			place_give_back(b->home, b->name);
 	}
-	free_box(b);
+	box_close(b);
 	return r;
 }

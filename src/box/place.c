@@ -117,12 +117,17 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 
 void place_give_back(struct home *h, const char *name)
 {
+	static const char *const files[] = {"sock", "spec.json", ".new"};
 	auto_fd int lock = -1;
 	char to[300];
 
 	/* Whoever holds the lock has taken the name over already. */
 	if (try_lock(h->state, name, &lock) != 1)
 		return;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(to, sizeof(to), "%.200s/%s", name, files[i]);
+		(void)unlinkat(h->state, to, 0); /* attached ones have none */
+	}
 	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
 	if (renameat(h->state, name, h->state, to) == 0)
 		return;
@@ -209,6 +214,16 @@ void place_upper_give_back(struct home *h, const char *name)
 		return;
 	to_trash(h, name);
 	place_sweep(h);
+}
+
+void place_generation_give_back(struct home *h, const char *name, uint32_t number)
+{
+	char from[300], to[300];
+
+	snprintf(from, sizeof(from), "%.200s/g%u", name, number);
+	snprintf(to, sizeof(to), "%.200s.g%u.%llx", name, number, (unsigned long long)sys_now_ns());
+	if (renameat(h->boxes, from, h->trash, to) == 0)
+		place_sweep(h);
 }
 
 void place_sweep(struct home *h)

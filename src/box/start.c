@@ -35,6 +35,7 @@ struct start {
 	struct box *b;
 	struct draft d;
 	int lock;
+	bool detached;
 	struct spare keeper; /* what it has; its socket is the box's */
 };
 
@@ -323,8 +324,14 @@ static int step_plan(struct start *s, struct err *e)
 {
 	struct msg_head head = {.op = OP_PLAN};
 	struct draft *d = &s->d;
-	int r;
+	int r = 0, listen = -1;
 
+	if (s->detached) {
+		r = attach_listen(s->h, s->b->name, s->b->spec, &listen, e);
+		if (r < 0)
+			return r;
+		d->plan.listen = draft_fd(d, listen);
+	}
 	d->plan.lock = draft_fd(d, take_fd(&s->lock));
 	r = draft_finish(d, e);
 	if (r < 0)
@@ -363,9 +370,10 @@ static void start_done(struct start *s)
 		close_fd(&s->b->userns);
 }
 
-int box_start(struct home *h, const struct spec *spec, bool wait, struct box **ret, struct err *e)
+int box_start(struct home *h, const struct spec *spec, bool wait, bool detached, struct box **ret,
+	      struct err *e)
 {
-	auto_with(start_done) struct start s = {.h = h, .lock = -1};
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .detached = detached};
 	struct box *b;
 	int r = home_check_owner(h, e);
 

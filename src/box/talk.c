@@ -66,6 +66,12 @@ static void take(struct box *b, struct msg *m)
 			p->done = true;
 		}
 		break;
+	case OP_RESET_DONE:
+		if (m->head.id == b->reset_id) {
+			b->reset_id = 0;
+			b->left_behind = m->head.arg;
+		}
+		break;
 	default:
 		break;
 	}

@@ -12,12 +12,20 @@ enum { EXIT_HUTCH = 125 }; /* hutch itself failed; 126 and 127 are the command's
 
 /* @argv[0] is the command's name. Each returns the exit status of the program. */
 int cli_run(int argc, char **argv);
+int cli_create(int argc, char **argv);
+int cli_exec(int argc, char **argv);
+int cli_reset(int argc, char **argv);
+int cli_rm(int argc, char **argv);
+int cli_ps(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_cleanup(int argc, char **argv);
 int cli_completion(int argc, char **argv);
 
 /* "hutch: message" on standard error. Return: EXIT_HUTCH. */
 int cli_fail(const char *message);
+
+/* The library's failure as one of ours. Return: its code. */
+int cli_carry(const struct hutch_error *from, struct err *e);
 
 /* The commands, for help and completion; a NULL name ends. */
 struct cli_command {

@@ -12,6 +12,11 @@
 
 const struct cli_command cli_commands[] = {
 	{"run", cli_run, "run a command in a new sandbox"},
+	{"create", cli_create, "make a sandbox that lives until it is removed"},
+	{"exec", cli_exec, "run a command in a living sandbox"},
+	{"reset", cli_reset, "put a sandbox back to how it was right after start"},
+	{"rm", cli_rm, "end and remove sandboxes"},
+	{"ps", cli_ps, "list sandboxes"},
 	{"doctor", cli_doctor, "say what this host can do, and how to mend what it cannot"},
 	{"cleanup", cli_cleanup, "remove what killed sandboxes left, now"},
 	{"completion", cli_completion, "print a completion script for bash, zsh or fish"},

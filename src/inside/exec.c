@@ -374,7 +374,7 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 	return r;
 }
 
-int exec_start(struct keeper *k, struct msg *m, struct err *e)
+int exec_start(struct keeper *k, struct client *client, struct msg *m, struct err *e)
 {
 	struct pack p = {m->body, m->head.body};
 	static struct child c;
@@ -389,23 +389,35 @@ int exec_start(struct keeper *k, struct msg *m, struct err *e)
 	if (!s)
 		return err_oom(e);
 	s->id = m->head.id;
+	s->client = client;
 	r = prepare(k, m, &c, &master, &slave, e);
 	if (r == 0)
 		r = launch(k, &c, s, e);
 	if (r < 0)
 		free(s);
 	if (r == 0 && master >= 0)
-		(void)keeper_send(k, OP_PTY, m->head.id, NULL, 0, &master, 1);
+		(void)msg_send(client->fd, &(struct msg_head){.op = OP_PTY, .id = m->head.id}, NULL, 0,
+			       &master, 1);
 	free(c.argv);
 	free(c.env);
 	return r;
 }
 
-void exec_signal(struct keeper *k, uint32_t id, int sig)
+void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig)
 {
 	for (struct slot *s = k->slots; s; s = s->next)
-		if (s->id == id)
+		if (s->client == c && s->id == id)
 			(void)sys_pidfd_signal(s->pidfd, sig);
+}
+
+void exec_forget(struct keeper *k, const struct client *c)
+{
+	for (struct slot *s = k->slots; s; s = s->next) {
+		if (s->client != c)
+			continue;
+		s->client = NULL;
+		tree_kill(k, s->pid);
+	}
 }
 
 /* Has it exec'ed? Takes what the child said on its pipe. */
@@ -445,7 +457,9 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 		x.how = EXITED_TIMEOUT;
 	if (s->flags & CALL_MAIN)
 		generation_kill(&k->now); /* it dies while the caller hears of it */
-	(void)keeper_send(k, OP_EXITED, s->id, &x, sizeof(x), NULL, 0);
+	if (s->client)
+		(void)msg_send(s->client->fd, &(struct msg_head){.op = OP_EXITED, .id = s->id}, &x,
+			       sizeof(x), NULL, 0);
 	if (s->flags & CALL_MAIN)
 		_exit(0);
 	close(s->pidfd);
@@ -470,6 +484,8 @@ static void time_over(struct keeper *k, struct slot *s)
 	s->timed_out = true;
 	if (s->flags & CALL_MAIN)
 		generation_kill(&k->now);
+	else
+		tree_kill(k, s->pid);
 	(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 }
 

@@ -174,7 +174,7 @@ static int open_devpts(struct err *e)
 void generation_init(struct keeper *k, struct generation *g)
 {
 	*g = (struct generation){.pidfd = -1, .root = -1, .pts = -1, .news = -1, .user = -1,
-				 .number = k->now.number + 1};
+				 .number = ++k->numbers};
 }
 
 int generation_start(struct keeper *k, struct generation *g, struct err *e)
@@ -282,7 +282,8 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 	return r;
 }
 
-int generation_enter(struct keeper *k, struct generation *g, struct err *e)
+/* Its namespaces are ours from now on. */
+static int stand_in(struct keeper *k, struct generation *g, struct err *e)
 {
 	int own = own_spaces(k->plan), n = 0, r;
 
@@ -295,6 +296,20 @@ int generation_enter(struct keeper *k, struct generation *g, struct err *e)
 		if (r < 0)
 			return err_sys(e, r, "enter the %s namespace of the inside", kinds[i].file);
 	}
+	return 0;
+}
+
+int generation_return(struct keeper *k, struct err *e)
+{
+	return k->now.pid ? stand_in(k, &k->now, e) : 0;
+}
+
+int generation_enter(struct keeper *k, struct generation *g, struct err *e)
+{
+	int r = stand_in(k, g, e);
+
+	if (r < 0)
+		return r;
 	k->now = *g;
 	return net_sysctls(k, e); /* those of net, ipc and uts: we stand in all three */
 }

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,12 +32,11 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
-		const int *fds, unsigned nfds)
+static int tell(int fd, uint16_t op, const void *body, size_t len)
 {
-	struct msg_head h = {.op = op, .id = id};
+	struct msg_head h = {.op = op};
 
-	return msg_send(k->ctl, &h, body, len, fds, nfds);
+	return msg_send(fd, &h, body, len, NULL, 0);
 }
 
 /* ---- becoming --------------------------------------------------------------------------------- */
@@ -158,7 +158,13 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 		return err_set(e, ERR_INTERNAL, "no plan came");
 	k->pack = (struct pack){k->start.body, k->start.head.body};
 	k->plan = plan_open(&k->pack, e);
-	return k->plan ? 0 : e->code;
+	if (!k->plan)
+		return e->code;
+	if (k->plan->listen >= 0 && (unsigned)k->plan->listen < k->start.nfds) {
+		k->listen = k->start.fds[k->plan->listen];
+		close_fd(&k->owner); /* it lives on without him */
+	}
+	return 0;
 }
 
 /* ---- serving ---------------------------------------------------------------------------------- */
@@ -177,47 +183,128 @@ static void reap(struct keeper *k)
 	}
 }
 
-static void one_message(struct keeper *k)
+static struct client *add_client(struct keeper *k, int fd)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		close(fd);
+		return NULL;
+	}
+	c->fd = fd;
+	c->next = k->clients;
+	k->clients = c;
+	return c;
+}
+
+/* Whoever attaches is told at once what the maker was told in the course of the start. */
+static void welcome(struct keeper *k)
+{
+	struct msg_head h = {.op = OP_STARTED, .arg = (uint32_t)getpid()};
+	static struct ready ready;
+	int fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC);
+	struct client *c = fd < 0 ? NULL : add_client(k, fd);
+
+	if (!c)
+		return;
+	(void)msg_send(c->fd, &h, NULL, 0, &k->self, 1);
+	(void)tell(c->fd, OP_READY, &ready, sizeof(ready));
+}
+
+/* The end of a client; of the whole, when he was its owner. */
+static void lose_client(struct keeper *k, struct client *c)
+{
+	struct client **at = &k->clients;
+
+	if (c->fd == k->ctl && k->listen < 0)
+		_exit(0);
+	exec_forget(k, c);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	close(c->fd);
+	free(c);
+}
+
+static void one_message(struct keeper *k, struct client *c)
 {
 	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	struct msg_head failed = {.op = OP_EXITED};
 	struct exited x = {.how = EXITED_FAULT};
 	struct msg m;
-	int r = msg_recv(k->ctl, &m, buf, sizeof(buf), 0);
+	int r = msg_recv(c->fd, &m, buf, sizeof(buf), MSG_DONTWAIT);
 
 	if (r == 0)
-		_exit(0);
-	if (r < 0)
+		lose_client(k, c);
+	if (r <= 0)
 		return;
-	if (m.head.op == OP_EXEC && exec_start(k, &m, &x.e) < 0)
-		(void)keeper_send(k, OP_EXITED, m.head.id, &x, sizeof(x), NULL, 0);
+	failed.id = m.head.id;
+	if (m.head.op == OP_EXEC && exec_start(k, c, &m, &x.e) < 0)
+		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
 	else if (m.head.op == OP_SIGNAL)
-		exec_signal(k, m.head.id, (int)m.head.arg);
+		exec_signal(k, c, m.head.id, (int)m.head.arg);
+	else if (m.head.op == OP_RESET)
+		(void)reset_run(k, c, m.head.id);
+	else if (m.head.op == OP_END)
+		_exit(0);
 	msg_done(&m);
+}
+
+enum { FIXED = 3, CLIENTS_MAX = 250 };
+
+/* What to wait for: the owner's end, somebody new, a spare that reports, and every client. */
+static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who)
+{
+	unsigned n = FIXED;
+
+	p[0] = (struct pollfd){k->owner, POLLIN, 0};
+	p[1] = (struct pollfd){k->listen, POLLIN, 0};
+	p[2] = (struct pollfd){k->spare.pid ? k->spare.news : -1, POLLIN, 0};
+	for (struct client *c = k->clients; c && n < FIXED + CLIENTS_MAX; c = c->next, n++) {
+		p[n] = (struct pollfd){c->fd, POLLIN, 0};
+		who[n] = c;
+	}
+	if (n == FIXED + CLIENTS_MAX)
+		p[1].fd = -1; /* full: who comes now waits */
+	return n;
+}
+
+static int wait_until(struct pollfd *p, unsigned n, uint64_t due, const sigset_t *none)
+{
+	uint64_t now = sys_now_ns();
+	struct timespec ts = {0};
+
+	if (due > now) {
+		ts.tv_sec = (time_t)((due - now) / 1000000000u);
+		ts.tv_nsec = (long)((due - now) % 1000000000u);
+	}
+	return ppoll(p, n, due ? &ts : NULL, none);
 }
 
 static void serve(struct keeper *k, const sigset_t *none)
 {
-	for (;;) {
-		struct pollfd p[2] = {{k->ctl, POLLIN, 0}, {k->owner, POLLIN, 0}};
-		uint64_t now = sys_now_ns(), due = exec_due(k, now);
-		struct timespec ts = {0}, *wait = NULL;
-		int r;
+	static struct pollfd p[FIXED + CLIENTS_MAX];
+	static struct client *who[FIXED + CLIENTS_MAX];
 
-		if (due) {
-			wait = &ts;
-			if (due > now) {
-				ts.tv_sec = (time_t)((due - now) / 1000000000u);
-				ts.tv_nsec = (long)((due - now) % 1000000000u);
-			}
-		}
-		r = ppoll(p, 2, wait, none);
+	for (;;) {
+		uint64_t due = exec_due(k, sys_now_ns());
+		unsigned n = watch(k, p, who);
+		int r = k->want_spare ? wait_until(p, n, 1, none) : wait_until(p, n, due, none);
+
 		reap(k);
+		if (r == 0)
+			reset_prepare(k); /* nothing else is to do */
 		if (r <= 0)
 			continue;
-		if (p[1].revents)
-			_exit(0);
 		if (p[0].revents)
-			one_message(k);
+			_exit(0);
+		if (p[2].revents)
+			reset_spare_reports(k);
+		for (unsigned i = FIXED; i < n; i++)
+			if (p[i].revents)
+				one_message(k, who[i]);
+		if (p[1].revents)
+			welcome(k);
 	}
 }
 
@@ -232,7 +319,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.prep = *prep;
 	k.ctl = ctl;
 	k.owner = owner;
-	k.null = 1;
+	k.listen = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
@@ -247,11 +334,13 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	if (r == 0)
 		r = build(&k, &e);
 	if (r < 0) {
-		(void)keeper_send(&k, OP_FAILED, 0, &e, sizeof(e), NULL, 0);
+		(void)tell(k.ctl, OP_FAILED, &e, sizeof(e));
 		_exit(1);
 	}
 	memcpy(ready.marks, k.marks, sizeof(ready.marks));
-	(void)keeper_send(&k, OP_READY, 0, &ready, sizeof(ready), NULL, 0);
+	(void)tell(k.ctl, OP_READY, &ready, sizeof(ready));
+	if (!add_client(&k, k.ctl))
+		_exit(1);
 	serve(&k, &none);
 	_exit(0);
 }

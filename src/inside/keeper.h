@@ -39,9 +39,16 @@ struct generation {
 	unsigned number;
 };
 
+/* Somebody who may ask for things: the caller who made the sandbox, or who attached to it. */
+struct client {
+	struct client *next;
+	int fd;
+};
+
 /* A command that was started. */
 struct slot {
 	struct slot *next;
+	struct client *client; /* who is told; NULL: he has gone */
 	uint32_t id;
 	pid_t pid;
 	int pidfd;
@@ -57,7 +64,10 @@ struct keeper {
 	struct msg start; /* the message that brought the plan, and owns what came with it */
 	struct pack pack;
 	const struct plan *plan;
-	int ctl, owner, null;
+	int ctl;    /* socket of who made the sandbox */
+	int owner;  /* pidfd; -1: the sandbox lives on without him */
+	int listen; /* where others attach; -1: nowhere */
+	struct client *clients;
 	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
 	int home_mnt; /* the keeper's own mount namespace */
 	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
@@ -66,7 +76,9 @@ struct keeper {
 	int storage;  /* root of the storage's tmpfs, until it is our root */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
-	struct generation now;
+	struct generation now, spare; /* spare.pid 0: none */
+	unsigned numbers; /* of generations so far */
+	bool want_spare;
 	struct slot *slots;
 	uint64_t marks[READY_MARKS];
 };
@@ -83,8 +95,6 @@ int nursery_main(int sock);
 /* keeper.c: in the fresh child of the nursery. @go: when it has its ids. */
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 	__attribute__((noreturn));
-int keeper_send(struct keeper *k, uint16_t op, uint32_t id, const void *body, size_t len,
-		const int *fds, unsigned nfds);
 
 /* storage.c: the keeper's mount namespace: what needs no plan, what does, and the end: afterwards no
  * path of the host is there any more. */
@@ -106,18 +116,28 @@ void generation_init(struct keeper *k, struct generation *g);
 int generation_start(struct keeper *k, struct generation *g, struct err *e);
 int generation_finish(struct keeper *k, struct generation *g, struct err *e);
 int generation_enter(struct keeper *k, struct generation *g, struct err *e);
+int generation_return(struct keeper *k, struct err *e); /* into the present one, from home */
 void generation_kill(struct generation *g);
 
 /* root.c: the overlay of a generation; and, in the reaper, the file tree that the inside sees. */
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
 int root_build(struct keeper *k, struct generation *g, struct err *e);
 
+/* reset.c: the next generation; a spare one, when nothing else is to do. */
+int reset_run(struct keeper *k, struct client *c, uint32_t id);
+void reset_prepare(struct keeper *k);
+void reset_spare_reports(struct keeper *k);
+
 /* exec.c */
-int exec_start(struct keeper *k, struct msg *m, struct err *e);
-void exec_signal(struct keeper *k, uint32_t id, int sig);
+int exec_start(struct keeper *k, struct client *c, struct msg *m, struct err *e);
+void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig);
+void exec_forget(struct keeper *k, const struct client *c); /* he has gone; what he started is killed */
 void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage);
 /* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. */
 uint64_t exec_due(struct keeper *k, uint64_t now_ns);
+
+/* tree.c: a command and all that it started. */
+void tree_kill(struct keeper *k, pid_t leader);
 
 /* who.c: who a command runs as, looked up in the image by a process of its own. */
 struct who {

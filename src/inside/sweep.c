@@ -125,6 +125,7 @@ static void to_trash(int boxes, int trash, const char *name)
 /* A name whose lock is free belongs to nobody any more (box/place.c has the rules). */
 static void bury(int state, int boxes, int trash, const char *name)
 {
+	static const char *const files[] = {"sock", "spec.json", ".new", "lock"}; /* the lock last */
 	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int lock = -1;
 	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
@@ -141,7 +142,8 @@ static void bury(int state, int boxes, int trash, const char *name)
 	    fstatat(state, name, &there, AT_SYMLINK_NOFOLLOW) < 0 || held.st_ino != there.st_ino)
 		return;
 	to_trash(boxes, trash, name);
-	(void)unlinkat(dir, "lock", 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		(void)unlinkat(dir, files[i], 0);
 	(void)unlinkat(state, name, AT_REMOVEDIR);
 }
 

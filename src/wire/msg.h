@@ -29,10 +29,13 @@ enum msg_op {
 	OP_FAILED,  /* body: struct err; the keeper ends */
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
 	OP_EXITED,  /* body: struct exited */
+	OP_RESET_DONE, /* arg: number of the generation that is left behind */
 	/* caller to keeper */
 	OP_PLAN,   /* body: plan; fds: those of the plan */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
+	OP_RESET,  /* the next generation */
+	OP_END,	   /* the end of the sandbox */
 };
 
 struct msg_head {

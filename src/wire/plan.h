@@ -99,14 +99,15 @@ enum plan_flags {
 	PLAN_NEW_PRIVS = 1 << 4,       /* no-new-privileges=false */
 	PLAN_SCOPE_ABSTRACT = 1 << 5,  /* Landlock: abstract sockets of the host out of reach */
 	PLAN_UNMASKED = 1 << 6,	       /* privileged: nothing in /proc and /sys is masked */
-	PLAN_DETACHED = 1 << 7,	       /* lives on without its owner */
-	PLAN_CGROUPNS = 1 << 8,
+	PLAN_CGROUPNS = 1 << 7,
 };
 
 struct plan {
 	uint32_t magic, flags;
 	uint32_t nested_uid, nested_gid; /* NESTED with one id: who uid 0 of the keeper is inside */
 	int32_t lock;			 /* fd that the keeper just holds; -1: none */
+	int32_t listen;			 /* fd: a socket on which others attach, and the sandbox
+					  * lives on without its maker; -1: it ends with him */
 	uint64_t caps;			 /* of commands */
 	uint64_t shm_size, upper_size;	 /* bytes */
 	int32_t oom_score_adj, oom_score_adj_set;

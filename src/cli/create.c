@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * create.c - hutch create: a sandbox that lives until it is removed
+ */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/opt.h"
+#include "cli/spec_words.h"
+
+struct create {
+	bool quiet, help;
+	struct opt_rest rest;
+	struct hutch_spec *spec;
+};
+
+static int parse(struct create *c, char **argv, struct err *e)
+{
+	const struct opt own[] = {
+		{.name = "quiet", .letter = 'q', .on = &c->quiet, .help = "no remarks on stderr"},
+		{.name = "help", .on = &c->help, .help = "this"},
+		{0},
+	};
+	struct opt_fields fields = {.set = opt_set_spec, .ctx = c->spec};
+	int code;
+
+	fields.n = hutch_fields(&fields.v);
+	code = opt_parse(argv + 1, own, &fields, &c->rest, e);
+	if (code == 0 && c->help)
+		spec_words_help("usage: hutch create [OPTION...] --rootfs DIR NAME\n"
+				"       hutch create [OPTION...] --host NAME\n\n"
+				"Make a sandbox that lives until `hutch rm NAME`.\n\n",
+				own, &fields);
+	if (code < 0 || c->help)
+		return code;
+	if (c->rest.n > 1)
+		return err_set(e, ERR_INVALID, "one name, not '%s' too", c->rest.words[1]);
+	if (c->rest.n == 1)
+		code = spec_words_set(c->spec, "name", c->rest.words[0], e);
+	if (code == 0 && !spec_words_has_root(c->spec))
+		code = err_set(e, ERR_INVALID, "no root file system; give --rootfs DIR, or --host");
+	return code;
+}
+
+static int create(struct create *c, struct err *e)
+{
+	struct hutch_open_options open_opts = {.size = sizeof(open_opts),
+					       .flags = HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE,
+					       .like = c->spec};
+	struct hutch_start_options start_opts = {.size = sizeof(start_opts),
+						 .flags = HUTCH_START_DETACHED};
+	struct hutch_error why;
+	struct hutch_box *box;
+	struct hutch *h;
+	int r;
+
+	if (hutch_open(&open_opts, &h, &why) < 0)
+		return cli_carry(&why, e);
+	r = hutch_box_start(h, c->spec, &start_opts, &box, &why);
+	if (r == 0) {
+		if (*hutch_box_remark(box) && !c->quiet)
+			fprintf(stderr, "hutch: %s\n", hutch_box_remark(box));
+		puts(hutch_box_name(box));
+		hutch_box_close(box);
+	}
+	hutch_close(h);
+	return r < 0 ? cli_carry(&why, e) : 0;
+}
+
+int cli_create(int argc, char **argv)
+{
+	struct create c = {0};
+	struct hutch_error why;
+	struct err e = {0};
+	int r;
+
+	(void)argc;
+	if (hutch_spec_new(&c.spec, &why) < 0)
+		return cli_fail(why.message);
+	r = parse(&c, argv, &e);
+	if (r == 0 && !c.help)
+		r = create(&c, &e);
+	hutch_spec_free(c.spec);
+	return r < 0 ? cli_fail(e.msg) : 0;
+}

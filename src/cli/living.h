@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * living.h - a handle of a sandbox that somebody made before
+ */
+#ifndef HUTCH_CLI_LIVING_H
+#define HUTCH_CLI_LIVING_H
+
+#include "base/err.h"
+#include "hutch.h"
+
+struct living {
+	struct hutch *hutch;
+	struct hutch_box *box;
+};
+
+int living_open(struct living *l, const char *name, struct err *e);
+void living_close(struct living *l);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tree.c - end a command and all that it started
+ *
+ * How it works: every command is a child subreaper, so whatever it started, and what those started,
+ * stays below it, also after double forks and setsid. The tree is stopped from the top down, again
+ * and again until nothing new turns up (a stopped process makes no children), and then killed. Who
+ * is in it, the kernel says in /proc/PID/task/TID/children of the keeper's own proc, with numbers
+ * of the keeper's pid namespace.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/proc.h"
+
+enum { TREE_MAX = 65536, ROUNDS = 1000 };
+
+struct tree {
+	pid_t *pids;
+	size_t n, room;
+};
+
+static bool add(struct tree *t, pid_t pid)
+{
+	pid_t *more;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->pids[i] == pid)
+			return false;
+	if (t->n == TREE_MAX)
+		return false;
+	if (t->n == t->room) {
+		t->room = t->room ? 2 * t->room : 64;
+		more = realloc(t->pids, t->room * sizeof(*more));
+		if (!more)
+			return false;
+		t->pids = more;
+	}
+	t->pids[t->n++] = pid;
+	(void)kill(pid, SIGSTOP); /* gone already is fine */
+	return true;
+}
+
+/* The children of one thread. */
+static bool add_children(struct tree *t, int task, const char *tid)
+{
+	char path[64], text[4096], word[16];
+	auto_fd int fd = -1;
+	size_t kept = 0;
+	bool more = false;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%.32s/children", tid);
+	fd = openat(task, path, O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (text[i] >= '0' && text[i] <= '9' && kept < sizeof(word) - 1) {
+				word[kept++] = text[i];
+				continue;
+			}
+			word[kept] = '\0';
+			if (kept)
+				more |= add(t, (pid_t)atoi(word));
+			kept = 0;
+		}
+	return more;
+}
+
+static bool add_below(struct keeper *k, struct tree *t, pid_t pid)
+{
+	char path[32];
+	auto_dir DIR *d = NULL;
+	struct dirent *x;
+	bool more = false;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/task", pid);
+	fd = openat(k->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && (x = readdir(d)))
+		if (x->d_name[0] != '.')
+			more |= add_children(t, dirfd(d), x->d_name);
+	return more;
+}
+
+void tree_kill(struct keeper *k, pid_t leader)
+{
+	struct tree t = {0};
+	bool more = true;
+
+	(void)add(&t, leader);
+	for (int i = 0; i < ROUNDS && more; i++) {
+		more = false;
+		for (size_t j = 0; j < t.n; j++)
+			more |= add_below(k, &t, t.pids[j]);
+	}
+	for (size_t j = 0; j < t.n; j++)
+		(void)kill(t.pids[j], SIGKILL);
+	free(t.pids);
+}
