@@ -128,6 +128,8 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 	const struct spec *s = b->spec;
 	struct call c = {.umask = 022, .timeout_ms = ask->timeout_ms, .rows = ask->rows,
 			 .cols = ask->cols};
+	/* Root is nobody whom the image's files would have to be asked about. */
+	const char *user = ask->user ? ask->user : s->user;
 	bool home_missing;
 	size_t nenv = 0;
 	char **env = NULL;
@@ -144,7 +146,7 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 		c.env = pack_strs(blob, env, nenv);
 		c.flags |= home_missing ? CALL_HOME : 0;
 		c.cwd = pack_str(blob, ask->cwd ? ask->cwd : s->working_dir ? s->working_dir : "/");
-		c.user = pack_str(blob, ask->user ? ask->user : s->user);
+		c.user = pack_str(blob, user && strcmp(user, "0") ? user : NULL);
 		c.groups = pack_strs(blob, s->group_add.v, s->group_add.n);
 		c.numbers = pack_bytes(blob, ask->fds, ask->nfds * sizeof(*ask->fds));
 		c.nnumbers = (uint32_t)ask->nfds;

@@ -2,7 +2,8 @@
  *
  * tty.c - put words into the input of the terminal on descriptor 0
  *
- * Prints "NAME RESULT". TIOCSTI also with bits above the 32 that the kernel looks at.
+ * Prints "NAME RESULT" on lines of their own (what gets in is echoed). TIOCSTI also with bits above the
+ * 32 that the kernel looks at.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +17,7 @@ static void try(const char *name, unsigned long request, void *argument)
 {
 	long r = syscall(SYS_ioctl, 0, request, argument);
 
-	printf("%s %s\n", name, r < 0 ? strerrorname_np(errno) : "ok");
+	printf("\n%s %s\n", name, r < 0 ? strerrorname_np(errno) : "ok");
 	fflush(stdout);
 }
 
