@@ -24,6 +24,7 @@
 #include "layers/stack.h"
 #include "net/hosts.h"
 #include "ns/mounts.h"
+#include "spec/parse.h"
 #include "sys/proc.h"
 #include "wire/draft.h"
 #include "wire/msg.h"
@@ -271,7 +272,8 @@ static int step_limits(struct start *s, struct err *e)
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
 		p->nofile_soft = files.rlim_cur;
 	for (size_t i = 0; i < spec->nulimits; i++)
-		draft_rlimit(&s->d, (uint32_t)spec->ulimits[i].which, spec->ulimits[i].soft,
+		draft_rlimit(&s->d, (uint32_t)spec->ulimits[i].which,
+			     parse_rlimit_name(spec->ulimits[i].which), spec->ulimits[i].soft,
 			     spec->ulimits[i].hard);
 	p->oom_score_adj = spec->oom_score_adj;
 	p->oom_score_adj_set = spec->oom_score_adj_set;

@@ -85,26 +85,40 @@ static int child_stdio(const struct child *c, struct err *e)
 	return 0;
 }
 
+static int limit_refused(const struct child *c, uint32_t which, int sys, struct err *e)
+{
+	const struct plan *pl = c->k->plan;
+	const struct plan_rlimit *l = pack_at(&c->k->pack, pl->rlimits.at, 0);
+
+	for (uint32_t i = 0; i < pl->rlimits.count; i++)
+		if (l[i].which == which) {
+			const char *name = pack_get_str(&c->k->pack, l[i].name);
+
+			return err_sys(e, sys, "--ulimit %s: more than the caller may have himself",
+				       name ? name : "?");
+		}
+	return err_sys(e, sys, "set resource limit %u", which);
+}
+
 static int child_limits(const struct child *c, struct err *e)
 {
 	const struct plan *pl = c->k->plan;
 	const struct plan_rlimit *l = pack_at(&c->k->pack, pl->rlimits.at, 0);
-	struct rlimit now;
+	struct rlimit limits[RLIM_NLIMITS];
 	char text[16];
 	int r;
 
-	if (getrlimit(RLIMIT_NOFILE, &now) == 0 && pl->nofile_soft <= now.rlim_max) {
-		now.rlim_cur = pl->nofile_soft;
-		setrlimit(RLIMIT_NOFILE, &now);
-	}
-	for (uint32_t i = 0; i < pl->rlimits.count; i++) {
-		struct rlimit lim = {l[i].soft, l[i].hard};
-
-		if (setrlimit((int)l[i].which, &lim) < 0)
-			return err_sys(e, errno, "set resource limit %u (soft %llu, hard %llu)",
-				       l[i].which, (unsigned long long)l[i].soft,
-				       (unsigned long long)l[i].hard);
-	}
+	memcpy(limits, nursery_limits, sizeof(limits));
+	/* 0 would still feed a core handler of the host that is a pipe: core(5). */
+	limits[RLIMIT_CORE] = (struct rlimit){1, 1};
+	if (pl->nofile_soft <= limits[RLIMIT_NOFILE].rlim_max)
+		limits[RLIMIT_NOFILE].rlim_cur = pl->nofile_soft;
+	for (uint32_t i = 0; i < pl->rlimits.count; i++)
+		if (l[i].which < RLIM_NLIMITS)
+			limits[l[i].which] = (struct rlimit){l[i].soft, l[i].hard};
+	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
+		if (setrlimit((int)i, &limits[i]) < 0)
+			return limit_refused(c, i, errno, e);
 	if (pl->oom_score_adj_set) {
 		snprintf(text, sizeof(text), "%d", pl->oom_score_adj);
 		r = sys_write_file(c->k->proc, "self/oom_score_adj", text);

@@ -75,12 +75,11 @@ static int wait_for_ids(int go, struct err *e)
  * become() - Turn the nursery's child into a keeper
  *
  * Should:  have uid 0 and all capabilities of the new user namespace, nothing inheritable, no
- *	    dumpability, a session keyring of its own, no core dumps
+ *	    dumpability (and so no core dumps), a session keyring of its own
  * Mustn't: run anything of the sandbox before
  */
 static int become(struct keeper *k, int go, struct err *e)
 {
-	struct rlimit core = {1, 1}; /* 0 would still feed a core handler that is a pipe */
 	int r;
 
 	r = k->prep.ids == PLAN_IDS_SELF ? map_self(&k->prep, e) : wait_for_ids(go, e);
@@ -89,7 +88,6 @@ static int become(struct keeper *k, int go, struct err *e)
 		return r;
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, "hutch-keeper", 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &core);
 	(void)sys_keyring_join(); /* EDQUOT where keys are full: keyctl is refused inside anyway */
 	k->self = sys_pidfd_open(getpid());
 	if (k->self < 0)

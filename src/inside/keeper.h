@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "wire/msg.h"
@@ -91,6 +92,9 @@ enum mark {
 
 /* nursery.c: never returns but to leave the program. */
 int nursery_main(int sock);
+/* The caller's resource limits. The nursery has raised its own hard ones where it could, so that a
+ * sandbox of root can be given more than root has; whoever execs gets these back first. */
+extern struct rlimit nursery_limits[RLIM_NLIMITS];
 
 /* keeper.c: in the fresh child of the nursery. @go: when it has its ids. */
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)

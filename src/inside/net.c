@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -94,8 +93,7 @@ int net_finish(struct keeper *k, struct err *e)
 			err_sys(e, r, "enter the network namespace");
 	}
 	msg_done(&m);
-	(void)waitpid(k->net_maker, NULL, 0);
-	return r;
+	return r; /* the maker is reaped with everybody else */
 }
 
 int net_sysctls(const struct keeper *k, struct err *e)

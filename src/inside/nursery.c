@@ -283,6 +283,27 @@ static void on_child(int sig)
 	(void)sig; /* only to leave ppoll() */
 }
 
+struct rlimit nursery_limits[RLIM_NLIMITS];
+
+static void raise_limits(void)
+{
+	/* Open files end at fs.nr_open, whose default is the last of these. */
+	static const rlim_t highest[] = {RLIM_INFINITY, 1u << 30, 1u << 20};
+
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit *l = &nursery_limits[i];
+
+		if (getrlimit(i, l) < 0)
+			continue;
+		for (size_t j = 0; j < sizeof(highest) / sizeof(*highest); j++) {
+			struct rlimit up = {l->rlim_cur, highest[j]};
+
+			if (highest[j] <= l->rlim_max || setrlimit(i, &up) == 0)
+				break; /* enough, or done; a user cannot */
+		}
+	}
+}
+
 int nursery_main(int sock)
 {
 	struct nursery n = {.sock = sock, .owner = -1};
@@ -299,6 +320,7 @@ int nursery_main(int sock)
 	prctl(PR_SET_NAME, "hutch-nursery", 0, 0, 0);
 	setsid(); /* the terminal's Ctrl-C is for the commands */
 	umask(022);
+	raise_limits();
 	if (chdir("/") < 0)
 		return 1;
 	sys_close_range(1, ~0u);

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sweep.h - the process that removes what sandboxes left
+ */
 #ifndef HUTCH_INSIDE_SWEEP_H
 #define HUTCH_INSIDE_SWEEP_H
 

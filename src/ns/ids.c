@@ -191,7 +191,8 @@ int ns_ids_find(struct ns_ids *ret, struct err *e)
 		ids.persona = NS_ROOT;
 	} else if (!whole && !ids.uid && !ids.gid && ids.nuid && ids.ngid &&
 		   caps >> CAP_SETUID & 1 && caps >> CAP_SETGID & 1) {
-		ids.persona = NS_NESTED;
+		/* One id is the same wherever it comes from. */
+		ids.persona = ids.nuid == 1 && ids.uids[0].count == 1 ? NS_ONE_ID : NS_NESTED;
 	} else {
 		find_subids(&ids);
 	}

@@ -74,9 +74,10 @@ void draft_sysctl(struct draft *d, const char *key, const char *value)
 	buf_add(&d->sysctls, &p, sizeof(p));
 }
 
-void draft_rlimit(struct draft *d, uint32_t which, uint64_t soft, uint64_t hard)
+void draft_rlimit(struct draft *d, uint32_t which, const char *name, uint64_t soft, uint64_t hard)
 {
-	struct plan_rlimit l = {.which = which, .soft = soft, .hard = hard};
+	struct plan_rlimit l = {.which = which, .name = draft_str(d, name), .soft = soft,
+				.hard = hard};
 
 	buf_add(&d->rlimits, &l, sizeof(l));
 }

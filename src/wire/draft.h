@@ -33,7 +33,7 @@ void draft_lower(struct draft *d, const struct plan_tree *t);
 void draft_mount(struct draft *d, const struct plan_mount *m);
 void draft_device(struct draft *d, const struct plan_device *v);
 void draft_sysctl(struct draft *d, const char *key, const char *value);
-void draft_rlimit(struct draft *d, uint32_t which, uint64_t soft, uint64_t hard);
+void draft_rlimit(struct draft *d, uint32_t which, const char *name, uint64_t soft, uint64_t hard);
 void draft_filter(struct draft *d, const struct sock_filter *code, size_t n);
 
 /* The blob is d->blob afterwards. Return: 0, NOMEM or LIMIT. */

@@ -82,7 +82,8 @@ struct plan_pair {
 };
 
 struct plan_rlimit {
-	uint32_t which, pad;
+	uint32_t which;
+	pack_ref name;
 	uint64_t soft, hard;
 };
 

@@ -119,7 +119,6 @@ int main(void)
 	say("move_pages", syscall(SYS_move_pages, 1, 1l, &its.iov_base, 0, list, 0));
 	in_child("setns by pidfd", by_pidfd);
 	in_child("setns by pidfd, mounts", by_pidfd_mnt);
-	say("clear_refs", open("/proc/1/clear_refs", O_WRONLY));
 	say("write mem", open("/proc/1/mem", O_WRONLY));
 	say("write exe", open("/proc/1/exe", O_WRONLY));
 	for (int s = 1; s <= 64; s++)
