@@ -94,6 +94,10 @@ static int overlay(const char *const *lowers, unsigned n, const struct places *p
 		r = sys_fs_string(fs, "workdir", p->work);
 	if (r >= 0)
 		r = sys_fs_mount(fs, attr);
+	if (r == -ELOOP)
+		return err_set(e, ERR_INVALID,
+			       "the root file system contains hutch's own data directory (--host shows "
+			       "this machine's programs; HUTCH_HOME moves the directory)");
 	return r < 0 ? err_sys(e, r, "mount an overlay (can the file system of the data directory "
 				     "be an upper layer? `hutch doctor` tells)") : r;
 }

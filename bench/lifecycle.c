@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lifecycle.c - what the steps in the life of a sandbox cost a program that uses libhutch
+ *
+ * usage: lifecycle [-n ROUNDS] [ROOTFS]
+ *
+ * How it works: the steps take turns with a bare posix_spawn of /bin/true, round by round, so that
+ * all see the same machine. Figures are medians and 90th percentiles in microseconds; x bare is the
+ * median divided by that of the bare one. The last column is the goal of the design on the machine
+ * it was written on (2 cores, bare 530 us), as a multiple of bare there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hutch.h"
+
+extern char **environ;
+
+enum { BARE, BASH, CREATE, FIRST, EXEC, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST, ROWS };
+
+static const struct {
+	const char *name;
+	double goal; /* times bare; 0: none was set */
+} rows[ROWS] = {
+	{"bare posix_spawn of /bin/true", 1}, {"bare bash -c true", 0},
+	{"create, own network, ready", 1600.0 / 530}, {"  its first exec", 0},
+	{"exec /bin/true", 1.2}, {"reset, ready", 400.0 / 530}, {"  its first exec", 0},
+	{"reset with 10,000 dirty files", 600.0 / 530}, {"delete", 250.0 / 530},
+	{"create, network of the host", 1000.0 / 530},
+};
+
+struct series {
+	double *v;
+	int n;
+};
+
+static struct series took[ROWS];
+static int rounds = 60;
+
+static double now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void note(int row, double since)
+{
+	took[row].v[took[row].n++] = now_us() - since;
+}
+
+static void die(const char *what, const struct hutch_error *e)
+{
+	fprintf(stderr, "lifecycle: %s: %s\n", what, e->message);
+	exit(1);
+}
+
+static void bare(int row, const char *path, char *const argv[])
+{
+	double t = now_us();
+	pid_t pid;
+	int status;
+
+	if (posix_spawn(&pid, path, NULL, NULL, argv, environ) || waitpid(pid, &status, 0) < 0 || status) {
+		fprintf(stderr, "lifecycle: %s\n", path);
+		exit(1);
+	}
+	note(row, t);
+}
+
+static void run(struct hutch_box *box, const char *const argv[])
+{
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = argv};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_error e;
+	struct hutch_proc *p;
+
+	if (hutch_box_exec(box, &o, &p, &e) < 0 || hutch_proc_wait(p, -1, -1, &r, &e) < 0)
+		die(argv[0], &e);
+	if (r.exit_code) {
+		fprintf(stderr, "lifecycle: %s: %d %s\n", argv[0], r.exit_code, r.message);
+		exit(1);
+	}
+	hutch_proc_free(p);
+}
+
+static const char *const true_argv[] = {"/bin/true", NULL};
+
+static struct hutch_box *create(struct hutch *h, struct hutch_spec *spec, int row)
+{
+	struct hutch_box *box;
+	struct hutch_error e;
+	double t = now_us();
+
+	if (hutch_box_start(h, spec, NULL, &box, &e) < 0)
+		die("start", &e);
+	note(row, t);
+	return box;
+}
+
+static void delete(struct hutch_box *box, int row)
+{
+	struct hutch_error e;
+	double t = now_us();
+
+	if (hutch_box_delete(box, &e) < 0)
+		die("delete", &e);
+	if (row >= 0)
+		note(row, t);
+}
+
+static void reset(struct hutch_box *box, int row)
+{
+	struct hutch_error e;
+	double t = now_us();
+
+	if (hutch_box_reset(box, &e) < 0)
+		die("reset", &e);
+	note(row, t);
+}
+
+static void rest(void)
+{
+	usleep(5000); /* what was left to the background is done */
+}
+
+static void one_round(struct hutch *h, struct hutch_spec *spec, struct hutch_spec *host,
+		      struct hutch_box *living)
+{
+	static const char *const dirty[] = {
+		"/bin/sh", "-c", "mkdir /d; cd /d; i=0; while [ $i -lt 10000 ]; do : >$i; i=$((i+1)); done",
+		NULL};
+	static char true_[] = "true", bash[] = "bash", c[] = "-c";
+	char *t[] = {true_, NULL}, *b[] = {bash, c, true_, NULL};
+	struct hutch_box *box;
+	double at;
+
+	bare(BARE, "/bin/true", t);
+	bare(BASH, "/bin/bash", b);
+	box = create(h, spec, CREATE);
+	at = now_us();
+	run(box, true_argv);
+	note(FIRST, at);
+	rest();
+	delete(box, DELETE);
+	rest();
+	delete(create(h, host, CREATE_HOST), -1);
+	rest();
+	at = now_us();
+	run(living, true_argv);
+	note(EXEC, at);
+	rest();
+	reset(living, RESET);
+	at = now_us();
+	run(living, true_argv);
+	note(RESET_FIRST, at);
+	rest();
+	if (took[RESET_DIRTY].n < 10) {
+		run(living, dirty);
+		rest();
+		reset(living, RESET_DIRTY);
+		rest();
+	}
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print(void)
+{
+	double bare_us = 0;
+
+	printf("%-36s %9s %9s %8s %8s\n", "us, uid and rounds below", "median", "p90", "x bare", "goal");
+	for (int i = 0; i < ROWS; i++) {
+		struct series *s = &took[i];
+		double mid;
+
+		qsort(s->v, (size_t)s->n, sizeof(*s->v), by_size);
+		mid = s->v[s->n / 2];
+		if (i == BARE)
+			bare_us = mid;
+		printf("%-36s %9.0f %9.0f %8.2f", rows[i].name, mid, s->v[s->n * 9 / 10],
+		       mid / bare_us);
+		if (rows[i].goal > 0)
+			printf(" %8.2f", rows[i].goal);
+		putchar('\n');
+	}
+	printf("uid %u, %d rounds\n", (unsigned)geteuid(), rounds);
+}
+
+int main(int argc, char **argv)
+{
+	struct hutch_spec *spec, *host;
+	struct hutch_box *living;
+	struct hutch_error e;
+	struct hutch *h;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "n:")) > 0)
+		if (opt == 'n')
+			rounds = atoi(optarg) > 0 ? atoi(optarg) : rounds;
+	for (int i = 0; i < ROWS; i++)
+		took[i].v = calloc((size_t)rounds + 1, sizeof(double));
+	if (hutch_open(NULL, &h, &e) < 0 || hutch_spec_new(&spec, &e) < 0 || hutch_spec_new(&host, &e) < 0)
+		die("open", &e);
+	if (hutch_spec_set(spec, "rootfs", optind < argc ? argv[optind] : "/", &e) < 0 ||
+	    hutch_spec_set(host, "rootfs", optind < argc ? argv[optind] : "/", &e) < 0 ||
+	    hutch_spec_set(host, "network", "host", &e) < 0)
+		die("spec", &e);
+	if (hutch_box_start(h, spec, NULL, &living, &e) < 0)
+		die("start", &e);
+	run(living, true_argv);
+	for (int i = 0; i < rounds; i++)
+		one_round(h, spec, host, living);
+	delete(living, -1);
+	hutch_spec_free(spec);
+	hutch_spec_free(host);
+	hutch_close(h);
+	print();
+	return 0;
+}
