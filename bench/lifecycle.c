@@ -202,7 +202,7 @@ static void print(void)
 
 int main(int argc, char **argv)
 {
-	struct hutch_spec *spec, *host;
+	struct hutch_spec *spec = NULL, *host = NULL;
 	struct hutch_box *living;
 	struct hutch_error e;
 	struct hutch *h;

@@ -76,9 +76,10 @@ class Powers(WallCase):
         """Commands have at most Docker's default capabilities; who asks for more gets a nested namespace."""
         root = self.with_setid()
         for more in ((), UNCONFINED):
-            got = self.run_setid(root, "-u", "1000", *NEW_PRIVS, *more, words=("unmask",))
-            self.assertEqual((caps(got, "CapEff"), caps(got, "CapBnd")), (DEFAULT_CAPS,) * 2, str(more))
-            self.assertNotIn("unmask", got, "it took a mask away")
+            with self.subTest(" ".join(more)):
+                got = self.run_setid(root, "-u", "1000", *NEW_PRIVS, *more, words=("unmask",))
+                self.assertNotIn("unmask", got, "it took a mask away")
+                self.assertEqual([hex(caps(got, which)) for which in ("CapEff", "CapBnd")], [hex(DEFAULT_CAPS)] * 2)
 
     def test_root_inside_cannot_raise_itself_when_new_privileges_are_allowed(self):
         root = self.with_setid()
@@ -116,8 +117,8 @@ class Inherited(WallCase):
         """The descriptors of a command whose caller has three more than the usual ones, which are not
         close-on-exec."""
         prefix = ["bash", "-c", 'exec 5</etc/hostname 9</ 77>/dev/null; exec "$@"', "bash"]
-        out = self.tiny_ok(*options, "cd /proc/self/fd; echo *", prefix=prefix)
-        return set(out.split())
+        script = "for n in $(seq 0 300); do [ -L /proc/$$/fd/$n ] && echo $n; done; :"
+        return set(self.tiny_ok(*options, script, prefix=prefix).split())
 
     def test_no_descriptor_of_the_caller_is_inherited_but_those_asked_for_by_number(self):
         self.assertEqual(self.opens(), {"0", "1", "2"})
@@ -129,7 +130,7 @@ class Inherited(WallCase):
         self.assertNotRegex(out, r"memfd|socket:|anon_inode|ns/")
 
     def test_regular_files_given_as_stdin_and_stdout_cannot_be_opened_anew_with_more_rights(self):
-        attack = "echo changed >/proc/self/fd/0; cat /proc/self/fd/1 >&2; :"
+        attack = "echo changed >/proc/$$/fd/0; dd if=/proc/$$/fd/1 iflag=nonblock bs=99 count=1 >&2 2>/dev/null; :"
         for run in (self.outside_sh, self.tiny_sh):
             read = self.write("read", "as it was\n")
             written = self.write("written", "a secret of before\n")
