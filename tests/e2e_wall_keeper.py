@@ -122,16 +122,17 @@ class Starved(WallCase):
                            for who, values in now.items() for what, value in values.items() if value != was[who][what]}
                 self.assertEqual(changed, {})
 
+    @only("root", "plain")
     def test_children_that_are_given_to_the_keeper_do_not_keep_it_from_ending_the_sandbox(self):
         """CLONE_PARENT makes a process inside a child of the keeper, which has to collect it."""
 
-        def fastest(what: str) -> float:
-            runs = [self.attack("parent", what, "4", options=("--timeout", "0.4")) for _ in range(3)]
+        def slowest(what: str, times: int) -> float:
+            runs = [self.attack("parent", what, "16", options=("--timeout", "0.4")) for _ in range(times)]
             self.assertEqual({run.code for run in runs}, {124})
-            return min(run.seconds for run in runs)
+            return max(run.seconds for run in runs)
 
-        own = fastest("fork")
-        self.assertLess(fastest("flood"), own + 0.05, f"the same number of children of their own: {own:.3f} s")
+        own = slowest("fork", 3)
+        self.assertLess(slowest("flood", 6), own + 0.25, f"the same number of children of their own: {own:.3f} s")
 
     @only("root", "plain")
     def test_a_fork_bomb_ends_with_the_timeout(self):
@@ -179,6 +180,10 @@ class Newborn(WallCase):
         """The words of each "exec I END CODE MS MESSAGE"."""
         return [line.split(" ", 5)[1:] for line in out.splitlines() if line.startswith("exec ")]
 
+    def reached(self, out: str) -> set[str]:
+        """What the spy got: "mem", "fd/7" and the like."""
+        return set(re.findall(r"(?m)^REACHED (.*) of \d+$", out))
+
     def spied(self, *spy, times: int = 40, user: str = "0", **fields) -> str:
         """What the spy printed while commands were started; it must have caught some."""
         words = (str(self.home), " /up ", " /lower/0 ", " /vol/0 ", " /gen ")
@@ -194,14 +199,14 @@ class Newborn(WallCase):
         self.attacks("spy")
         for fields in ({}, {"cap_add": "ALL"}):
             out = self.spied(**fields)
-            self.assertEqual([line for line in out.splitlines() if line.startswith("REACHED")], [])
+            self.assertEqual(self.reached(out), set())
             self.assertEqual({(end, code) for _, end, code, *_ in self.execs(out)}, {("0", "0")}, out)
 
     def test_nor_when_it_is_held_in_that_state(self):
         self.attacks("spy")
         for fields in ({}, {"privileged": "true", "security_opt": "seccomp=unconfined"}):
             out = self.spied("stop", times=20, **fields)
-            self.assertEqual([line for line in out.splitlines() if line.startswith("REACHED")], [])
+            self.assertEqual(self.reached(out), set())
 
     @only("root", "subuid")
     def test_nor_on_a_machine_where_programs_that_changed_their_ids_stay_dumpable(self):
@@ -209,18 +214,23 @@ class Newborn(WallCase):
         self.attacks("spy")
         self.setting("/proc/sys/fs/suid_dumpable", "1")
         out = self.spied("stop", times=20, user="1000")
-        self.assertEqual(sorted({line for line in out.splitlines() if line.startswith("REACHED")}), [])
+        self.assertEqual(self.reached(out), set())
 
     @only("root", "plain")
     def test_one_that_is_stopped_for_ever_is_given_up_after_a_second_and_nobody_waits_for_it(self):
         self.attacks("loop")
-        got = self.drive({}, 1, "0", "--", "/attack/loop", "STOP")
-        self.assertEqual(got.code, 0, str(got))
-        (_, end, code, ms, message), = self.execs(got.out)
-        self.assertEqual((end, code), ("3", "125"), str(got))
-        self.assertIn("stopped", message)
-        self.assertLess(int(ms), 1500)
-        self.assertLess(int(re.search(r"delete (\d+)", got.out).group(1)), 500, str(got))
+        for _ in range(3):
+            got = self.drive({}, 2, "0", "--", "/attack/loop", "STOP")
+            self.assertEqual(got.code, 0, str(got))
+            self.assertLess(int(re.search(r"delete (\d+)", got.out).group(1)), 500, str(got))
+            caught = [(code, ms, message) for _, end, code, ms, message in self.execs(got.out) if end != "0"]
+            for code, ms, message in caught:
+                self.assertEqual(code, "125", str(got))
+                self.assertIn("stopped", message)
+                self.assertLess(int(ms), 1500)
+            if caught:
+                return
+        self.fail("no command was caught before its exec, six times: the attack is broken")
 
     @only("root", "plain")
     def test_one_that_is_killed_is_told_at_once(self):
@@ -257,7 +267,7 @@ class Outside(WallCase):
                     path.mkdir()
                 except OSError as failure:
                     self.skipTest(f"no cgroup can be made: {failure}")
-                self.addCleanup(path.rmdir)
+                self.addCleanup(path.rmdir)  # when its processes are gone
                 for file in (path, *path.iterdir()):
                     self.give(file)
                 return path

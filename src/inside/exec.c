@@ -143,6 +143,29 @@ static int child_identity(const struct child *c, struct err *e)
 	return 0;
 }
 
+static int load_filter(const struct child *c, struct err *e)
+{
+	const struct plan *pl = c->k->plan;
+	int r = 0;
+
+	if (pl->filter.count)
+		r = sys_seccomp_load(pack_at(&c->k->pack, pl->filter.at, 0),
+				     (unsigned short)pl->filter.count);
+	return r < 0 ? err_sys(e, r, "load the seccomp filter") : 0;
+}
+
+/* Where set-id programs may give powers: they give what the bounding set has. Both steps need powers
+ * that another user than root no longer has, so they come before the change of ids. */
+static int child_bounds(const struct child *c, struct err *e)
+{
+	int r;
+
+	if (!(c->k->plan->flags & PLAN_NEW_PRIVS))
+		return 0;
+	r = sys_cap_bound(c->k->plan->caps);
+	return r < 0 ? err_sys(e, r, "bounding set") : load_filter(c, e);
+}
+
 /**
  * child_guards() - The last steps before exec
  *
@@ -155,32 +178,15 @@ static int child_guards(const struct child *c, struct err *e)
 	uint64_t have = 0;
 	int r;
 
-	r = sys_capget(&have);
-	if (r == 0 && pl->flags & PLAN_NEW_PRIVS) {
-		/* Set-id programs get what the bounding set has. Needs SETPCAP: only while uid 0. */
-		if (have)
-			r = sys_cap_bound(pl->caps);
-		if (r == 0 && pl->filter.count)
-			r = sys_seccomp_load(pack_at(&c->k->pack, pl->filter.at, 0),
-					     (unsigned short)pl->filter.count);
-		if (r == 0)
-			r = sys_capset(have & pl->caps);
-		return r < 0 ? err_sys(e, r, "guards") : 0;
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (!(pl->flags & PLAN_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "no_new_privs");
 	/* Under no_new_privs exec cannot give more than this: it replaces the bounding set. */
+	r = sys_capget(&have);
 	if (r == 0)
 		r = sys_capset(have & pl->caps);
 	if (r < 0)
 		return err_sys(e, r, "capset");
-	if (pl->filter.count) {
-		r = sys_seccomp_load(pack_at(&c->k->pack, pl->filter.at, 0),
-				     (unsigned short)pl->filter.count);
-		if (r < 0)
-			return err_sys(e, r, "load the seccomp filter");
-	}
-	return 0;
+	return pl->flags & PLAN_NEW_PRIVS ? 0 : load_filter(c, e);
 }
 
 static int exec_failed(const char *path, int sys, struct err *e)
@@ -255,6 +261,8 @@ static int child_run(struct child *c, struct err *e)
 	r = child_limits(c, e);
 	if (r == 0)
 		r = child_stdio(c, e);
+	if (r == 0)
+		r = child_bounds(c, e);
 	if (r == 0)
 		r = child_identity(c, e);
 	if (r < 0)

@@ -7,6 +7,7 @@
  *	parent flood N		N processes make children of the keeper's (CLONE_PARENT) that end at
  *				once, for ever: it has to collect them all
  *	parent keyring		put a session keyring of ours into its place (KEYCTL_SESSION_TO_PARENT)
+ *	parent stray		leave a child of the keeper's behind, which is below nobody else
  *	parent fork N		as flood, but the children are our own: what the machine can bear
  */
 #define _GNU_SOURCE
@@ -34,8 +35,10 @@ static void flood(int n, int whose)
 {
 	signal(SIGCHLD, SIG_IGN);
 	for (int i = 1; i < n; i++)
-		if (fork() == 0)
+		if (fork() == 0) {
+			setsid(); /* each with a share of the processor of its own: sched(7), autogroup */
 			break;
+		}
 	for (;;)
 		clone(end, stack + sizeof(stack),
 		      whose | SIGCHLD | CLONE_VFORK | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND, NULL);
@@ -51,6 +54,20 @@ static int traced(void)
 	raise(SIGSTOP);
 	printf("went on\n");
 	return 4;
+}
+
+/* It has nothing of ours open, and a session of its own. */
+static int stray(void)
+{
+	if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0) {
+		setsid();
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+		execlp("sleep", "sleep", "60", NULL);
+		_exit(9);
+	}
+	pause();
+	return 0;
 }
 
 static int keyring(void)
@@ -69,6 +86,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "traced"))
 		return traced();
+	if (argc > 1 && !strcmp(argv[1], "stray"))
+		return stray();
 	if (argc > 1 && !strcmp(argv[1], "flood"))
 		flood(n, CLONE_PARENT);
 	if (argc > 1 && !strcmp(argv[1], "fork"))

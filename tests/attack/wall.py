@@ -2,7 +2,8 @@
 """What the e2e_wall_* files need, beside Case.
 
     WallCase     a Case with the attack programs of this directory at hand
-    HOST_WORDS   what must not be seen inside, in any list of mounts
+    outcomes()   what an attack program printed, as a dict
+    UNCONFINED   the options that leave the filter of system calls away
 
 An attack program NAME.c is compiled when the first test asks for it, statically, and is at /attack/NAME
 of a sandbox that inside() or tiny() starts, and at self.program_of(NAME) outside. Most print one line for
@@ -12,7 +13,6 @@ fail, and without, where it must succeed; so an attack that is broken does not p
 holds.
 """
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,7 +24,6 @@ from lib.persona import is_root_of_machine
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 UNCONFINED = ("--security-opt", "seccomp=unconfined")
-HOST_WORDS = ("hutch-tests-", "/boxes/", "/layers/", "/vol/", "/home/data", "/data/")
 
 
 def outcomes(text: str) -> dict[str, str]:
@@ -122,8 +121,7 @@ class WallCase(Case):
         done = subprocess.run(["mount", *map(str, words)], capture_output=True, text=True)
         if done.returncode != 0:
             self.skipTest(f"mount {' '.join(map(str, words))}: {done.stderr.strip()}")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", str(words[-1])], capture_output=True)
-        self._mounted = [*getattr(self, "_mounted", []), str(words[-1])]
+        self.undo(subprocess.run, ["umount", "--lazy", str(words[-1])], capture_output=True)
 
     def setting(self, path: str, value: str) -> None:
         """Writes a file of /proc/sys until the end of the test."""
@@ -134,21 +132,20 @@ class WallCase(Case):
             file.write_text(value)
         except OSError as failure:
             self.skipTest(f"{path}: {failure.strerror}")
-        self.addCleanup(file.write_text, before)
+        self.undo(file.write_text, before)
+
+    # ---- around a test --------------------------------------------------------------------------
+
+    def setUp(self) -> None:
+        super().setUp()
+        self._undo: list = []
+
+    def undo(self, function, *words, **options) -> None:
+        """Calls @function at the end of the test, before the census (addCleanup() is after it)."""
+        self._undo.append((function, words, options))
 
     def tearDown(self) -> None:
-        for path in reversed(getattr(self, "_mounted", [])):
-            subprocess.run(["umount", "--lazy", path], capture_output=True, check=False)
+        while self._undo:
+            function, words, options = self._undo.pop()
+            function(*words, **options)
         super().tearDown()
-
-
-def same_user_process(case: WallCase, *argv) -> subprocess.Popen:
-    """A process of the host that runs as the persona and that nothing inside may touch."""
-    process = case.persona.popen([str(word) for word in argv], env=case.environment(), cwd=case.tmp,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    case._started.append(process)
-    return process
-
-
-def kernel_has(path: str) -> bool:
-    return os.path.exists(path)
