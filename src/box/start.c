@@ -304,7 +304,7 @@ static int step_network(struct start *s, struct err *e)
 
 static int step_mounts(struct start *s, struct err *e)
 {
-	return ns_mounts_plan(&s->d, s->b->userns, s->b->spec, e);
+	return ns_mounts_plan(&s->d, s->b->userns, &s->keeper.prep, s->b->spec, e);
 }
 
 /* ---- the jump --------------------------------------------------------------------------------- */

@@ -204,38 +204,59 @@ static int parents(char *path, struct err *e)
 	return r;
 }
 
+/* Can the sandbox's root open it at all? */
+static int try_device(const char *path, const char *source, bool readonly, struct err *e)
+{
+	int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 && (errno == EACCES || errno == EPERM))
+		return err_sys(e, errno, "device '%s' cannot be opened by the ids of the sandbox",
+			       source);
+	if (fd >= 0)
+		close(fd);
+	return 0; /* no such hardware, busy: that is for the command to find out */
+}
+
+static int one_device(struct keeper *k, const struct plan_device *d, const char *source,
+		      struct err *e)
+{
+	const char *target = pack_get_str(&k->pack, d->target);
+	const char *name = pack_get_str(&k->pack, d->source);
+	char path[512];
+	int r;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s", target + 1) >= sizeof(path))
+		return err_set(e, ERR_INVALID, "device path '%s' is too long", target);
+	r = parents(path, e);
+	if (r == 0)
+		r = bind_device(source, path, e);
+	if (r == 0)
+		r = try_device(path, name, d->readonly, e);
+	if (r == 0 && d->readonly) {
+		r = sys_set_attr(AT_FDCWD, path, MOUNT_ATTR_RDONLY, 0);
+		if (r < 0)
+			err_sys(e, r, "make '%s' read-only", target);
+	}
+	return r;
+}
+
 static int asked_devices(struct keeper *k, struct err *e)
 {
 	const struct plan_device *d = pack_at(&k->pack, k->plan->devices.at, 0);
+	bool nodes = k->plan->nodes >= 0 && (unsigned)k->plan->nodes < k->start.nfds;
+	char source[24];
+	int r = 0;
 
-	for (uint32_t i = 0; i < k->plan->devices.count; i++) {
-		const char *source = pack_get_str(&k->pack, d[i].source);
-		const char *target = pack_get_str(&k->pack, d[i].target);
-		char path[512];
-		int r, fd;
-
-		fd = open(source, (d[i].readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY |
-					  O_CLOEXEC);
-		if (fd < 0 && (errno == EACCES || errno == EPERM))
-			return err_sys(e, errno,
-				       "device '%s' cannot be opened by the ids of the sandbox",
-				       source);
-		if (fd >= 0)
-			close(fd);
-		if ((size_t)snprintf(path, sizeof(path), "%s", target + 1) >= sizeof(path))
-			return err_set(e, ERR_INVALID, "device path '%s' is too long", target);
-		r = parents(path, e);
+	if (nodes) {
+		r = inside_mkdir("nodes", 0755, e);
 		if (r == 0)
-			r = bind_device(source, path, e);
-		if (r == 0 && d[i].readonly) {
-			r = sys_set_attr(AT_FDCWD, path, MOUNT_ATTR_RDONLY, 0);
-			if (r < 0)
-				err_sys(e, r, "make '%s' read-only", target);
-		}
-		if (r < 0)
-			return r;
+			r = attach(k->start.fds[k->plan->nodes], "nodes", e);
 	}
-	return 0;
+	for (uint32_t i = 0; i < k->plan->devices.count && r == 0; i++) {
+		snprintf(source, sizeof(source), "nodes/%u", i);
+		r = one_device(k, &d[i], nodes ? source : pack_get_str(&k->pack, d[i].source), e);
+	}
+	return r;
 }
 
 static int build_dev(struct err *e)

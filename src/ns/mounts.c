@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,7 +20,7 @@
 #include "base/own.h"
 #include "sys/fsmount.h"
 
-enum { TMPFS_DEFAULT = 64 << 20 };
+enum { TMPFS_DEFAULT = 64 << 20, IDS = 65536 };
 
 bool ns_by_fd(const struct ns_ids *ids, const struct spec *s)
 {
@@ -117,25 +118,67 @@ static int add_mount(struct draft *d, int userns, const struct spec_mount *m, st
 	return 0;
 }
 
-static int add_devices(struct draft *d, const struct spec *s, struct err *e)
+/* The first id of a range of its own, as the keeper's map has it. */
+static uint32_t range_of(const struct prepare *p)
+{
+	return p->uid[0].outside;
+}
+
+/* For a range of ids of its own nodes are made anew, on a file system of ours, with the owner that the
+ * host's node would have inside: root of the sandbox may then what Docker's may. */
+static int make_nodes(struct draft *d, const struct spec *s, const struct prepare *p, struct err *e)
+{
+	auto_fd int fs = sys_fsopen("tmpfs"), mnt = -1;
+	int r = fs;
+
+	if (r >= 0)
+		r = sys_fs_string(fs, "mode", "755");
+	if (r >= 0)
+		r = sys_fs_string(fs, "size", "64k");
+	if (r >= 0)
+		r = mnt = sys_fs_mount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (r < 0)
+		return err_sys(e, r, "make a file system for devices");
+	for (size_t i = 0; i < s->ndevices; i++) {
+		char name[24];
+		struct stat st;
+
+		if (stat(s->devices[i].source, &st) < 0)
+			return err_sys(e, errno, "device '%s'", s->devices[i].source);
+		snprintf(name, sizeof(name), "%zu", i);
+		if (mknodat(mnt, name, st.st_mode & S_IFMT, st.st_rdev) < 0 ||
+		    fchownat(mnt, name, range_of(p) + (st.st_uid < IDS ? st.st_uid : 0),
+			     range_of(p) + (st.st_gid < IDS ? st.st_gid : 0),
+			     AT_SYMLINK_NOFOLLOW) < 0 ||
+		    fchmodat(mnt, name, st.st_mode & 0777, 0) < 0)
+			return err_sys(e, errno, "make a node for device '%s'",
+				       s->devices[i].source);
+	}
+	d->plan.nodes = draft_fd(d, take_fd(&mnt));
+	return 0;
+}
+
+static int add_devices(struct draft *d, const struct spec *s, const struct prepare *p, bool by_fd,
+		       struct err *e)
 {
 	for (size_t i = 0; i < s->ndevices; i++) {
 		const struct spec_device *v = &s->devices[i];
-		struct plan_device p = {.source = draft_str(d, v->source),
-					.target = draft_str(d, v->target),
-					.readonly = !v->write};
+		struct plan_device pd = {.source = draft_str(d, v->source),
+					 .target = draft_str(d, v->target),
+					 .readonly = !v->write};
 		struct stat st;
 
 		if (stat(v->source, &st) < 0)
 			return err_sys(e, errno, "device '%s'", v->source);
 		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return err_set(e, ERR_INVALID, "'%s' is not a device", v->source);
-		draft_device(d, &p);
+		draft_device(d, &pd);
 	}
-	return 0;
+	return s->ndevices && by_fd ? make_nodes(d, s, p, e) : 0;
 }
 
-int ns_mounts_plan(struct draft *d, int userns, const struct spec *s, struct err *e)
+int ns_mounts_plan(struct draft *d, int userns, const struct prepare *p, const struct spec *s,
+		   struct err *e)
 {
 	auto_free const struct spec_mount **v = calloc(s->nmounts + 1, sizeof(*v));
 	int r = 0;
@@ -147,7 +190,7 @@ int ns_mounts_plan(struct draft *d, int userns, const struct spec *s, struct err
 	by_depth(v, s->nmounts);
 	for (size_t i = 0; i < s->nmounts && r == 0; i++)
 		r = add_mount(d, userns, v[i], e);
-	return r < 0 ? r : add_devices(d, s, e);
+	return r < 0 ? r : add_devices(d, s, p, userns >= 0, e);
 }
 
 int ns_host_plan(struct draft *d, struct err *e)

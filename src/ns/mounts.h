@@ -19,8 +19,9 @@ bool ns_by_fd(const struct ns_ids *ids, const struct spec *s);
 int ns_tree(struct draft *d, int userns, const char *path, bool recursive, struct plan_tree *ret,
 	    struct err *e);
 
-/* Everything of the spec that is mounted into the sandbox. */
-int ns_mounts_plan(struct draft *d, int userns, const struct spec *s, struct err *e);
+/* Everything of the spec that is mounted into the sandbox. @p: the keeper's ids. */
+int ns_mounts_plan(struct draft *d, int userns, const struct prepare *p, const struct spec *s,
+		   struct err *e);
 
 /* --host: /usr, /opt and, where they are directories of their own, /bin /sbin /lib*. */
 int ns_host_plan(struct draft *d, struct err *e);

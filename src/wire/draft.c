@@ -19,7 +19,7 @@ void draft_init(struct draft *d)
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		all[i]->max = BLOB_MAX;
 	d->plan.magic = PLAN_MAGIC;
-	d->plan.lock = d->plan.listen = -1;
+	d->plan.lock = d->plan.listen = d->plan.nodes = -1;
 	d->plan.upper.fd = -1;
 	buf_add(&d->blob, &d->plan, sizeof(d->plan));
 }

@@ -106,6 +106,8 @@ enum plan_flags {
 struct plan {
 	uint32_t magic, flags;
 	uint32_t nested_uid, nested_gid; /* NESTED with one id: who uid 0 of the keeper is inside */
+	int32_t nodes;			 /* fd: a mount with a node 0, 1, … for each device; -1: the
+					  * host's own are bound */
 	int32_t lock;			 /* fd that the keeper just holds; -1: none */
 	int32_t listen;			 /* fd: a socket on which others attach, and the sandbox
 					  * lives on without its maker; -1: it ends with him */

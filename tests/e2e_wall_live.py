@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wall of a sandbox that lives: what one command left behind does nothing to the keeper, to later
+commands or to resets."""
+
+import re
+import time
+
+from attack.wall import UNCONFINED, WallCase
+from lib import only
+
+
+class Live(WallCase):
+    """Each test has a sandbox "live", which is gone at its end."""
+
+    def create(self, *options) -> None:
+        options = (*self.attacks("parent", "loop"), *options)
+        result = self.hutch("create", "--rootfs", self.rootfs, *options, "live")
+        self.assertEqual(result.code, 0, str(result))
+        self.undo(self.hutch, "rm", "live")
+
+    def exec(self, *words, options: tuple = (), **more):
+        return self.hutch("exec", *options, "live", *words, **more)
+
+    def commands(self) -> list[str]:
+        """What runs inside, beside hutch-init and the question itself."""
+        out = self.exec("ps", "ax", "-o", "args").out.splitlines()[1:]
+        return [line for line in out if line != "hutch-init" and not line.startswith("ps ax")]
+
+
+class Ends(Live):
+    def test_a_timeout_ends_all_that_a_command_started_also_what_it_gave_to_the_keeper(self):
+        self.create()
+        for script in ("setsid sleep 60 & (trap '' TERM; sleep 60)", "(setsid sh -c 'sleep 60 & sleep 60' &) ; sleep 60"):
+            result = self.exec("sh", "-c", script, options=("--timeout", "0.3"))
+            self.assertEqual((result.code, self.commands()), (124, []), script)
+        result = self.exec("/attack/parent", "stray", options=("--timeout", "0.3"))
+        self.assertEqual((result.code, self.commands()), (124, []), "CLONE_PARENT")
+
+    @only("root", "plain")
+    def test_a_timeout_holds_while_the_keeper_is_flooded_with_children(self):
+        self.create()
+        for _ in range(5):
+            result = self.exec("/attack/parent", "flood", "16", options=("--timeout", "0.4"))
+            self.assertLess(result.seconds, 0.8, str(result))
+
+    @only("root", "plain")
+    def test_a_reset_and_a_removal_are_not_held_up_by_a_loop_that_stops_or_kills(self):
+        self.create()
+        for sig in ("STOP", "KILL"):
+            loop = self.start("exec", "live", "/attack/loop", sig)
+            self.assertEqual(loop.stdout.readline(), b"looping\n")
+            since = time.monotonic()
+            self.assertEqual(self.hutch("reset", "live").code, 0)
+            self.assertLess(time.monotonic() - since, 1)
+            self.finish(loop)
+            self.assertEqual(self.exec("true").code, 0, "the next generation works")
+        loop = self.start("exec", "live", "/attack/loop", "STOP")
+        self.assertEqual(loop.stdout.readline(), b"looping\n")
+        since = time.monotonic()
+        self.assertEqual(self.hutch("rm", "live").code, 0)
+        self.assertLess(time.monotonic() - since, 1)
+        self.finish(loop)
+
+
+class Later(Live):
+    def test_a_working_directory_that_was_replaced_by_a_link_leads_to_nothing_of_the_keeper(self):
+        self.create("-w", "/srv/work")
+        look = "for d in . .. ../.. ../../..; do ls -d $d/lower $d/gen $d/vol; cat $d/[0-9]*/comm; done 2>/dev/null; :"
+        for number in range(3, 30):
+            self.exec("sh", "-c", f"rm -rf /srv/work; ln -s /proc/self/fd/{number} /srv/work", options=("-w", "/"))
+            result = self.exec("sh", "-c", look)
+            self.assertNotRegex(result.out, "lower|gen|vol|keeper", f"descriptor {number}\n{result}")
+
+    @only("root", "subuid", "nested-range")
+    def test_a_passwd_that_was_replaced_is_neither_waited_for_nor_believed_outside(self):
+        self.create()
+        for script in ("mkfifo p", "ln -s p p", "ln -s /proc/self/mem p", "mkdir p", "head -c 3m /dev/zero >p", "mknod p c 1 5"):
+            self.exec("sh", "-c", f"cd /etc; rm -rf passwd p; {script}; mv p passwd")
+            result = self.exec("true", options=("-u", "user"))
+            self.assertEqual(result.code, 125, f"{script}\n{result}")
+            self.assertLess(result.seconds, 3)
+        self.exec("sh", "-c", "rm -rf /etc/passwd; echo user:x:7:7::/:/bin/sh >/etc/passwd")
+        self.assertEqual(self.exec("id", "-u", options=("-u", "user")).out, "7\n")
+
+    def test_powers_given_to_one_command_are_gone_with_a_reset(self):
+        self.create("--cap-add", "SYS_ADMIN")
+        self.exec("sh", "-c", "mount -t tmpfs none /srv && touch /srv/mine; echo evil >/etc/profile; ln -sf /srv /usr/lib/x")
+        self.assertEqual(self.exec("ls", "-A", "/srv").out, "mine\n", "the mount stays for later commands")
+        self.assertEqual(self.hutch("reset", "live").code, 0)
+        out = self.exec("sh", "-c", "ls -A /srv; cat /etc/profile; ls /usr/lib/x; cat /proc/self/mountinfo").out
+        self.assertNotRegex(out, r"(?m)mine|evil|^\S+ \S+ \S+ \S+ /srv ")
+        self.assertNotIn(str(self.home), out)
+
+    def test_no_command_sees_or_reaches_the_socket_of_the_sandbox(self):
+        self.create("--cap-add", "ALL", *UNCONFINED)
+        out = self.exec("sh", "-c", "cat /proc/net/unix; ls -lR /proc/[0-9]*/fd; find / -xdev -name sock -o -name spec.json").out
+        self.assertNotRegex(out, r"sock$|spec\.json|" + re.escape(str(self.home)))
