@@ -205,9 +205,9 @@ static int parents(char *path, struct err *e)
 }
 
 /* Can the sandbox's root open it at all? */
-static int try_device(const char *path, const char *source, bool readonly, struct err *e)
+static int try_device(const char *path, const char *source, struct err *e)
 {
-	int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0 && (errno == EACCES || errno == EPERM))
 		return err_sys(e, errno, "device '%s' cannot be opened by the ids of the sandbox",
@@ -230,14 +230,7 @@ static int one_device(struct keeper *k, const struct plan_device *d, const char 
 	r = parents(path, e);
 	if (r == 0)
 		r = bind_device(source, path, e);
-	if (r == 0)
-		r = try_device(path, name, d->readonly, e);
-	if (r == 0 && d->readonly) {
-		r = sys_set_attr(AT_FDCWD, path, MOUNT_ATTR_RDONLY, 0);
-		if (r < 0)
-			err_sys(e, r, "make '%s' read-only", target);
-	}
-	return r;
+	return r < 0 ? r : try_device(path, name, e);
 }
 
 static int asked_devices(struct keeper *k, struct err *e)

@@ -164,14 +164,18 @@ static int add_devices(struct draft *d, const struct spec *s, const struct prepa
 	for (size_t i = 0; i < s->ndevices; i++) {
 		const struct spec_device *v = &s->devices[i];
 		struct plan_device pd = {.source = draft_str(d, v->source),
-					 .target = draft_str(d, v->target),
-					 .readonly = !v->write};
+					 .target = draft_str(d, v->target)};
 		struct stat st;
 
 		if (stat(v->source, &st) < 0)
 			return err_sys(e, errno, "device '%s'", v->source);
 		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return err_set(e, ERR_INVALID, "'%s' is not a device", v->source);
+		if (!v->read || !v->write)
+			return err_set(e, ERR_UNSUPPORTED,
+				       "device '%s': access cannot be limited to a part of rw here; "
+				       "leave ':%s' away",
+				       v->source, v->read ? "r" : "w");
 		draft_device(d, &pd);
 	}
 	return s->ndevices && by_fd ? make_nodes(d, s, p, e) : 0;

@@ -74,7 +74,6 @@ struct plan_mount {
 
 struct plan_device {
 	pack_ref source, target; /* target below /dev */
-	uint32_t readonly, pad;
 };
 
 struct plan_pair {
