@@ -422,7 +422,7 @@ struct hutch_result {
 	int exit_code, signal;
 	uint64_t user_us, system_us; /* CPU time of the command and what it waited for */
 	uint64_t maxrss_bytes;	     /* largest resident set among them */
-	char message[480];	     /* NOT_RUN: why; else "" */
+	char message[480];	     /* NOT_RUN: why; or that output was lost, and why; else "" */
 };
 
 /**

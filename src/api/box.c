@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -255,6 +256,13 @@ static void to_result(const struct exited *x, struct hutch_result *ret)
 	memcpy(ret, &r, ret->size < sizeof(r) ? ret->size : sizeof(r));
 }
 
+/* Output that could not be written to the caller's file is no success. */
+static void tell_lost(const struct proc *p, struct hutch_result *ret)
+{
+	if (p->lost && HAS(ret, message) && !*ret->message)
+		snprintf(ret->message, sizeof(ret->message), "output was lost: %s", strerror(p->lost));
+}
+
 int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wake_fd,
 		    struct hutch_result *ret, struct hutch_error *err)
 {
@@ -264,8 +272,10 @@ int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wake_fd,
 	if (!proc)
 		return api_missing("command", err);
 	r = proc_wait(to_proc(proc), timeout_ms, wake_fd, &e);
-	if (r == 1 && ret)
+	if (r == 1 && ret) {
 		to_result(&to_proc(proc)->end, ret);
+		tell_lost(to_proc(proc), ret);
+	}
 	return api_give(r, &e, err);
 }
 

@@ -77,6 +77,7 @@ struct proc {
 	int pty;    /* our end of its terminal; -1 */
 	bool wants_pty;
 	struct relay relays[3];
+	int lost; /* errno of what was written and could not be carried on; 0: nothing */
 };
 
 enum proc_end { END_EXIT, END_SIGNAL, END_TIMEOUT, END_FAULT, END_DIED };
@@ -125,6 +126,8 @@ int place_upper_take(struct home *h, const char *name, struct err *e);
 void place_upper_give_back(struct home *h, const char *name);
 void place_generation_give_back(struct home *h, const char *name, uint32_t number);
 void place_sweep(struct home *h);
+/* Where other names than ours are taken, some may be of the dead: looks from time to time. */
+void place_sweep_others(struct home *h);
 
 /* attach.c: the socket and the spec of a detached sandbox. */
 int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,

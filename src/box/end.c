@@ -16,13 +16,13 @@
 #include "box/box.h"
 #include "sys/proc.h"
 
-enum { END_WITHIN_MS = 10000 };
+enum { END_WITHIN_MS = 10000, LEARN_WITHIN_MS = 1000 };
 
 /* The pidfd, which comes over the socket like everything else. */
 static void learn_pidfd(struct box *b)
 {
-	while (b->pidfd < 0 && !b->dead && !b->why.code)
-		if (box_talk(b, END_WITHIN_MS, NULL) == 0)
+	while (b->ctl >= 0 && b->pidfd < 0 && !b->dead && !b->why.code)
+		if (box_talk(b, LEARN_WITHIN_MS, NULL) <= 0)
 			break;
 }
 
@@ -72,6 +72,7 @@ int box_delete(struct box *b, struct err *e)
 			place_upper_give_back(b->home, b->name);
 		if (r == 0 && b->name)
 			place_give_back(b->home, b->name);
+		place_sweep_others(b->home);
 	}
 	box_close(b);
 	return r;

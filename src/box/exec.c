@@ -255,15 +255,22 @@ static int write_all(int fd, const char *data, size_t len)
 }
 
 /* From the pipe of a command to a file. Return: bytes; 0 at the end, -EAGAIN nothing there. */
-static ssize_t relay_out(struct relay *r)
+static ssize_t relay_out(struct proc *p, int i)
 {
+	struct relay *r = &p->relays[i];
 	char buf[12288];
 	ssize_t n = read(r->from, buf, sizeof(buf));
 
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
-	if (n > 0 && write_all(r->to, buf, (size_t)n) < 0)
-		n = 0; /* disk full: the command gets SIGPIPE, as it would without us */
+	if (n > 0) {
+		int e = write_all(r->to, buf, (size_t)n);
+
+		if (e < 0) { /* disk full: the command gets SIGPIPE, where it still runs */
+			p->lost = -e;
+			n = 0;
+		}
+	}
 	if (n == 0)
 		relay_close(r);
 	return n;
@@ -291,7 +298,7 @@ static void drain(struct proc *p)
 {
 	for (int i = 1; i < 3; i++)
 		for (int k = 0; k < 90 && p->relays[i].from >= 0; k++)
-			if (relay_out(&p->relays[i]) <= 0)
+			if (relay_out(p, i) <= 0)
 				break;
 }
 
@@ -311,7 +318,7 @@ static int wait_once(struct proc *p, int timeout_ms, int wake_fd, bool *woken, s
 		relay_in(&p->relays[0]);
 	for (int i = 1; i < 3; i++)
 		if (f[i + 2].revents)
-			(void)relay_out(&p->relays[i]);
+			(void)relay_out(p, i);
 	*woken = f[1].revents;
 	return f[0].revents ? box_talk(p->box, 0, e) : 0;
 }

@@ -247,7 +247,8 @@ static int ask_nursery(struct home *h, const struct prepare *p, const int *fds, 
 	return r < 0 ? err_sys(e, r, "ask the nursery") : 0;
 }
 
-static int make_keeper(struct home *h, bool net, bool host_ids, struct spare *ret, struct err *e)
+static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
+		       struct err *e)
 {
 	auto_fd int ours_end = -1, theirs = -1, lock = -1;
 	struct spare s = {.host_ids = host_ids};
@@ -264,6 +265,7 @@ static int make_keeper(struct home *h, bool net, bool host_ids, struct spare *re
 		return r;
 	s.prep.net = net;
 	s.prep.timens = 1;
+	s.prep.oom_score_adj = oom_score_adj;
 	ns_ids_prepare(&h->ids, host_ids, range, &s.prep);
 	r = ask_nursery(h, &s.prep, (int[]){theirs, lock}, lock < 0 ? 1 : 2, e);
 	if (r < 0)
@@ -287,16 +289,17 @@ static bool spare_fits(struct home *h, bool net, bool host_ids)
 	return true;
 }
 
-int home_take_keeper(struct home *h, bool net, bool host_ids, struct spare *ret, struct err *e)
+int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
+		     struct err *e)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&h->lock);
-	if (spare_fits(h, net, host_ids)) {
+	if (oom_score_adj >= 0 && spare_fits(h, net, host_ids)) {
 		*ret = h->spare;
 		h->spare.ctl = -1;
 	} else {
-		r = make_keeper(h, net, host_ids, ret, e);
+		r = make_keeper(h, net, host_ids, oom_score_adj, ret, e);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return r;
@@ -306,7 +309,7 @@ void home_fill_spare(struct home *h, bool net, bool host_ids)
 {
 	pthread_mutex_lock(&h->lock);
 	if (h->keep_spare && h->spare.ctl < 0)
-		(void)make_keeper(h, net, host_ids, &h->spare, NULL);
+		(void)make_keeper(h, net, host_ids, 0, &h->spare, NULL);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -353,7 +356,7 @@ static int open_all(struct home *h, const struct home_ask *ask, struct err *e)
 	if (r == 0)
 		r = open_state(h, e);
 	if (r == 0 && ask->prepare)
-		r = make_keeper(h, ask->net, ask->host_ids, &h->spare, e);
+		r = make_keeper(h, ask->net, ask->host_ids, 0, &h->spare, e);
 	return r < 0 ? r : open_data(h, e);
 }
 

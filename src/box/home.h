@@ -36,6 +36,7 @@ struct home {
 	struct ns_ids ids;
 	struct ns_window window;
 	uint32_t range_hint;
+	uint64_t looked_ns;   /* when place_sweep_others() last did something */
 	pthread_mutex_t lock; /* the nursery, range_hint */
 	int image;	      /* sealed copy of hutch-init */
 	int nursery;	      /* socket; -1: none yet, or it has died */
@@ -57,8 +58,10 @@ struct home_ask {
 int home_open(const struct home_ask *ask, struct home **ret, struct err *e);
 void home_close(struct home *h);
 
-/* A keeper with these namespaces and ids: the one that stands ready, or a new one. */
-int home_take_keeper(struct home *h, bool net, bool host_ids, struct spare *ret, struct err *e);
+/* A keeper with these namespaces, ids and (where less than 0) oom_score_adj: the one that stands ready,
+ * or a new one. */
+int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
+		     struct err *e);
 
 /* Makes the next one ready, where that is wanted; no failure is told, the next start has it. */
 void home_fill_spare(struct home *h, bool net, bool host_ids);

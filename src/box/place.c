@@ -33,7 +33,7 @@
 
 #define FREE ".free"
 
-enum { TRIES = 20, OLD_MAX = 64 };
+enum { TRIES = 20, OLD_MAX = 64, LOOK_EVERY_NS = 1000000000 };
 
 /* Opens and locks @name's lock file. Return: 1 with *ret_lock, 0 when somebody holds it, -EAGAIN
  * when the name leads elsewhere by now, or another -errno. */
@@ -103,8 +103,10 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 			return err_sys(e, fresh, "make '%s/%s'", h->state_path, name);
 		r = try_lock(h->state, name, ret_lock);
 		if (r == 1) {
-			if (!fresh)
+			if (!fresh) {
 				to_trash(h, name);
+				place_sweep(h);
+			}
 			return 0;
 		}
 		if (r == 0 && !fresh)
@@ -235,4 +237,17 @@ void place_sweep(struct home *h)
 	if (h->nursery >= 0)
 		(void)msg_send(h->nursery, &head, NULL, 0, fds, 3); /* or a later one sweeps */
 	pthread_mutex_unlock(&h->lock);
+}
+
+void place_sweep_others(struct home *h)
+{
+	uint64_t now = sys_now_ns();
+	struct stat st;
+
+	/* A directory has a link for each one below; .free is one. Some file systems do not count. */
+	if (now - h->looked_ns < LOOK_EVERY_NS || fstat(h->state, &st) < 0 ||
+	    (st.st_nlink > 1 && st.st_nlink <= 3))
+		return;
+	h->looked_ns = now;
+	place_sweep(h);
 }

@@ -215,7 +215,7 @@ static int step_keeper(struct start *s, struct err *e)
 	int r;
 
 	r = home_take_keeper(s->h, spec->network != SPEC_NET_HOST, spec->ids == SPEC_IDS_HOST,
-			     &s->keeper, e);
+			     spec->oom_score_adj_set ? spec->oom_score_adj : 0, &s->keeper, e);
 	if (r < 0)
 		return r;
 	b->ctl = s->keeper.ctl;
@@ -253,7 +253,7 @@ static int step_guards(struct start *s, struct err *e)
 		p->flags |= PLAN_NEW_PRIVS;
 	if (spec->privileged)
 		p->flags |= PLAN_UNMASKED;
-	if (spec->seccomp_unconfined)
+	if (spec->seccomp_unconfined || spec->privileged)
 		return 0;
 	r = guard_seccomp(&ask, code, GUARD_SECCOMP_MAX, &n, e);
 	if (r == 0)

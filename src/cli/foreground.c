@@ -122,15 +122,17 @@ static int watch(int epoll, int fd)
 
 int foreground_begin(struct foreground *f, struct err *e)
 {
-	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1,
-				     SIGUSR2, SIGALRM, SIGWINCH, SIGCONT};
+	/* Those that are about ourselves, and those of job control. */
+	static const int ours[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGURG, SIGTSTP, SIGTTIN, SIGTTOU};
 	struct sigaction sa;
 	sigset_t set;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(caught) / sizeof(*caught); i++)
-		if (sigaction(caught[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
-			sigaddset(&set, caught[i]); /* nohup's stay ignored */
+	sigfillset(&set);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		sigdelset(&set, ours[i]);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+			sigdelset(&set, sig); /* nohup's stay ignored */
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &set, &f->before);
 	f->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -236,6 +238,8 @@ static int verdict(struct foreground *f, const struct err *e)
 			cli_fail(f->result.message);
 		else if (f->result.end == HUTCH_END_TIMEOUT && !f->quiet)
 			fputs("hutch: time is over: the command and all that it started was killed\n", stderr);
+		else if (*f->result.message && cli_fail(f->result.message) && !status)
+			status = EXIT_HUTCH; /* output was lost */
 	}
 	if (f->json)
 		tell_json(f, status, e);

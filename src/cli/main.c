@@ -25,7 +25,11 @@ const struct cli_command cli_commands[] = {
 
 int cli_fail(const char *message)
 {
-	fprintf(stderr, "hutch: %s\n", message);
+	char line[600];
+
+	snprintf(line, sizeof(line), "%s", message);
+	str_one_line(line);
+	fprintf(stderr, "hutch: %s\n", line);
 	return EXIT_HUTCH;
 }
 
@@ -56,13 +60,14 @@ static int unknown(const char *word)
 {
 	struct str_near near = {.word = word};
 	const char *best;
+	char line[300];
 
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		str_near_try(&near, c->name, c->name);
 	best = str_near_best(&near);
-	fprintf(stderr, "hutch: '%s' is not a command%s%s%s; see `hutch help`\n", word,
-		best ? " (did you mean '" : "", best ? best : "", best ? "'?)" : "");
-	return EXIT_HUTCH;
+	snprintf(line, sizeof(line), "'%.100s' is not a command%s%s%s; see `hutch help`", word,
+		 best ? " (did you mean '" : "", best ? best : "", best ? "'?)" : "");
+	return cli_fail(line);
 }
 
 int main(int argc, char **argv)

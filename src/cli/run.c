@@ -80,7 +80,7 @@ static int words(struct run *r, struct err *e)
 	for (; code == 0 && *w; w++)
 		code = spec_words_set(r->spec, "command", *w, e);
 	if (code == 0 && !spec_words_is_set(r->spec, "image") &&
-	    !spec_words_is_set(r->spec, "command") && !spec_words_is_set(r->spec, "entrypoint"))
+	    !spec_words_has(r->spec, "command") && !spec_words_has(r->spec, "entrypoint"))
 		return err_set(e, ERR_INVALID, "no command was given");
 	r->fg.tty = spec_words_is_set(r->spec, "tty");
 	r->fg.interactive = spec_words_is_set(r->spec, "interactive");

@@ -25,6 +25,14 @@ bool spec_words_is_set(struct hutch_spec *spec, const char *field)
 	       strcmp(text, "[]");
 }
 
+bool spec_words_has(struct hutch_spec *spec, const char *list)
+{
+	const char *const *items;
+	size_t n = 0;
+
+	return hutch_spec_list(spec, list, &items, &n, NULL) == 0 && n > 0;
+}
+
 bool spec_words_has_root(struct hutch_spec *spec)
 {
 	return spec_words_is_set(spec, "rootfs") || spec_words_is_set(spec, "host") ||

@@ -13,6 +13,8 @@
 
 int spec_words_set(struct hutch_spec *spec, const char *field, const char *text, struct err *e);
 bool spec_words_is_set(struct hutch_spec *spec, const char *field);
+/* Has a list field an element? Its words may be any bytes. */
+bool spec_words_has(struct hutch_spec *spec, const char *list);
 /* Was --rootfs, --host or an image given? */
 bool spec_words_has_root(struct hutch_spec *spec);
 

@@ -121,7 +121,11 @@ static int child_limits(const struct child *c, struct err *e)
 			return limit_refused(c, i, errno, e);
 	if (pl->oom_score_adj_set) {
 		snprintf(text, sizeof(text), "%d", pl->oom_score_adj);
+		/* The file is nobody's as long as we are not dumpable. Whoever is inside has less than
+		 * we have: he may not trace us all the same. */
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		r = sys_write_file(c->k->proc, "self/oom_score_adj", text);
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		if (r < 0)
 			return err_sys(e, r, "set oom_score_adj to %s", text);
 	}

@@ -38,6 +38,7 @@
 
 struct nursery {
 	int sock, owner;
+	int score; /* our own oom_score_adj */
 	struct hello hello;
 	struct err bad; /* code != 0: no start will work, and this is why */
 };
@@ -197,6 +198,28 @@ static int give_ids(const struct prepare *p, pid_t pid, int go, int *ret_userns,
 	return 0;
 }
 
+static int score(int adj, struct err *e)
+{
+	char text[16];
+	int r;
+
+	snprintf(text, sizeof(text), "%d", adj);
+	r = sys_write_file(AT_FDCWD, "/proc/self/oom_score_adj", text);
+	return r < 0 ? err_sys(e, r, "set oom_score_adj to %s", text) : 0;
+}
+
+static int own_score(void)
+{
+	char text[16] = "0";
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	return atoi(text);
+}
+
 static int prepare(struct nursery *n, struct msg *m, struct err *e)
 {
 	uint64_t asked = sys_now_ns();
@@ -214,6 +237,11 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 		return err_set(e, ERR_INTERNAL, "too many extents of ids");
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
+	if (p.oom_score_adj < 0) {
+		r = score(p.oom_score_adj, e);
+		if (r < 0)
+			return r;
+	}
 	/* A network is made beside the keeper, see net.c. */
 	pid = sys_fork(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | (p.timens ? CLONE_NEWTIME : 0),
 		       &pidfd);
@@ -224,10 +252,15 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 	}
 	close(pair[0]);
 	go = pair[1];
+	if (p.oom_score_adj < 0)
+		(void)score(n->score, e); /* up again, which everybody may */
+	if (pid == -ENOSPC || pid == -EUSERS)
+		return err_set(e, ERR_LIMIT,
+			       "make the namespaces: no more are allowed (sysctl user.max_user_namespaces "
+			       "and its like; `hutch doctor` shows them)");
 	if (pid < 0)
 		return err_sys(e, -pid, "make the namespaces%s",
-			       pid == -EPERM || pid == -ENOSPC || pid == -EUSERS ?
-				       " (`hutch doctor` says what this host lacks)" : "");
+			       pid == -EPERM ? " (`hutch doctor` says what this host lacks)" : "");
 	r = give_ids(&p, pid, go, &userns, e);
 	if (r == 0)
 		r = announce(m->fds[0], pid, pidfd, userns, e);
@@ -321,6 +354,7 @@ int nursery_main(int sock)
 	setsid(); /* the terminal's Ctrl-C is for the commands */
 	umask(022);
 	raise_limits();
+	n.score = own_score();
 	if (chdir("/") < 0)
 		return 1;
 	sys_close_range(1, ~0u);

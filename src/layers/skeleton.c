@@ -31,7 +31,6 @@ static const char *const allowed[] = {
 	"ssl/openssl.cnf", "ca-certificates*", "localtime", "timezone", "services", "protocols",
 	"mime.types", "os-release", "debian_version", "profile*", "bash.bashrc", "locale*",
 	"terminfo", "fonts", "host.conf", "gai.conf", "magic", "java*", "python*", "perl*",
-	"inputrc", "shells",
 };
 
 enum { DEPTH_MAX = 12 };

@@ -35,6 +35,7 @@ enum { PLAN_EXTENTS_MAX = 16 };
 struct prepare {
 	uint32_t ids;	       /* enum plan_ids */
 	uint32_t net, timens;  /* namespaces of its own */
+	int32_t oom_score_adj; /* less than 0: to be born with, as only the nursery may have the power */
 	uint32_t nuid, ngid;
 	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
 };
