@@ -2,20 +2,24 @@
 """The wall of a sandbox that lives: what one command left behind does nothing to the keeper, to later
 commands or to resets."""
 
+import os
 import re
 import time
+from pathlib import Path
 
 from attack.wall import UNCONFINED, WallCase
 from lib import only
+from lib.persona import kill_quietly
 
 
 class Live(WallCase):
     """Each test has a sandbox "live", which is gone at its end."""
 
     def create(self, *options) -> None:
-        options = (*self.attacks("parent", "loop"), *options)
-        result = self.hutch("create", "--rootfs", self.rootfs, *options, "live")
+        root = () if "--host" in options else ("--rootfs", self.rootfs)
+        result = self.hutch("create", *root, *self.attacks("parent", "loop", "hang"), *options, "live")
         self.assertEqual(result.code, 0, str(result))
+        self.undo(self.hutch, "cleanup")  # where the test killed its keeper
         self.undo(self.hutch, "rm", "live")
 
     def exec(self, *words, options: tuple = (), **more):
@@ -81,6 +85,39 @@ class Later(Live):
             self.assertLess(result.seconds, 3)
         self.exec("sh", "-c", "rm -rf /etc/passwd; echo user:x:7:7::/:/bin/sh >/etc/passwd")
         self.assertEqual(self.exec("id", "-u", options=("-u", "user")).out, "7\n")
+
+    @only("root", "subuid", "nested-range")
+    def test_a_passwd_that_is_leased_does_not_make_a_user_a_member_of_group_0(self):
+        """An open of a leased file says EAGAIN: it is not as if the file were not there."""
+        self.create("--host")
+        lease = ("import fcntl, os, signal, time; signal.signal(signal.SIGIO, signal.SIG_IGN); "
+                 "fcntl.fcntl(os.open('/etc/passwd', os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK); "
+                 "print('leased', flush=True); time.sleep(30)")
+        self.assertEqual(self.exec("sh", "-c", "echo $(id -g)", options=("-u", "1")).out, "1\n")
+        holder = self.start("exec", "--timeout", "20", "live", "/usr/bin/python3", "-c", lease)
+        if holder.stdout.readline() != b"leased\n":
+            self.skipTest("no leases here")
+        result = self.exec("sh", "-c", "grep Gid: /proc/self/status", options=("-u", "1"))
+        self.assertLess(result.seconds, 4)
+        self.assertNotRegex(result.out, r"Gid:\s+0", str(result))
+
+    @only("root")
+    def test_the_keeper_does_not_hang_on_a_file_system_of_the_inside(self):
+        """Whoever asked for /dev/fuse and the power to mount can make any open of the inside's files hang."""
+        if not os.path.exists("/dev/fuse"):
+            self.skipTest("no /dev/fuse here")
+        before = {entry for entry in os.listdir("/proc") if entry.isdigit()}
+        self.create("--cap-add", "SYS_ADMIN", "--device", "/dev/fuse")
+        for entry in set(os.listdir("/proc")) - before:
+            if entry.isdigit() and Path(f"/proc/{entry}/comm").read_text().strip() == "hutch-keeper":
+                self.undo(kill_quietly, int(entry))
+        hang = self.start("exec", "live", "/attack/hang")
+        if hang.stdout.readline() != b"hanging\n":
+            self.skipTest("FUSE cannot be mounted here")
+        asks = self.start("exec", "-u", "user", "live", "true")
+        self.assertEqual(asks.wait(4), 125, "to look up the user is given up")
+        self.assertEqual(self.exec("true", timeout=5).code, 0, "others are not held up")
+        self.assertEqual(self.hutch("rm", "live", timeout=5).code, 0)
 
     def test_powers_given_to_one_command_are_gone_with_a_reset(self):
         self.create("--cap-add", "SYS_ADMIN")

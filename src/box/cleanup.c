@@ -21,7 +21,7 @@
 #include "sys/proc.h"
 #include "wire/msg.h"
 
-enum { HALF_MADE_AFTER_S = 60 };
+enum { HALF_MADE_AFTER_S = 60, ENDING_MS = 200 };
 
 /* Names that begin with @prefix and are older than a minute: whoever made them is not at it any
  * more. */
@@ -43,26 +43,20 @@ static void move_half_made(struct home *h, int dir, const char *prefix)
 	}
 }
 
-int home_cleanup(struct home *h, int timeout_ms, struct err *e)
+static int sweep(struct home *h, int timeout_ms, struct err *e)
 {
 	struct msg_head head = {.op = OP_SWEEP};
 	struct pollfd done = {.events = POLLIN};
 	auto_fd int in = -1, out = -1;
 	int pipefd[2], r;
 
-	move_half_made(h, h->layers, ".new-");
-	move_half_made(h, h->data, ".hutch-doctor-");
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
 	in = pipefd[0];
 	out = pipefd[1];
-	{
-		int fds[] = {h->trash, h->state, h->boxes, out};
-
-		pthread_mutex_lock(&h->lock);
-		r = msg_send(h->nursery, &head, NULL, 0, fds, 4);
-		pthread_mutex_unlock(&h->lock);
-	}
+	pthread_mutex_lock(&h->lock);
+	r = msg_send(h->nursery, &head, NULL, 0, (int[]){h->trash, h->state, h->boxes, out}, 4);
+	pthread_mutex_unlock(&h->lock);
 	if (r < 0)
 		return err_sys(e, r, "ask the sweeper");
 	close_fd(&out);
@@ -71,4 +65,32 @@ int home_cleanup(struct home *h, int timeout_ms, struct err *e)
 		r = poll(&done, 1, timeout_ms);
 	} while (r < 0 && errno == EINTR);
 	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT, "the sweeper is still at work");
+}
+
+/* Sandboxes that belong to a program. Where that was killed just now, they are still ending. */
+static bool some_attached(struct home *h)
+{
+	auto_free struct box_listed *v = NULL;
+	size_t n = 0;
+
+	if (box_list(h, &v, &n, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!v[i].detached)
+			return true;
+	return false;
+}
+
+int home_cleanup(struct home *h, int timeout_ms, struct err *e)
+{
+	const struct timespec while_ending = {.tv_nsec = ENDING_MS * 1000000};
+	int r;
+
+	move_half_made(h, h->layers, ".new-");
+	move_half_made(h, h->data, ".hutch-doctor-");
+	r = sweep(h, timeout_ms, e);
+	if (r < 0 || !some_attached(h))
+		return r;
+	nanosleep(&while_ending, NULL);
+	return sweep(h, timeout_ms, e);
 }

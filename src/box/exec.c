@@ -162,6 +162,23 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 	return r;
 }
 
+static int start_failed(const struct box *b, struct err *e)
+{
+	if (e)
+		*e = b->why;
+	return err_wrap(e, "start '%s'", b->name);
+}
+
+/* The keeper is gone: because the start failed, of which it has left word, or for another reason. */
+static int gone(struct box *b, struct err *e)
+{
+	while (!b->dead && !b->why.code && box_talk(b, 0, NULL) == 1)
+		;
+	b->dead = true;
+	return b->why.code ? start_failed(b, e) :
+			     err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
+}
+
 static int check_fds(const struct exec_ask *ask, struct err *e)
 {
 	if (ask->nfds > CALL_FDS_MAX)
@@ -192,10 +209,8 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	if (ask->nfds)
 		memcpy(fds + first, ask->fds, ask->nfds * sizeof(int));
 	r = msg_send(b->ctl, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds);
-	if (r == -EPIPE || r == -ECONNRESET) {
-		b->dead = true;
-		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
-	}
+	if (r == -EPIPE || r == -ECONNRESET)
+		return gone(b, e);
 	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
 }
 
@@ -321,13 +336,6 @@ static int wait_once(struct proc *p, int timeout_ms, int wake_fd, bool *woken, s
 			(void)relay_out(p, i);
 	*woken = f[1].revents;
 	return f[0].revents ? box_talk(p->box, 0, e) : 0;
-}
-
-static int start_failed(const struct box *b, struct err *e)
-{
-	if (e)
-		*e = b->why;
-	return err_wrap(e, "start '%s'", b->name);
 }
 
 int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e)

@@ -28,7 +28,7 @@
  * no shadow, ssh, sudoers, machine-id, hostid, fstab, cron, ssl/private. */
 static const char *const allowed[] = {
 	"passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf*", "alternatives", "ssl/certs",
-	"ssl/openssl.cnf", "ca-certificates*", "localtime", "timezone", "services", "protocols",
+	"ca-certificates*", "localtime", "timezone", "services", "protocols",
 	"mime.types", "os-release", "debian_version", "profile*", "bash.bashrc", "locale*",
 	"terminfo", "fonts", "host.conf", "gai.conf", "magic", "java*", "python*", "perl*",
 };
