@@ -123,7 +123,7 @@ static int watch(int epoll, int fd)
 int foreground_begin(struct foreground *f, struct err *e)
 {
 	/* Those that are about ourselves, and those of job control. */
-	static const int ours[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGURG, SIGTSTP, SIGTTIN, SIGTTOU};
+	static const int ours[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
 	struct sigaction sa;
 	sigset_t set;
 
@@ -149,10 +149,11 @@ static void pass_signals(struct foreground *f)
 	while (read(f->signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
 		int master = hutch_proc_fd(f->proc, 0);
 
-		if (s.ssi_signo == SIGWINCH) {
-			if (f->tty && master >= 0)
+		/* The size of our terminal is that of the command's, which then gets the signal itself. */
+		if (s.ssi_signo == SIGWINCH && f->tty) {
+			if (master >= 0)
 				terminal_resized(master);
-		} else if (s.ssi_signo != SIGCONT) {
+		} else {
 			(void)hutch_proc_signal(f->proc, (int)s.ssi_signo, NULL);
 		}
 	}
