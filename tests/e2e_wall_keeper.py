@@ -106,9 +106,9 @@ class Starved(WallCase):
         for name, options in (("nothing", ()), ("all capabilities", (*ADD_ALL, *UNCONFINED))):
             with self.subTest(name):
                 before = all_pids()
-                process = self.start("run", "-i", "--rootfs", self.rootfs, *self.attacks("starve"), *options, "--", "sh",
-                                     "-c", "echo up; read go; /attack/starve; echo done; read end; exit 7",
-                                     stdin=subprocess.PIPE)
+                script = "echo up; read go; /attack/starve; echo done; read end; exit 7"
+                process = self.start("run", "-i", "--rootfs", self.rootfs, *self.attacks("starve"), *options, "--",
+                                     "sh", "-c", script, stdin=subprocess.PIPE)
                 self.assertEqual(process.stdout.readline(), b"up\n")
                 watched = keepers(before)
                 self.assertTrue(any(n.startswith("hutch-keeper") for n in watched), watched)
@@ -284,4 +284,4 @@ class Outside(WallCase):
         self.assertEqual(result.code, 0, str(result))
         got = outcomes(result.out)
         for file in ("cgroup.kill", "cgroup.freeze", "cgroup.procs"):
-            self.assertNotEqual(got.get(file), "ok", f"{file} of the cgroup in which the keeper and the caller are\n{result}")
+            self.assertNotEqual(got.get(file), "ok", f"{file}: the keeper and the caller are in there\n{result}")

@@ -34,7 +34,8 @@ class Live(WallCase):
 class Ends(Live):
     def test_a_timeout_ends_all_that_a_command_started_also_what_it_gave_to_the_keeper(self):
         self.create()
-        for script in ("setsid sleep 60 & (trap '' TERM; sleep 60)", "(setsid sh -c 'sleep 60 & sleep 60' &) ; sleep 60"):
+        for script in ("setsid sleep 60 & (trap '' TERM; sleep 60)",
+                       "(setsid sh -c 'sleep 60 & sleep 60' &) ; sleep 60"):
             result = self.exec("sh", "-c", script, options=("--timeout", "0.3"))
             self.assertEqual((result.code, self.commands()), (124, []), script)
         result = self.exec("/attack/parent", "stray", options=("--timeout", "0.3"))
@@ -78,7 +79,8 @@ class Later(Live):
     @only("root", "subuid", "nested-range")
     def test_a_passwd_that_was_replaced_is_neither_waited_for_nor_believed_outside(self):
         self.create()
-        for script in ("mkfifo p", "ln -s p p", "ln -s /proc/self/mem p", "mkdir p", "head -c 3m /dev/zero >p", "mknod p c 1 5"):
+        for script in ("mkfifo p", "ln -s p p", "ln -s /proc/self/mem p", "mkdir p", "head -c 3m /dev/zero >p",
+                       "mknod p c 1 5"):
             self.exec("sh", "-c", f"cd /etc; rm -rf passwd p; {script}; mv p passwd")
             result = self.exec("true", options=("-u", "user"))
             self.assertEqual(result.code, 125, f"{script}\n{result}")
@@ -121,7 +123,8 @@ class Later(Live):
 
     def test_powers_given_to_one_command_are_gone_with_a_reset(self):
         self.create("--cap-add", "SYS_ADMIN")
-        self.exec("sh", "-c", "mount -t tmpfs none /srv && touch /srv/mine; echo evil >/etc/profile; ln -sf /srv /usr/lib/x")
+        self.exec("sh", "-c", "mount -t tmpfs none /srv && touch /srv/mine; echo evil >/etc/profile; "
+                              "ln -sf /srv /usr/lib/x")
         self.assertEqual(self.exec("ls", "-A", "/srv").out, "mine\n", "the mount stays for later commands")
         self.assertEqual(self.hutch("reset", "live").code, 0)
         out = self.exec("sh", "-c", "ls -A /srv; cat /etc/profile; ls /usr/lib/x; cat /proc/self/mountinfo").out
@@ -130,5 +133,6 @@ class Later(Live):
 
     def test_no_command_sees_or_reaches_the_socket_of_the_sandbox(self):
         self.create("--cap-add", "ALL", *UNCONFINED)
-        out = self.exec("sh", "-c", "cat /proc/net/unix; ls -lR /proc/[0-9]*/fd; find / -xdev -name sock -o -name spec.json").out
+        out = self.exec("sh", "-c", "cat /proc/net/unix; ls -lR /proc/[0-9]*/fd; "
+                                    "find / -xdev -name sock -o -name spec.json").out
         self.assertNotRegex(out, r"sock$|spec\.json|" + re.escape(str(self.home)))

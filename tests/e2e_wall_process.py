@@ -148,16 +148,16 @@ class Inherited(WallCase):
         return process.communicate()[1].decode()
 
     def tiny_sh(self, script: str, stdin, stdout) -> str:
-        process = self.start("run", "-i", "--rootfs", self.rootfs, "--timeout", "5", "--", "sh", "-c", script, stdin=stdin,
-                             stdout=stdout)
+        process = self.start("run", "-i", "--rootfs", self.rootfs, "--timeout", "5", "--", "sh", "-c", script,
+                             stdin=stdin, stdout=stdout)
         return self.finish(process).err
 
     def test_a_directory_given_as_stdin_does_not_lead_out_of_the_sandbox(self):
         secret = self.write("dir/secret", "of the host\n")
         fd = os.open(secret.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            result = self.tiny("-i", "cat /proc/self/fd/0/secret /dev/stdin/secret; cd /proc/self/fd/0 && cat secret; :",
-                               stdin=fd)
+            script = "cat /proc/self/fd/0/secret /dev/stdin/secret; cd /proc/self/fd/0 && cat secret; :"
+            result = self.tiny("-i", script, stdin=fd)
             self.assertNotIn("of the host", result.out, str(result))
         finally:
             os.close(fd)

@@ -68,6 +68,9 @@ static int given_end(struct ends *n, struct proc *p, int i, int fd, struct err *
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, errno, "standard descriptor %d", i);
+	if (S_ISDIR(st.st_mode))
+		return err_set(e, ERR_INVALID,
+			       "standard descriptor %d is a directory: it would lead out of the sandbox", i);
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
 		code = pipe_end(n, i, &ours, e);
 		if (code < 0)
@@ -183,10 +186,18 @@ static int check_fds(const struct exec_ask *ask, struct err *e)
 {
 	if (ask->nfds > CALL_FDS_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d descriptors to pass on", CALL_FDS_MAX);
-	for (size_t i = 0; i < ask->nfds; i++)
-		if (ask->fds[i] < 3 || fcntl(ask->fds[i], F_GETFD) < 0)
+	for (size_t i = 0; i < ask->nfds; i++) {
+		struct stat st;
+
+		if (ask->fds[i] < 3 || fstat(ask->fds[i], &st) < 0)
 			return err_set(e, ERR_INVALID, "%d is not an open descriptor from 3 on",
 				       ask->fds[i]);
+		if (S_ISDIR(st.st_mode))
+			return err_set(e, ERR_INVALID,
+				       "descriptor %d is a directory: it would lead out of the sandbox; "
+				       "mount it as a volume",
+				       ask->fds[i]);
+	}
 	return 0;
 }
 

@@ -20,8 +20,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -184,13 +186,22 @@ static bool put_work_aside(int box)
 	return n >= 0 && n < OLD_MAX && renameat(box, "g1/work/work", box, to) == 0;
 }
 
+/* chattr; 0 where the file system has no such thing. */
+static int inode_flags(int fd)
+{
+	int flags = 0;
+
+	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags;
+}
+
 /* As it was made: the inside has written nothing, not even to / itself. */
 static bool clean(int box)
 {
 	auto_fd int upper = openat(box, "g1/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int g1 = openat(box, "g1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	return upper >= 0 && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
+	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
 	       (st.st_mode & 07777) == 0755 && flistxattr(upper, NULL, 0) == 0 &&
 	       names_in(upper, ".") == 0;
 }

@@ -246,6 +246,10 @@ static int step_guards(struct start *s, struct err *e)
 	size_t n = 0;
 	int r;
 
+	if (spec->privileged && spec->ids == SPEC_IDS_HOST)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "--privileged with --ids host would be root of this machine, with nothing "
+			       "in between; leave one of them away");
 	p->caps = ask.caps;
 	if (spec_wants_nested(spec))
 		p->flags |= PLAN_NESTED;

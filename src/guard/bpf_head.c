@@ -116,13 +116,14 @@ static void add_ioctl(struct bpf_code *c, const struct bpf_arch *arch)
 	jump_here(c, at, false);
 }
 
-static void add_clone(struct bpf_code *c, const struct bpf_arch *arch)
+/* CLONE_PARENT would make a child of the keeper, outside of the command's tree. */
+static void add_clone(struct bpf_code *c, const struct bpf_arch *arch, uint32_t refused)
 {
 	size_t at = c->n;
 
 	bpf_add(c, IF(BPF_JEQ, arch->nr_clone, 0, 0));
 	load_argument(c, 0);
-	bpf_add(c, IF(BPF_JSET, NEW_NAMESPACES, 0, 1));
+	bpf_add(c, IF(BPF_JSET, refused, 0, 1));
 	bpf_add(c, REFUSE(EPERM));
 	bpf_add(c, ALLOW);
 	jump_here(c, at, false);
@@ -205,8 +206,7 @@ void bpf_head_add(struct bpf_code *c, const struct bpf_arch *arch, const struct 
 	high = c->n;
 	bpf_add(c, IF(BPF_JGT, last_with_arguments(arch), 0, 0));
 	add_ioctl(c, arch);
-	if (!namespaces)
-		add_clone(c, arch);
+	add_clone(c, arch, CLONE_PARENT | (namespaces ? 0 : NEW_NAMESPACES));
 	add_sockets(c, arch, ask->caps & REFUSED_CAPS_NETLINK);
 	add_personality(c, arch);
 	add_socketcall(c, arch);

@@ -26,6 +26,7 @@
 
 #include "base/own.h"
 #include "inside/keeper.h"
+#include "sys/fsmount.h"
 #include "sys/proc.h"
 
 #define EXEC_WITHIN_NS 1000000000ull
@@ -51,8 +52,6 @@ static int child_raise(struct child *c, int *news, struct err *e)
 	for (uint32_t i = 0; i < c->call->nnumbers; i++)
 		if (number[i] >= above)
 			above = number[i] + 1;
-	if (above == 3)
-		return 0;
 	for (uint32_t i = 0; i < c->call->nnumbers; i++) {
 		c->more[i] = fcntl(c->more[i], F_DUPFD_CLOEXEC, (int)above);
 		if (c->more[i] < 0)
@@ -60,6 +59,45 @@ static int child_raise(struct child *c, int *news, struct err *e)
 	}
 	*news = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
 	return *news < 0 ? err_sys(e, errno, "descriptors") : 0;
+}
+
+static bool kept(const struct child *c, int news, int fd)
+{
+	for (uint32_t i = 0; i < c->call->nnumbers; i++)
+		if (c->more[i] == fd)
+			return true;
+	return fd == news;
+}
+
+/* No descriptor of the keeper may be there when the first path of the inside is followed: by way of
+ * /proc/self/fd it would lead to the storage. */
+static void child_close(const struct child *c, int news)
+{
+	int last = news;
+
+	for (uint32_t i = 0; i < c->call->nnumbers; i++)
+		if (c->more[i] > last)
+			last = c->more[i];
+	for (int fd = 3, from = 3; fd <= last + 1; fd++) {
+		if (fd <= last && !kept(c, news, fd))
+			continue;
+		if (from < fd)
+			(void)sys_close_range((unsigned)from, fd > last ? ~0u : (unsigned)fd - 1);
+		from = fd + 1;
+	}
+	(void)sys_close_range((unsigned)last + 1, ~0u);
+}
+
+/* Links are followed, but not those of /proc that lead out of any root. */
+static int child_cwd(const char *cwd, struct err *e)
+{
+	auto_fd int fd = sys_open_no_magic(*cwd ? cwd : "/", O_PATH | O_DIRECTORY);
+
+	if (fd < 0 || fchdir(fd) < 0) {
+		err_sys(e, fd < 0 ? fd : errno, "working directory '%s'", cwd);
+		return e->code = ERR_CANNOT_EXEC;
+	}
+	return 0;
 }
 
 /* Nothing of ours is needed any more but the way to say what failed. */
@@ -248,11 +286,10 @@ static int exec_path(char *const *argv, char *const *env, struct err *e)
 	return err_set(e, ERR_NO_COMMAND, "'%s': not found in PATH of the sandbox", argv[0]);
 }
 
-static int child_run(struct child *c, struct err *e)
+/* What needs the keeper's descriptors and powers. */
+static int child_prepare(struct child *c, struct err *e)
 {
-	const char *cwd = pack_get_str(c->pack, c->call->cwd);
-	char home[300];
-	int r;
+	int r = 0;
 
 	if (c->k->plan->flags & PLAN_NESTED) {
 		r = sys_setns(c->k->now.user, CLONE_NEWUSER);
@@ -261,21 +298,31 @@ static int child_run(struct child *c, struct err *e)
 	}
 	sys_signals_mask(0);
 	signal(SIGCHLD, SIG_DFL);
+	(void)syscall(SYS_personality, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans stay below their leader */
 	r = child_limits(c, e);
 	if (r == 0)
 		r = child_stdio(c, e);
+	return r;
+}
+
+static int child_run(struct child *c, int news, struct err *e)
+{
+	const char *cwd = pack_get_str(c->pack, c->call->cwd);
+	char home[300];
+	int r = child_prepare(c, e);
+
+	child_close(c, news);
 	if (r == 0)
 		r = child_bounds(c, e);
 	if (r == 0)
 		r = child_identity(c, e);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a change of ids can turn it on: fs.suid_dumpable */
+	umask(c->call->umask);
+	if (r == 0)
+		r = child_cwd(cwd ? cwd : "/", e);
 	if (r < 0)
 		return r;
-	umask(c->call->umask);
-	if (chdir(cwd && *cwd ? cwd : "/") < 0) {
-		err_sys(e, errno, "working directory '%s'", cwd);
-		return e->code = ERR_CANNOT_EXEC;
-	}
 	if (c->call->flags & CALL_HOME) { /* the last element was left free for it */
 		char **last = c->env;
 
@@ -296,7 +343,7 @@ static void child_main(struct child *c, int news)
 	struct err e = {0};
 
 	if (child_raise(c, &news, &e) == 0)
-		(void)child_run(c, &e);
+		(void)child_run(c, news, &e);
 	(void)!write(news, &e, sizeof(e));
 	_exit(127);
 }

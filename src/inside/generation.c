@@ -71,7 +71,9 @@ static int nest(const struct plan *pl, int news, struct err *e)
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* else its maps belong to nobody the keeper could be */
 	if (msg_send(news, &wants, NULL, 0, NULL, 0) < 0 || recv(news, &c, 1, 0) != 1)
 		return err_set(e, ERR_DIED, "the keeper is gone");
-	if (unshare(own_spaces(pl) & ~CLONE_NEWPID) < 0)
+	/* A cgroup namespace of theirs would let them mount cgroup2, and with it freeze or kill the
+	 * cgroup in which we all are. */
+	if (unshare(own_spaces(pl) & ~(CLONE_NEWPID | CLONE_NEWCGROUP)) < 0)
 		return err_sys(e, errno, "make nested namespaces");
 	return pl->flags & PLAN_NET ? net_up(e) : 0;
 }
@@ -138,6 +140,7 @@ static void reaper_main(struct keeper *k, struct generation *g, int news)
 	struct msg_head head = {.op = REPORT_READY};
 	int fds[SPACES_MAX + 1], n = 0;
 
+	setsid(); /* /proc/1/autogroup is that of a session */
 	if (k->plan->flags & PLAN_NESTED)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for the keeper to write our map */
 	if (reaper_build(k, g, news, &rep.e) < 0 || (n = open_spaces(k->plan, fds, &rep.e)) < 0) {

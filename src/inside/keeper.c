@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -167,14 +168,19 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 
 /* ---- serving ---------------------------------------------------------------------------------- */
 
+enum { REAP_MAX = 256 };
+
 static void reap(struct keeper *k)
 {
 	struct rusage ru;
 	int status;
 	pid_t pid;
 
-	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
-		if (pid == k->now.pid)
+	/* Not without end: processes inside may be made our children faster than we reap. */
+	for (int i = 0; i < REAP_MAX && (pid = wait4(-1, &status, WNOHANG, &ru)) > 0; i++) {
+		if (WIFSTOPPED(status)) /* PTRACE_TRACEME made us its tracer: we are nobody's */
+			(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		else if (pid == k->now.pid)
 			k->now.pid = 0; /* the end of the generation; its commands follow */
 		else
 			exec_ended(k, pid, status, &ru);
@@ -321,6 +327,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
+	setsid(); /* an autogroup of its own */
 	r = become(&k, go, &e);
 	k.marks[MARK_IDS] = sys_now_ns();
 	if (r == 0 && k.prep.net)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,10 @@ static int wait_for_end(struct keeper *k, const struct generation *old, struct e
 			continue;
 		if (pid < 0)
 			return err_sys(e, errno, "wait for the end of the old generation");
+		if (WIFSTOPPED(status)) {
+			(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+			continue;
+		}
 		if (pid == old->pid)
 			return 0;
 		exec_ended(k, pid, status, &ru);

@@ -217,6 +217,8 @@ static int cow(struct generation *g, unsigned i, bool is_dir, int target, struct
 		r = copy_file(vol, wrapper, e);
 		if (r == 0)
 			r = fd = sys_clone_tree(AT_FDCWD, wrapper, 0);
+		if (r >= 0)
+			(void)sys_set_attr(fd, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0); /* 5.12 */
 		if (r < 0 && !e->code)
 			err_sys(e, r, "bind the copy");
 	}

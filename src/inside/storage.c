@@ -137,8 +137,13 @@ static int place_trees(struct keeper *k, struct trees *t, struct err *e)
 	for (uint32_t i = 0; i < k->plan->lowers.count; i++) {
 		snprintf(path, sizeof(path), "lower/%u", i);
 		r = inside_mkdir(path, 0755, e);
-		if (r == 0)
-			r = attach(t->lower[i], path, e);
+		if (r < 0)
+			return r;
+		/* Nobody writes there; should somebody find the way, he does not either. */
+		r = sys_set_attr(t->lower[i], "", MOUNT_ATTR_RDONLY, 0);
+		if (r < 0 && r != -ENOSYS)
+			return err_sys(e, r, "make a layer read-only");
+		r = attach(t->lower[i], path, e);
 		if (r < 0)
 			return r;
 		close(t->lower[i]);
@@ -288,10 +293,13 @@ static int close_dev(struct keeper *k, struct err *e)
 
 	if (r < 0)
 		return r;
-	/* Remounting by bind keeps what is mounted below writable. */
-	if (mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0)
-		return err_sys(e, errno, "make /dev read-only");
-	return 0;
+	/* With the devices: their times and modes are the host's. Reading and writing them is not a
+	 * matter of the mount. */
+	r = sys_set_attr(AT_FDCWD, "dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 1);
+	if (r == -ENOSYS)
+		r = mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0 ?
+			    -errno : 0;
+	return r < 0 ? err_sys(e, r, "make /dev read-only") : 0;
 }
 
 /* ---- the whole -------------------------------------------------------------------------------- */

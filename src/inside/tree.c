@@ -7,6 +7,9 @@
  * and again until nothing new turns up (a stopped process makes no children), and then killed. Who
  * is in it, the kernel says in /proc/PID/task/TID/children of the keeper's own proc, with numbers
  * of the keeper's pid namespace.
+ *
+ * With its system calls unfiltered a process can make itself siblings (CLONE_PARENT), which are then
+ * children of the keeper. Whoever is that and was not started by it is taken along.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +29,19 @@ enum { TREE_MAX = 65536, ROUNDS = 1000 };
 struct tree {
 	pid_t *pids;
 	size_t n, room;
+	const struct keeper *below_keeper; /* not NULL: its children are looked at */
 };
+
+/* A child of the keeper that it made itself. */
+static bool is_ours(const struct keeper *k, pid_t pid)
+{
+	if (pid == k->now.pid || pid == k->spare.pid || pid == k->net_maker)
+		return true;
+	for (const struct slot *s = k->slots; s; s = s->next)
+		if (s->pid == pid)
+			return true;
+	return false;
+}
 
 static bool add(struct tree *t, pid_t pid)
 {
@@ -35,6 +50,8 @@ static bool add(struct tree *t, pid_t pid)
 	for (size_t i = 0; i < t->n; i++)
 		if (t->pids[i] == pid)
 			return false;
+	if (t->below_keeper && is_ours(t->below_keeper, pid))
+		return false;
 	if (t->n == TREE_MAX)
 		return false;
 	if (t->n == t->room) {
@@ -98,7 +115,9 @@ void tree_kill(struct keeper *k, pid_t leader)
 
 	(void)add(&t, leader);
 	for (int i = 0; i < ROUNDS && more; i++) {
-		more = false;
+		t.below_keeper = k;
+		more = add_below(k, &t, getpid());
+		t.below_keeper = NULL;
 		for (size_t j = 0; j < t.n; j++)
 			more |= add_below(k, &t, t.pids[j]);
 	}

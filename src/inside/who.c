@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -29,16 +29,33 @@
 
 enum { FILE_MAX = 1 << 20, FIELDS = 7, WAIT_MS = 2000 };
 
-/* The file's text; "" when it is not there or no regular file. NULL: no memory, or too large. */
+/* Somebody inside may have a lease on it (EAGAIN): he is given a second to let go. */
+static int open_patiently(int root, const char *path)
+{
+	const struct timespec nap = {.tv_nsec = 20000000};
+	int fd = -EAGAIN;
+
+	for (int i = 0; i < 50 && fd == -EAGAIN; i++) {
+		fd = sys_open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+		if (fd == -EAGAIN)
+			nanosleep(&nap, NULL);
+	}
+	return fd;
+}
+
+/* The file's text; "" when it is not there. NULL: it cannot be read, is no regular file, too large,
+ * or there is no memory. */
 static char *slurp(int root, const char *path)
 {
-	auto_fd int fd = sys_open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	auto_fd int fd = open_patiently(root, path);
 	size_t len = 0;
 	struct stat st;
 	char *text;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (fd == -ENOENT)
 		return strdup("");
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
 	if (st.st_size > FILE_MAX)
 		return NULL;
 	text = malloc(FILE_MAX + 1);
@@ -162,7 +179,7 @@ static int find_group(int root, const char *group, uint32_t *gid, struct who *w)
 		return 0;
 	text = slurp(root, "/etc/group");
 	if (!text)
-		return err_set(&w->e, ERR_LIMIT, "/etc/group of the sandbox is over 1 MiB");
+		return err_set(&w->e, ERR_LIMIT, "/etc/group of the sandbox is no file that can be read, of at most 1 MiB");
 	scan_groups(text, NULL, group, &found, gid, w);
 	return found ? 0 : err_set(&w->e, ERR_NOT_FOUND,
 				   "group '%s' is not in /etc/group of the sandbox", group);
@@ -177,7 +194,7 @@ static int find(const struct pack *p, const struct call *c, int root, struct who
 	int r;
 
 	if (!passwd)
-		return err_set(&w->e, ERR_LIMIT, "/etc/passwd of the sandbox is over 1 MiB");
+		return err_set(&w->e, ERR_LIMIT, "/etc/passwd of the sandbox is no file that can be read, of at most 1 MiB");
 	snprintf(user, sizeof(user), "%s", asked && *asked ? asked : "0");
 	colon = strchr(user, ':');
 	if (colon)
@@ -245,9 +262,9 @@ static int ask_helper(struct keeper *k, const struct pack *p, const struct call 
 		;
 	if (r > 0)
 		n = read(in, ret, sizeof(*ret));
+	/* It may hang in the kernel, on a file system of the inside's: it is reaped with the others. */
 	if (n != (ssize_t)sizeof(*ret))
 		(void)sys_pidfd_signal(pidfd, SIGKILL);
-	waitpid(pid, NULL, 0);
 	if (n != (ssize_t)sizeof(*ret))
 		return err_set(e, ERR_TIMEOUT, "/etc/passwd of the sandbox cannot be read");
 	if (ret->e.code)

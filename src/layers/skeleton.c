@@ -139,13 +139,15 @@ static int visit(struct walk *w, int from, int to, const char *name, unsigned de
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	mix_stat(w, name, &st);
+	/* What not everybody may read is nothing for a sandbox, whoever makes it. */
 	if (S_ISDIR(st.st_mode))
-		return w->to < 0 && depth > 0 ? 0 : visit_dir(w, from, to, name, depth);
+		return (w->to < 0 && depth > 0) || (st.st_mode & 05) != 05 ?
+			       0 : visit_dir(w, from, to, name, depth);
 	if (w->to < 0)
 		return 0;
 	if (S_ISLNK(st.st_mode))
 		return copy_link(from, to, name, w->e);
-	return S_ISREG(st.st_mode) ? copy_file(from, to, name, st.st_mode, w->e) : 0;
+	return S_ISREG(st.st_mode) && st.st_mode & S_IROTH ? copy_file(from, to, name, st.st_mode, w->e) : 0;
 }
 
 /* ---- the list --------------------------------------------------------------------------------- */

@@ -83,7 +83,8 @@ int sys_set_attr(int dir, const char *path, uint64_t set, int recursive)
 
 int sys_idmap(int mount, int userns, int recursive)
 {
-	struct attr a = {.set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
+	struct attr a = {.set = MOUNT_ATTR_IDMAP, .propagation = MS_PRIVATE,
+			 .userns_fd = (uint64_t)userns};
 
 	return set_attr(mount, "", &a, recursive);
 }
@@ -104,6 +105,11 @@ static int open_how(int dir, const char *path, int flags, mode_t mode, uint64_t 
 int sys_open_in_root(int dir, const char *path, int flags, mode_t mode)
 {
 	return open_how(dir, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+int sys_open_no_magic(const char *path, int flags)
+{
+	return open_how(AT_FDCWD, path, flags, 0, RESOLVE_NO_MAGICLINKS);
 }
 
 int sys_open_no_links(int dir, const char *path, int flags)

@@ -52,7 +52,8 @@ int sys_move(int from_dir, const char *from, int to_dir, const char *to);
 
 /* Sets MOUNT_ATTR_* (Linux 5.12; -ENOSYS before). @path "" means @dir itself. */
 int sys_set_attr(int dir, const char *path, uint64_t set, int recursive);
-/* Idmaps a tree that is attached nowhere with the map of a user namespace (5.12). */
+/* Idmaps a tree that is attached nowhere with the map of a user namespace (5.12), and makes it
+ * private: a clone is a peer of what it was taken from, and mounts would pass between them. */
 int sys_idmap(int mount, int userns, int recursive);
 
 int sys_pivot_here(void); /* pivot_root(".", ".") */
@@ -60,7 +61,9 @@ int sys_pivot_here(void); /* pivot_root(".", ".") */
 /* Opens @path as if @dir were the root: absolute links and ".." stay inside (Linux 5.6).
  * Return: an fd (O_CLOEXEC), or -errno; -EAGAIN after a rename race, ask again. */
 int sys_open_in_root(int dir, const char *path, int flags, mode_t mode);
-/* The same without following any symbolic link (-ELOOP). */
+/* Opens @path, without following the links of /proc that are no paths (-ELOOP). */
+int sys_open_no_magic(const char *path, int flags);
+/* As in_root, without following any symbolic link (-ELOOP). */
 int sys_open_no_links(int dir, const char *path, int flags);
 
 #endif

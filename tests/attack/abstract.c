@@ -19,8 +19,10 @@ static void try(const char *what, int type, const char *name)
 
 	strncpy(a.sun_path + 1, name, sizeof(a.sun_path) - 2);
 	printf("%s %s\n", what,
-	       connect(s, (void *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))) < 0 ?
-		       strerrorname_np(errno) : "ok");
+	       connect(s, (void *)&a,
+		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))) < 0
+		       ? strerrorname_np(errno)
+		       : "ok");
 }
 
 int main(int argc, char **argv)

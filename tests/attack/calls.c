@@ -3,7 +3,8 @@
  * calls.c - system calls that a sandbox is refused, with arguments that do no harm
  *
  * Each is called so that the kernel's own answer differs from that of a filter ("!" in front of the
- * name: it does not, because the kernel refuses as well without the capability). Prints "NAME RESULT".
+ * name: it does not, because the kernel refuses as well without the capability). Prints "NAME
+ * RESULT".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 
 static long zeros[64];
 

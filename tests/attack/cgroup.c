@@ -2,8 +2,8 @@
  *
  * cgroup.c - mount the cgroups that there are, and open what would kill or freeze everybody in them
  *
- * Nothing is written. Prints "FILE RESULT" for the root of the hierarchy as it is seen inside, which is
- * the cgroup that the sandbox was started in.
+ * Nothing is written. Prints "FILE RESULT" for the root of the hierarchy as it is seen inside,
+ * which is the cgroup that the sandbox was started in.
  */
 #define _GNU_SOURCE
 #include <errno.h>

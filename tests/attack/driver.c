@@ -51,14 +51,15 @@ static void pass_on(int fd, int wait)
 static void one(struct hutch_box *box, const char *user, int i)
 {
 	static const char *const words[] = {"true", NULL};
-	struct hutch_exec_options exec = {.size = sizeof(exec), .argv = words, .user = user,
-					  .timeout_ms = 5000};
+	struct hutch_exec_options exec = {
+		.size = sizeof(exec), .argv = words, .user = user, .timeout_ms = 5000};
 	struct hutch_result r = {.size = sizeof(r)};
 	struct hutch_proc *proc;
 	struct hutch_error why;
 	long since = now_ms();
 
-	if (hutch_box_exec(box, &exec, &proc, &why) < 0 || hutch_proc_wait(proc, 10000, -1, &r, &why) < 0) {
+	if (hutch_box_exec(box, &exec, &proc, &why) < 0 ||
+	    hutch_proc_wait(proc, 10000, -1, &r, &why) < 0) {
 		printf("exec %d failed 0 %ld %s\n", i, now_ms() - since, why.message);
 		return;
 	}
@@ -68,7 +69,8 @@ static void one(struct hutch_box *box, const char *user, int i)
 
 int main(int argc, char **argv)
 {
-	struct hutch_exec_options exec = {.size = sizeof(exec), .io = {{0}, {.kind = HUTCH_STDIO_PIPE}, {2, 2}}};
+	struct hutch_exec_options exec = {.size = sizeof(exec),
+					  .io = {{0}, {.kind = HUTCH_STDIO_PIPE}, {2, 2}}};
 	struct hutch_spec *spec;
 	struct hutch_error why;
 	struct hutch_proc *attack;

@@ -2,7 +2,8 @@
  *
  * exe.c - write to the programs that run, above all to hutch's (as CVE-2019-5736 did with runc)
  *
- * Prints "PID RESULT" for /proc/PID/exe of every process but itself, opened for writing, and written to.
+ * Prints "PID RESULT" for /proc/PID/exe of every process but itself, opened for writing, and
+ * written to.
  */
 #define _GNU_SOURCE
 #include <ctype.h>

@@ -4,9 +4,9 @@
  *
  *	handle DIR...
  *
- * For the file system of each directory tries to open its root (inode 2 of ext4, as "shocker" did with
- * Docker), and by handle the directory above. Prints "WHAT RESULT"; "own" is a handle of the directory
- * itself, with which there is nothing wrong.
+ * For the file system of each directory tries to open its root (inode 2 of ext4, as "shocker" did
+ *with Docker), and by handle the directory above. Prints "WHAT RESULT"; "own" is a handle of the
+ *directory itself, with which there is nothing wrong.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -2,8 +2,8 @@
  *
  * hang.c - a file system on /etc whose every answer is awaited for ever
  *
- * A FUSE that takes requests and does not answer them: who waits for one that was taken cannot even be
- * killed. Needs /dev/fuse and the power to mount. Prints "hanging" once it is there.
+ * A FUSE that takes requests and does not answer them: who waits for one that was taken cannot even
+ * be killed. Needs /dev/fuse and the power to mount. Prints "hanging" once it is there.
  */
 #include <fcntl.h>
 #include <linux/fuse.h>

@@ -3,7 +3,7 @@
  * key.c - a key of the kernel's, held outside and looked for inside
  *
  *	key hold NAME COMMAND...	a session keyring with the key NAME, and the command in it
- *	key find NAME			prints "session RESULT" and "user RESULT": where it was found
+ *	key find NAME			prints "session RESULT" and "user RESULT"
  */
 #define _GNU_SOURCE
 #include <errno.h>

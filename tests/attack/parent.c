@@ -2,13 +2,14 @@
  *
  * parent.c - what a command can do to its parent, the keeper, without a pid to name it by
  *
- *	parent traced		make the keeper our tracer (PTRACE_TRACEME), and stop: a wait that does
- *				not look closely takes that for the end
- *	parent flood N		N processes make children of the keeper's (CLONE_PARENT) that end at
- *				once, for ever: it has to collect them all
- *	parent keyring		put a session keyring of ours into its place (KEYCTL_SESSION_TO_PARENT)
- *	parent stray		leave a child of the keeper's behind, which is below nobody else
- *	parent fork N		as flood, but the children are our own: what the machine can bear
+ *	parent traced		make the keeper our tracer (PTRACE_TRACEME), and stop: a
+ *				wait that does not look closely takes that for the end
+ *	parent flood N		N processes make children of the keeper's (CLONE_PARENT) that
+ *				end at once, for ever: it has to collect them all
+ *	parent keyring		put a session keyring of ours into its place, by
+ *				KEYCTL_SESSION_TO_PARENT
+ *	parent stray		leave a child of the keeper's behind, below nobody else
+ *	parent fork N		as flood, but the children are our own: a comparison
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,12 +37,15 @@ static void flood(int n, int whose)
 	signal(SIGCHLD, SIG_IGN);
 	for (int i = 1; i < n; i++)
 		if (fork() == 0) {
-			setsid(); /* each with a share of the processor of its own: sched(7), autogroup */
+			setsid(); /* each with a share of the processor of its own: sched(7),
+				     autogroup */
 			break;
 		}
 	for (;;)
 		clone(end, stack + sizeof(stack),
-		      whose | SIGCHLD | CLONE_VFORK | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND, NULL);
+		      whose | SIGCHLD | CLONE_VFORK | CLONE_VM | CLONE_FILES | CLONE_FS |
+			      CLONE_SIGHAND,
+		      NULL);
 }
 
 static int traced(void)

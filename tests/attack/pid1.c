@@ -2,9 +2,9 @@
  *
  * pid1.c - reach into pid 1, the only process of hutch that can be named inside
  *
- * Prints "WHAT RESULT" for every way that there is into another process: its memory, descriptors, root,
- * namespaces and registers, and its signals. "stop" and "kill" say "ok" when they were sent, which does
- * not mean that anything came of it.
+ * Prints "WHAT RESULT" for every way that there is into another process: its memory, descriptors,
+ * root, namespaces and registers, and its signals. "stop" and "kill" say "ok" when they were sent,
+ * which does not mean that anything came of it.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -65,7 +65,8 @@ static void in_child(const char *what, int (*step)(void))
 
 static int by_pidfd(void)
 {
-	return setns((int)syscall(SYS_pidfd_open, 1, 0), CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER);
+	return setns((int)syscall(SYS_pidfd_open, 1, 0),
+		     CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER);
 }
 
 static int by_pidfd_mnt(void)
@@ -85,10 +86,11 @@ static int seize(void)
 
 int main(void)
 {
-	static const char *const files[] = {"environ", "maps", "auxv", "syscall", "stack", "mem", "pagemap",
-					    "personality", "io", "smaps", "timers"};
-	static const char *const links[] = {"root", "cwd", "exe", "ns/mnt", "ns/user", "ns/pid", "ns/net",
-					    "fd/0", "fd/3", "fd/5"};
+	static const char *const files[] = {"environ", "maps",	"auxv",	   "syscall",
+					    "stack",   "mem",	"pagemap", "personality",
+					    "io",      "smaps", "timers"};
+	static const char *const links[] = {"root",   "cwd",	"exe",	"ns/mnt", "ns/user",
+					    "ns/pid", "ns/net", "fd/0", "fd/3",	  "fd/5"};
 	unsigned long list[3];
 	struct iovec mine = {list, 8}, its = {(void *)0x400000, 8};
 	int pidfd = (int)syscall(SYS_pidfd_open, 1, 0), fds = 0;

@@ -2,8 +2,9 @@
  *
  * setid.c - what a set-id program, or one with file capabilities, has become
  *
- * Prints the lines "Uid:", "Cap...:" and "NoNewPrivs:" of its own status, as every program sees them.
- * With the word "unmask" it tries to uncover /proc/keys, which needs the powers of the keeper.
+ * Prints the lines "Uid:", "Cap...:" and "NoNewPrivs:" of its own status, as every program sees
+ * them. With the word "unmask" it tries to uncover /proc/keys, which needs the powers of the
+ * keeper.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,9 +18,11 @@ int main(int argc, char **argv)
 	FILE *f = fopen("/proc/self/status", "r");
 
 	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Cap", 3) || !strncmp(line, "NoNewPrivs:", 11))
+		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Cap", 3) ||
+		    !strncmp(line, "NoNewPrivs:", 11))
 			fputs(line, stdout);
 	if (argc > 1 && !strcmp(argv[1], "unmask"))
-		printf("unmask %s\n", umount2("/proc/keys", MNT_DETACH) < 0 ? strerrorname_np(errno) : "ok");
+		printf("unmask %s\n",
+		       umount2("/proc/keys", MNT_DETACH) < 0 ? strerrorname_np(errno) : "ok");
 	return 0;
 }

@@ -2,8 +2,8 @@
  *
  * sockets.c - every family of sockets, and every protocol of netlink
  *
- * Prints "family N RESULT" and "netlink N RESULT". With the words "high bits" the family is given with
- * bits above the 32 that the kernel looks at, to be no number that a careless filter knows.
+ * Prints "family N RESULT" and "netlink N RESULT". With the words "high bits" the family is given
+ * with bits above the 32 that the kernel looks at, to be no number that a careless filter knows.
  */
 #define _GNU_SOURCE
 #include <errno.h>

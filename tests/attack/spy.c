@@ -4,10 +4,10 @@
  *
  *	spy [stop] WORD...
  *
- * A command is a copy of the keeper until it execs: it has the keeper's descriptors, memory and powers.
- * The spy tries to get at those, and looks in every list of mounts for the WORDs. With "stop" it holds
- * such processes with SIGSTOP while it tries. Prints "seen" once it has caught one in that state, and
- * "REACHED ..." for all that it should not have got. Runs until it is killed.
+ * A command is a copy of the keeper until it execs: it has the keeper's descriptors, memory and
+ *powers. The spy tries to get at those, and looks in every list of mounts for the WORDs. With
+ *"stop" it holds such processes with SIGSTOP while it tries. Prints "seen" once it has caught one
+ *in that state, and "REACHED ..." for all that it should not have got. Runs until it is killed.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -91,9 +91,11 @@ out:
 
 static void attack(const char *pid, bool stop)
 {
-	static const char *const names[] = {"mem", "environ", "maps", "root", "cwd", "exe", "ns/mnt", "ns/user",
-					    "ns/pid", "ns/pid_for_children", "fd/3", "fd/4", "fd/5", "fd/6",
-					    "fd/7", "fd/8", "fd/9", "fd/10", "fd/11", "fd/12"};
+	static const char *const names[] = {
+		"mem",	"environ", "maps",    "root",	"cwd",
+		"exe",	"ns/mnt",  "ns/user", "ns/pid", "ns/pid_for_children",
+		"fd/3", "fd/4",	   "fd/5",    "fd/6",	"fd/7",
+		"fd/8", "fd/9",	   "fd/10",   "fd/11",	"fd/12"};
 	int number = atoi(pid), pidfd;
 
 	if (!seen) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * starve.c - make pid 1, and whoever shares something with it, slow, poor and the first to be killed
+ * starve.c - make pid 1, and whoever shares something with it, slow, poor and the first to be
+ * killed
  *
  * Nothing is printed: what counts is what became of the processes outside. Values that this process
  * may have itself are chosen, so that only reach is in question.

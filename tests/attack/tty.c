@@ -2,8 +2,8 @@
  *
  * tty.c - put words into the input of the terminal on descriptor 0
  *
- * Prints "NAME RESULT" on lines of their own (what gets in is echoed). TIOCSTI also with bits above the
- * 32 that the kernel looks at.
+ * Prints "NAME RESULT" on lines of their own (what gets in is echoed). TIOCSTI also with bits above
+ * the 32 that the kernel looks at.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -5,8 +5,8 @@
  *	unlock [VOLUME]
  *
  * Tries to take every mount away, to make the read-only ones writable, to allow devices and set-id
- * programs again, and to mount anew what is masked. Prints "WHAT RESULT"; "mounting at all" is what the
- * caller may do, and must be "ok" for the rest to mean anything.
+ * programs again, and to mount anew what is masked. Prints "WHAT RESULT"; "mounting at all" is what
+ *the caller may do, and must be "ok" for the rest to mean anything.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,8 +32,8 @@ static void umount_all(void)
 	FILE *f = fopen("/proc/self/mountinfo", "r");
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 && strcmp(at, "/") && strcmp(at, "/proc") &&
-		    strncmp(at, "/dev/shm/", 9))
+		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 && strcmp(at, "/") &&
+		    strcmp(at, "/proc") && strncmp(at, "/dev/shm/", 9))
 			say("take away", at, umount2(at, MNT_DETACH));
 }
 
@@ -49,8 +49,10 @@ int main(int argc, char **argv)
 	remount("/sys", kept);
 	remount("/dev", MS_NOSUID);
 	if (argc > 1) {
-		say("make writable", "the volume", mount(NULL, argv[1], NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL));
-		say("allow devices", "on the volume", mount(NULL, argv[1], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL));
+		say("make writable", "the volume",
+		    mount(NULL, argv[1], NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL));
+		say("allow devices", "on the volume",
+		    mount(NULL, argv[1], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL));
 	}
 	say("mount anew", "proc", mount("proc", "/dev/shm/a", "proc", 0, NULL));
 	say("mount anew", "sysfs, writable,", mount("sysfs", "/dev/shm/a", "sysfs", 0, NULL));

@@ -6,7 +6,7 @@
     UNCONFINED   the options that leave the filter of system calls away
 
 An attack program NAME.c is compiled when the first test asks for it, statically, and is at /attack/NAME
-of a sandbox that inside() or tiny() starts, and at self.program_of(NAME) outside. Most print one line for
+of a sandbox that attack() starts, and at self.program_of(NAME) outside. Most print one line for
 each thing that they try, "WHAT RESULT", where RESULT is "ok" or the name of an errno: outcomes() makes
 a dict of them. Where a guard has a switch, a test runs its attack twice: with the guard, where it must
 fail, and without, where it must succeed; so an attack that is broken does not pass for a wall that
