@@ -404,7 +404,7 @@ static void socketcall_makes_no_sockets(void)
 		       call == 1 || call == 8 ? ERRNO(EAFNOSUPPORT) : ALLOWED);
 }
 
-static void clone_makes_threads_and_processes_but_no_namespaces(void)
+static void clone_makes_threads_and_processes_but_no_namespaces_and_no_siblings(void)
 {
 	const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 				CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
@@ -419,13 +419,14 @@ static void clone_makes_threads_and_processes_but_no_namespaces(void)
 	is_int(answer(X64, "clone", CLONE_VM | CLONE_VFORK | 17, 0, 0), ALLOWED);
 	for (unsigned bit = 0; bit < 32; bit++) {
 		uint64_t flag = UINT64_C(1) << bit;
-		uint32_t want = flag & docker_clone_mask ? ERRNO(EPERM) : ALLOWED;
+		uint32_t want = flag & (docker_clone_mask | CLONE_PARENT) ? ERRNO(EPERM) : ALLOWED;
 
 		is_int(answer(X64, "clone", flag | 17, 0, 0), want);
 		is_int(answer(X64, "clone", HIGH | flag | 17, 0, 0), want);
 	}
 	if (make(&userns))
 		is_int(answer(X64, "clone", CLONE_NEWUSER | 17, 0, 0), ALLOWED);
+	is_int(answer(X64, "clone", CLONE_PARENT | 17, 0, 0), ERRNO(EPERM));
 	if (make(&admin))
 		is_int(answer(X64, "clone", CLONE_NEWNS | 17, 0, 0), ALLOWED);
 }
@@ -566,7 +567,7 @@ int main(void)
 		TAP_TEST(sockets_are_of_four_families),
 		TAP_TEST(netlink_is_for_routes_unless_the_network_is_configured),
 		TAP_TEST(socketcall_makes_no_sockets),
-		TAP_TEST(clone_makes_threads_and_processes_but_no_namespaces),
+		TAP_TEST(clone_makes_threads_and_processes_but_no_namespaces_and_no_siblings),
 		TAP_TEST(personalities_are_those_of_docker),
 		TAP_TEST(each_option_frees_its_calls_and_no_others),
 		TAP_TEST(what_was_baked_is_what_would_be_compiled),
