@@ -164,18 +164,6 @@ class Parent(WallCase):
         # It may be refused (3), go on (4), or stand still until its time is over; it has not ended.
         self.assertIn(result.code, (3, 4, 124), str(result))
 
-    def test_the_keepers_session_keyring_cannot_be_replaced(self):
-        self.assertEqual(self.attack_ok("parent", "keyring"), "keyring EPERM\n")
-        program = self.program_of("parent")
-        control = self.outside("sh", "-c", f"{program} keyring; :")
-        if control.out != "keyring ok\n":
-            self.skipTest(f"it cannot be done outside either: {control.out.strip()}")
-        self.assertNotEqual(self.attack_ok("parent", "keyring", options=UNCONFINED), "keyring ok\n")
-
-
-class Newborn(WallCase):
-    """Between clone and exec a command is a copy of the keeper, and can be seen inside."""
-
     def execs(self, out: str) -> list[list[str]]:
         """The words of each "exec I END CODE MS MESSAGE"."""
         return [line.split(" ", 5)[1:] for line in out.splitlines() if line.startswith("exec ")]

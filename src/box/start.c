@@ -246,16 +246,13 @@ static int step_guards(struct start *s, struct err *e)
 	size_t n = 0;
 	int r;
 
-	if (spec->privileged && spec->ids == SPEC_IDS_HOST)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "--privileged with --ids host would be root of this machine, with nothing "
-			       "in between; leave one of them away");
 	p->caps = ask.caps;
 	if (spec_wants_nested(spec))
 		p->flags |= PLAN_NESTED;
 	if (spec->allow_new_privileges)
 		p->flags |= PLAN_NEW_PRIVS;
-	if (spec->privileged)
+	/* With the host's own ids its root could write what is masked otherwise. */
+	if (spec->privileged && spec->ids != SPEC_IDS_HOST)
 		p->flags |= PLAN_UNMASKED;
 	if (spec->seccomp_unconfined || spec->privileged)
 		return 0;

@@ -299,6 +299,8 @@ static int child_prepare(struct child *c, struct err *e)
 	sys_signals_mask(0);
 	signal(SIGCHLD, SIG_DFL);
 	(void)syscall(SYS_personality, 0);
+	if (!c->k->plan->filter.count)
+		(void)sys_keyring_join(); /* unfiltered, a command may have given the keeper its own */
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans stay below their leader */
 	r = child_limits(c, e);
 	if (r == 0)

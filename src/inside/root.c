@@ -187,41 +187,55 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
+/* A private copy of a file. A mount shows where on its file system it comes from; so the copy is made
+ * on the overlay, and its name removed once it is bound. A read-only root has no place for it. */
+static int cow_file(struct keeper *k, const char *vol, const char *wrapper, struct err *e)
+{
+	bool hidden = !(k->plan->flags & PLAN_READONLY_ROOT);
+	const char *copy = hidden ? "new/.hutch-cow" : wrapper;
+	int r, fd;
+
+	r = copy_file(vol, copy, e);
+	if (r < 0)
+		return r;
+	fd = sys_clone_tree(AT_FDCWD, copy, 0);
+	if (hidden && unlink(copy) < 0 && fd >= 0)
+		fd = -errno;
+	if (fd < 0)
+		return err_sys(e, fd, "bind the copy");
+	(void)sys_set_attr(fd, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0); /* Linux 5.12 */
+	return fd;
+}
+
+static int cow_dir(const char *vol, const char *wrapper, struct err *e)
+{
+	const char *lowers[] = {vol, "empty"};
+	struct places p;
+	struct stat st;
+	int r = make_upper(wrapper, &p, e);
+
+	/* The root of an overlay shows the mode and owner of its upper directory. */
+	if (r == 0 && stat(vol, &st) == 0) {
+		(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
+		(void)chmod(p.upper, st.st_mode & 07777);
+	}
+	return r < 0 ? r : overlay(lowers, 1, &p, e);
+}
+
 /* A volume that the inside may change without the host noticing. */
-static int cow(struct generation *g, unsigned i, bool is_dir, int target, struct err *e)
+static int cow(struct keeper *k, struct generation *g, unsigned i, bool is_dir, int target,
+	       struct err *e)
 {
 	char vol[32], wrapper[48];
-	const char *lowers[] = {vol, "empty"};
 	auto_fd int fd = -1;
-	struct places p;
 	int r;
 
 	snprintf(vol, sizeof(vol), "vol/%u", i);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
 	r = inside_mkdir(wrapper, 0700, e);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u/cow%u", g->number, i);
-	if (r < 0)
-		return r;
-	if (is_dir) {
-		struct stat st;
-
-		r = make_upper(wrapper, &p, e);
-		/* The root of an overlay shows the mode and owner of its upper directory. */
-		if (r == 0 && stat(vol, &st) == 0) {
-			(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
-			(void)chmod(p.upper, st.st_mode & 07777);
-		}
-		if (r == 0)
-			r = fd = overlay(lowers, 1, &p, e);
-	} else {
-		r = copy_file(vol, wrapper, e);
-		if (r == 0)
-			r = fd = sys_clone_tree(AT_FDCWD, wrapper, 0);
-		if (r >= 0)
-			(void)sys_set_attr(fd, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0); /* 5.12 */
-		if (r < 0 && !e->code)
-			err_sys(e, r, "bind the copy");
-	}
+	if (r == 0)
+		r = fd = is_dir ? cow_dir(vol, wrapper, e) : cow_file(k, vol, wrapper, e);
 	if (r < 0)
 		return r;
 	r = sys_attach(fd, target, "");
@@ -279,7 +293,7 @@ static int one_mount(struct keeper *k, struct generation *g, const struct plan_m
 	if (m->kind == PLAN_TMPFS)
 		return mount_tmpfs(m, target, e);
 	if (m->kind == PLAN_COW)
-		return cow(g, i, m->is_dir, target, e);
+		return cow(k, g, i, m->is_dir, target, e);
 	snprintf(vol, sizeof(vol), "/vol/%u", i);
 	r = sys_move(AT_FDCWD, vol, target, "");
 	return r < 0 ? err_sys(e, r, "attach") : 0;

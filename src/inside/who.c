@@ -179,7 +179,10 @@ static int find_group(int root, const char *group, uint32_t *gid, struct who *w)
 		return 0;
 	text = slurp(root, "/etc/group");
 	if (!text)
-		return err_set(&w->e, ERR_LIMIT, "/etc/group of the sandbox is no file that can be read, of at most 1 MiB");
+		return err_set(&w->e, ERR_LIMIT,
+			       "group '%s': /etc/group of the sandbox is no file that can be read, of at "
+			       "most 1 MiB",
+			       group);
 	scan_groups(text, NULL, group, &found, gid, w);
 	return found ? 0 : err_set(&w->e, ERR_NOT_FOUND,
 				   "group '%s' is not in /etc/group of the sandbox", group);
@@ -194,7 +197,10 @@ static int find(const struct pack *p, const struct call *c, int root, struct who
 	int r;
 
 	if (!passwd)
-		return err_set(&w->e, ERR_LIMIT, "/etc/passwd of the sandbox is no file that can be read, of at most 1 MiB");
+		return err_set(&w->e, ERR_LIMIT,
+			       "user '%s': /etc/passwd of the sandbox is no file that can be read, of at "
+			       "most 1 MiB",
+			       asked ? asked : "0");
 	snprintf(user, sizeof(user), "%s", asked && *asked ? asked : "0");
 	colon = strchr(user, ':');
 	if (colon)

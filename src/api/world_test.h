@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * world_test.h - real sandboxes for the tests of this room, and a look at what they leave
+ *
+ * A struct world is a HUTCH_HOME of the test's own, a handle, and a spec of the machine's programs.
+ * world_done() takes the census: no process, no descriptor, no name and no directory may be left.
+ * Only tests include it.
+ */
+#ifndef HUTCH_API_WORLD_TEST_H
+#define HUTCH_API_WORLD_TEST_H
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/scratch.h"
+#include "hutch.h"
+#include "tap.h"
+
+struct world {
+	struct scratch s;
+	struct hutch *hutch;
+	struct hutch_spec *spec;
+	struct hutch_error e;
+	int descriptors; /* before */
+};
+
+/* Whether this machine can have sandboxes. */
+static inline bool world_possible(void)
+{
+	static int known = -1;
+	struct hutch_check *checks;
+	size_t n;
+
+	if (known < 0 && hutch_doctor(&checks, &n, NULL) == 0) {
+		known = 1;
+		for (size_t i = 0; i < n; i++)
+			if (checks[i].level == HUTCH_CHECK_REQUIRED && !checks[i].ok)
+				known = 0;
+		hutch_doctor_free(checks);
+	}
+	if (known != 1)
+		skip("this machine can have no sandboxes, `hutch doctor` says why");
+	return known == 1;
+}
+
+/* The directory and the spec, without a handle. */
+static inline bool world_prepare(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	if (!world_possible())
+		return false;
+	w->descriptors = scratch_descriptors();
+	if (!scratch_open(&w->s) || hutch_spec_new(&w->spec, NULL) < 0)
+		exit(1);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans are ours: they are seen */
+	setenv("HUTCH_HOME", w->s.path, 1);
+	return ok(hutch_spec_set(w->spec, "host", "true", &w->e) == 0, "%s", w->e.message);
+}
+
+static inline bool world_open(struct world *w)
+{
+	return world_prepare(w) &&
+	       ok(hutch_open(NULL, &w->hutch, &w->e) == 0, "%s", w->e.message);
+}
+
+static inline struct hutch_box *world_start(struct world *w)
+{
+	struct hutch_box *box = NULL;
+
+	ok(hutch_box_start(w->hutch, w->spec, NULL, &box, &w->e) == 0, "%s", w->e.message);
+	return box;
+}
+
+/* Names in run/, boxes/ and trash/, but for the file of the ranges and what waits for its next use.
+ */
+static inline int world_names(const struct world *w)
+{
+	int n = 0;
+
+	for (int i = 0; i < 3; i++) {
+		static const char *const dirs[] = {"run", "data/boxes", "data/trash"};
+		int here = scratch_names(&w->s, dirs[i]);
+
+		n += here > 0 ? here : 0;
+	}
+	return n - scratch_has(&w->s, "run/ranges") - scratch_has(&w->s, "run/.free");
+}
+
+static inline void world_done(struct world *w)
+{
+	int names = -1, left = 1;
+
+	if (!w->s.path[0])
+		return; /* it was skipped */
+	hutch_close(w->hutch);
+	hutch_spec_free(w->spec);
+	for (int i = 0; i < 400; i++) { /* helpers end by themselves, the sweeper works on */
+		while ((left = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
+			;
+		left = left < 0 && errno == ECHILD ? 0 : 1;
+		names = world_names(w);
+		if (!left && names == 0)
+			break;
+		usleep(10000);
+	}
+	ok(!left, "a process is left");
+	is_int(names, 0);
+	scratch_close(&w->s);
+	is_int(scratch_descriptors(), w->descriptors);
+}
+
+#define auto_world __attribute__((cleanup(world_done))) struct world
+
+/* Runs a script in @box to its end; *out (to be freed; may be NULL) is what it wrote. */
+static inline struct hutch_result world_sh(struct world *w, struct hutch_box *box,
+					   const char *script, char **out)
+{
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = argv};
+	struct hutch_result r = {.size = sizeof(r), .exit_code = -1};
+	struct hutch_proc *p = NULL;
+	char *text = calloc(1, 4096);
+	size_t len = 0;
+	ssize_t n;
+
+	o.io[1].kind = HUTCH_STDIO_PIPE;
+	if (!text || !ok(hutch_box_exec(box, &o, &p, &w->e) == 0, "%s", w->e.message)) {
+		free(text);
+		return r;
+	}
+	ok(hutch_proc_wait(p, 20000, -1, &r, &w->e) == 1, "%s", w->e.message);
+	while (len < 4095 && (n = read(hutch_proc_fd(p, 1), text + len, 4095 - len)) > 0)
+		len += (size_t)n;
+	hutch_proc_free(p);
+	if (out)
+		*out = text;
+	else
+		free(text);
+	return r;
+}
+
+#endif

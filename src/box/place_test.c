@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * place_test.c - names and directories: taken once, given back whole, and taken over from the dead
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/xattr.h>
+
+#include "base/own.h"
+#include "base/scratch.h"
+#include "box/box.h"
+#include "tap.h"
+
+/* A home with directories and without a nursery, so nobody sweeps. */
+struct made {
+	struct scratch s;
+	struct home h;
+	struct err e;
+};
+
+static int below(struct made *m, const char *name)
+{
+	if (!scratch_dir(&m->s, name, 0700))
+		exit(1);
+	return openat(m->s.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void begin(struct made *m)
+{
+	memset(m, 0, sizeof(*m));
+	if (!scratch_open(&m->s))
+		exit(1);
+	m->h.owner = getpid();
+	m->h.nursery = -1;
+	pthread_mutex_init(&m->h.lock, NULL);
+	m->h.state_path = m->h.data_path = m->s.path;
+	m->h.data = m->s.fd;
+	m->h.state = below(m, "run");
+	m->h.boxes = below(m, "boxes");
+	m->h.pool = below(m, "pool");
+	m->h.trash = below(m, "trash");
+}
+
+static void made_done(struct made *m)
+{
+	close(m->h.state);
+	close(m->h.boxes);
+	close(m->h.pool);
+	close(m->h.trash);
+	pthread_mutex_destroy(&m->h.lock);
+	scratch_close(&m->s);
+}
+
+/* Names that are there, but for those that wait for their next use. */
+static int names(const struct made *m)
+{
+	return scratch_names(&m->s, "run") - scratch_has(&m->s, "run/.free");
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static void a_name_is_taken_once_and_is_free_again_when_its_lock_closes(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1, second = -1;
+
+	begin(&m);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	is_int(fcntl(lock, F_GETFD), FD_CLOEXEC);
+	is_int(place_take(&m.h, "ab", &second, &m.e), ERR_EXISTS);
+	is_str(m.e.msg, "the name 'ab' is taken");
+	is_int(second, -1);
+	close(lock); /* as when its keeper was killed */
+	is_int(place_take(&m.h, "ab", &second, &m.e), 0);
+	close(second);
+	place_give_back(&m.h, "ab");
+	is_int(names(&m), 0);
+}
+
+static void a_name_that_is_held_is_not_given_back(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1;
+
+	begin(&m);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	place_give_back(&m.h, "ab");
+	ok(scratch_has(&m.s, "run/ab/lock"));
+	close(lock);
+	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab");
+	is_int(names(&m), 0);
+}
+
+static void what_the_dead_left_goes_to_the_trash_before_the_name_is_used(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1;
+
+	begin(&m);
+	scratch_file(&m.s, "run/ab/lock", 0600, "");
+	scratch_file(&m.s, "boxes/ab/g1/upper/secret", 0600, "of the dead one");
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	is_int(scratch_names(&m.s, "boxes"), 0);
+	is_int(scratch_names(&m.s, "trash"), 1);
+	close(lock);
+}
+
+static void a_name_without_a_lock_file_is_free(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1;
+
+	begin(&m);
+	scratch_dir(&m.s, "run/ab", 0700); /* killed between the two steps */
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	close(lock);
+}
+
+static void what_is_no_directory_or_no_lock_is_refused(void)
+{
+	auto_with(made_done) struct made m;
+	int before, lock = -1;
+
+	begin(&m);
+	before = scratch_descriptors();
+	scratch_file(&m.s, "run/file", 0600, "");
+	scratch_link(&m.s, "/tmp", "run/link");
+	scratch_link(&m.s, "/etc/passwd", "run/locklink/lock");
+	scratch_dir(&m.s, "run/lockdir/lock", 0700);
+	ok(place_take(&m.h, "file", &lock, &m.e) < 0 && m.e.sys == ENOTDIR, "%s", m.e.msg);
+	ok(place_take(&m.h, "link", &lock, &m.e) < 0, "%s", m.e.msg);
+	ok(place_take(&m.h, "locklink", &lock, &m.e) < 0 && m.e.sys == ELOOP, "%s", m.e.msg);
+	ok(place_take(&m.h, "lockdir", &lock, &m.e) < 0 && m.e.sys == EISDIR, "%s", m.e.msg);
+	is_int(lock, -1);
+	is_int(scratch_descriptors(), before);
+}
+
+/* A name is at most 200 bytes, but the file system may take less. */
+static void names_are_used_again_and_nothing_is_in_them(void)
+{
+	static const char *const files[] = {"run/ab/sock", "run/ab/spec.json", "run/ab/.new"};
+	auto_with(made_done) struct made m;
+	int lock = -1;
+
+	begin(&m);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	close(lock);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		scratch_file(&m.s, files[i], 0600, "of the first");
+	place_give_back(&m.h, "ab");
+	is_int(scratch_names(&m.s, "run/.free"), 1);
+	is_int(place_take(&m.h, "cd", &lock, &m.e), 0);
+	is_int(scratch_names(&m.s, "run/.free"), 0);
+	is_int(scratch_names(&m.s, "run/cd"), 1);
+	close(lock);
+}
+
+/* One in .free that is in use, or is no directory of ours, is no name to give away. */
+static void what_waits_is_looked_at_before_it_is_used(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1, other = -1;
+
+	begin(&m);
+	scratch_dir(&m.s, "run/.free", 0700);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	ok(renameat(m.h.state, "ab", m.h.state, ".free/x") == 0); /* still locked */
+	ok(place_take(&m.h, "cd", &other, &m.e) < 0 || other != lock, "%s", m.e.msg);
+	ok(other < 0 || fcntl(other, F_GETFD) >= 0);
+	close(lock);
+	close_fd(&other);
+}
+
+static void a_name_the_file_system_refuses_is_told(void)
+{
+	auto_with(made_done) struct made m;
+	char name[300];
+	int lock = -1;
+
+	begin(&m);
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	ok(place_take(&m.h, name, &lock, &m.e) < 0 && m.e.sys == ENAMETOOLONG, "%s", m.e.msg);
+	name[200] = '\0';
+	is_int(place_take(&m.h, name, &lock, &m.e), 0);
+	close(lock);
+	place_give_back(&m.h, name);
+	is_int(names(&m), 0);
+}
+
+/* ---- where changes go ------------------------------------------------------------------------ */
+
+static void a_directory_is_made_or_taken_from_the_pool(void)
+{
+	auto_with(made_done) struct made m;
+
+	begin(&m);
+	is_int(place_upper_take(&m.h, "ab", &m.e), 0);
+	is_int(scratch_names(&m.s, "boxes/ab"), 0);
+	scratch_dir(&m.s, "pool/old", 0700);
+	scratch_dir(&m.s, "pool/old/g1", 0700);
+	is_int(place_upper_take(&m.h, "cd", &m.e), 0);
+	ok(scratch_has(&m.s, "boxes/cd/g1"));
+	is_int(scratch_names(&m.s, "pool"), 0);
+	ok(place_upper_take(&m.h, "ab", &m.e) < 0, "it is there already");
+	ok(strstr(m.e.msg, "boxes/ab"), "%s", m.e.msg);
+}
+
+/* The state directory lies on a tmpfs: after a reboot the names are gone, boxes/ is as it was. */
+static void what_a_lost_name_left_is_moved_aside(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1;
+
+	begin(&m);
+	scratch_file(&m.s, "boxes/ab/g1/upper/old", 0600, "of before");
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	ok(place_upper_take(&m.h, "ab", &m.e) == 0, "%s", m.e.msg);
+	ok(!scratch_has(&m.s, "boxes/ab/g1/upper/old"), "the new one would see it");
+	close_fd(&lock);
+}
+
+/* What a sandbox leaves that wrote nothing. */
+static void unused(struct made *m, const char *name)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "boxes/%s/g1/upper", name);
+	scratch_dir(&m->s, path, 0755);
+	snprintf(path, sizeof(path), "boxes/%s/g1/work/work/incompat/volatile/dirty", name);
+	scratch_file(&m->s, path, 0600, "");
+	snprintf(path, sizeof(path), "boxes/%s/g1/work/work", name);
+	ok(fchmodat(m->s.fd, path, 0, 0) == 0); /* as overlayfs makes it */
+}
+
+static void a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work(void)
+{
+	auto_with(made_done) struct made m;
+
+	begin(&m);
+	unused(&m, "ab");
+	place_upper_give_back(&m.h, "ab");
+	is_int(scratch_names(&m.s, "boxes"), 0);
+	is_int(scratch_names(&m.s, "trash"), 0);
+	ok(scratch_has(&m.s, "pool/ab/g1/upper"));
+	is_int(scratch_names(&m.s, "pool/ab/g1/work"), 0); /* the next overlay refuses its mark */
+	place_upper_give_back(&m.h, "ab");
+	is_int(scratch_names(&m.s, "trash"), 0);
+}
+
+static void change_a_file(struct made *m)
+{
+	scratch_file(&m->s, "boxes/ab/g1/upper/file", 0644, "");
+}
+
+static void change_the_mode(struct made *m)
+{
+	ok(fchmodat(m->s.fd, "boxes/ab/g1/upper", 0, 0) == 0);
+}
+
+static void change_an_attribute(struct made *m)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/boxes/ab/g1/upper", m->s.path);
+	(void)setxattr(path, "user.mine", "x", 1, 0); /* none here: there is nothing to see */
+	if (getxattr(path, "user.mine", NULL, 0) < 0)
+		scratch_file(&m->s, "boxes/ab/g1/upper/file", 0644, "");
+}
+
+static void change_the_owner(struct made *m)
+{
+	if (fchownat(m->s.fd, "boxes/ab/g1/upper", 12345, 12345, 0) < 0)
+		scratch_file(&m->s, "boxes/ab/g1/upper/file", 0644, "");
+}
+
+static void change_to_a_link(struct made *m)
+{
+	scratch_remove(m->s.fd, "boxes/ab/g1/upper");
+	scratch_link(&m->s, "/tmp", "boxes/ab/g1/upper");
+}
+
+static void another_generation(struct made *m)
+{
+	scratch_dir(&m->s, "boxes/ab/g2", 0700);
+}
+
+static void a_copy_beside_it(struct made *m)
+{
+	scratch_file(&m->s, "boxes/ab/g1/file0", 0600, "");
+}
+
+static void no_work(struct made *m)
+{
+	scratch_remove(m->s.fd, "boxes/ab/g1/work");
+	scratch_dir(&m->s, "boxes/ab/g1/work", 0700);
+}
+
+/* A next sandbox would find what this one left. */
+static void a_directory_that_is_not_as_it_was_goes_to_the_trash(void)
+{
+	static const struct {
+		const char *what;
+		void (*change)(struct made *m);
+	} t[] = {
+		{"a file", change_a_file},
+		{"the mode of /", change_the_mode},
+		{"an attribute of /", change_an_attribute},
+		{"the owner of /", change_the_owner},
+		{"a link in its place", change_to_a_link},
+		{"a second generation", another_generation},
+		{"a private copy", a_copy_beside_it},
+		{"work that is not there", no_work},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		auto_with(made_done) struct made m;
+
+		begin(&m);
+		unused(&m, "ab");
+		t[i].change(&m);
+		place_upper_give_back(&m.h, "ab");
+		ok(scratch_names(&m.s, "pool") == 0, "%s", t[i].what);
+		ok(scratch_names(&m.s, "trash") == 1, "%s", t[i].what);
+		ok(scratch_names(&m.s, "boxes") == 0, "%s", t[i].what);
+	}
+}
+
+/* The pool has one of that name already: rename refuses to replace one that is not empty. */
+static void a_full_pool_is_no_loss(void)
+{
+	auto_with(made_done) struct made m;
+
+	begin(&m);
+	scratch_dir(&m.s, "pool/ab/g1", 0700);
+	unused(&m, "ab");
+	place_upper_give_back(&m.h, "ab");
+	is_int(scratch_names(&m.s, "boxes"), 0);
+	is_int(scratch_names(&m.s, "pool") + scratch_names(&m.s, "trash"), 2);
+}
+
+static void giving_back_what_is_not_there_does_nothing(void)
+{
+	auto_with(made_done) struct made m;
+
+	begin(&m);
+	place_upper_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab");
+	scratch_link(&m.s, "/tmp", "boxes/link");
+	place_upper_give_back(&m.h, "link");
+	ok(scratch_has(&m.s, "boxes/link"), "what is no directory of ours is not followed");
+}
+
+int main(void)
+{
+	static const struct tap_test t[] = {
+		TAP_TEST(a_name_is_taken_once_and_is_free_again_when_its_lock_closes),
+		TAP_TEST(a_name_that_is_held_is_not_given_back),
+		TAP_TEST(what_the_dead_left_goes_to_the_trash_before_the_name_is_used),
+		TAP_TEST(a_name_without_a_lock_file_is_free),
+		TAP_TEST(what_is_no_directory_or_no_lock_is_refused),
+		TAP_TEST(names_are_used_again_and_nothing_is_in_them),
+		TAP_TEST(what_waits_is_looked_at_before_it_is_used),
+		TAP_TEST(a_name_the_file_system_refuses_is_told),
+		TAP_TEST(a_directory_is_made_or_taken_from_the_pool),
+		TAP_TEST(what_a_lost_name_left_is_moved_aside),
+		TAP_TEST(a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work),
+		TAP_TEST(a_directory_that_is_not_as_it_was_goes_to_the_trash),
+		TAP_TEST(a_full_pool_is_no_loss),
+		TAP_TEST(giving_back_what_is_not_there_does_nothing),
+	};
+	return tap_run(t, sizeof(t) / sizeof(*t));
+}
