@@ -187,20 +187,20 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
+#define HIDDEN_COPY "new/.hutch-cow"
+
 /* A private copy of a file. A mount shows where on its file system it comes from; so the copy is made
  * on the overlay, and its name removed once it is bound. A read-only root has no place for it. */
 static int cow_file(struct keeper *k, const char *vol, const char *wrapper, struct err *e)
 {
 	bool hidden = !(k->plan->flags & PLAN_READONLY_ROOT);
-	const char *copy = hidden ? "new/.hutch-cow" : wrapper;
+	const char *copy = hidden ? HIDDEN_COPY : wrapper;
 	int r, fd;
 
 	r = copy_file(vol, copy, e);
 	if (r < 0)
 		return r;
 	fd = sys_clone_tree(AT_FDCWD, copy, 0);
-	if (hidden && unlink(copy) < 0 && fd >= 0)
-		fd = -errno;
 	if (fd < 0)
 		return err_sys(e, fd, "bind the copy");
 	(void)sys_set_attr(fd, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0); /* Linux 5.12 */
@@ -239,6 +239,7 @@ static int cow(struct keeper *k, struct generation *g, unsigned i, bool is_dir, 
 	if (r < 0)
 		return r;
 	r = sys_attach(fd, target, "");
+	(void)unlink(HIDDEN_COPY); /* only once it is attached; most have none */
 	return r < 0 ? err_sys(e, r, "attach it") : 0;
 }
 
