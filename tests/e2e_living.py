@@ -1028,6 +1028,8 @@ class Killed(LivingCase):
         self.reset_ok(box)
         wait_for(lambda: len(reapers(box.keeper)) == 2, what="a spare")
         spare = reapers(box.keeper)[-1]
+        wait_for(lambda: named(spare) == "hutch-init", what="a spare that is ready")
+        time.sleep(0.1)
         os.kill(spare, signal.SIGKILL)
         wait_for(lambda: spare not in reapers(box.keeper), what="its end")
         self.assertEqual(self.inside_ok(box, "echo untouched"), "untouched\n")
@@ -1042,6 +1044,40 @@ class Killed(LivingCase):
         self.rm_ok(box)
         self.assertIn(self.finish(running, timeout=5).code, (125, 137))
         self.nothing_left()
+
+
+# ---- what is said of it -------------------------------------------------------------------------------
+
+
+@only("root")
+class Pages(LivingCase):
+    MAN = Path(__file__).resolve().parent.parent / "man"
+
+    def told(self, command: str) -> set[str]:
+        return set(re.findall(r"^ +(?:-\w, )?--([\w-]+)", self.run_ok(command, "--help").out, re.M))
+
+    def listed(self, command: str) -> set[str]:
+        page = (self.MAN / f"hutch-{command}.1.scd").read_text()
+        return set(re.findall(r"^(?:\*-\w\*, )?\*--([\w-]+)\*(?:[ \[].*)?\n\t", page, re.M))
+
+    def test_the_page_of_exec_and_that_of_ps_have_every_option_of_the_help_and_no_other(self):
+        for command in ("exec", "ps"):
+            self.assertGreater(len(self.told(command)), 3)
+            self.assertEqual(self.told(command), self.listed(command), command)
+
+    def test_create_has_the_options_of_run_that_say_what_a_sandbox_is(self):
+        about_run = {"cidfile", "json", "preserve-fd", "rm", "pull"}
+        self.assertEqual(self.told("run") - about_run, self.told("create"))
+        self.assertEqual(self.listed("create"), {"quiet", "help"}, "and the page refers to those of run")
+
+    def test_every_command_has_a_page_and_is_in_the_list_of_all(self):
+        commands = re.findall(r"^  (\w+) {2,}\S", self.run_ok("help").out, re.M)
+        self.assertLessEqual({"run", "create", "exec", "reset", "rm", "ps", "doctor", "cleanup"}, set(commands))
+        index = (self.MAN / "hutch.1.scd").read_text()
+        for command in commands:
+            self.assertTrue((self.MAN / f"hutch-{command}.1.scd").is_file(), command)
+            self.assertRegex(index, rf"(?m)^\*hutch-{command}\*\(1\)\n\t")
+            self.assertEqual(self.run_ok(command, "--help").out, self.run_ok("help", command).out)
 
 
 # ---- ps ---------------------------------------------------------------------------------------------

@@ -305,7 +305,9 @@ static int step_network(struct start *s, struct err *e)
 
 static int step_mounts(struct start *s, struct err *e)
 {
-	return ns_mounts_plan(&s->d, s->b->userns, &s->keeper.prep, s->b->spec, e);
+	const char *const own[2] = {s->h->data_path, s->h->state_path};
+
+	return ns_mounts_plan(&s->d, s->b->userns, &s->keeper.prep, s->b->spec, own, e);
 }
 
 /* ---- the jump --------------------------------------------------------------------------------- */

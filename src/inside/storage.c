@@ -128,6 +128,27 @@ static int restrict_volume(const struct plan_mount *m, int fd, struct err *e)
 	return r < 0 ? err_sys(e, r, "make it read-only (Linux 5.12 can)") : 0;
 }
 
+/* Covers what a volume is not to show. */
+static int hide(struct keeper *k, const struct plan_mount *m, const char *volume, struct err *e)
+{
+	char path[4200];
+	int r;
+
+	for (int i = 0; i < 2; i++) {
+		const char *below = pack_get_str(&k->pack, m->hide[i]);
+
+		if (!below)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", volume, below);
+		if (mount("empty", path, NULL, MS_BIND, NULL) < 0)
+			return err_sys(e, errno, "cover '%s'", below);
+		r = sys_set_attr(AT_FDCWD, path, MOUNT_ATTR_RDONLY, 0);
+		if (r < 0)
+			return err_sys(e, r, "cover '%s'", below);
+	}
+	return 0;
+}
+
 static int place_trees(struct keeper *k, struct trees *t, struct err *e)
 {
 	const struct plan_mount *m = pack_at(&k->pack, k->plan->mounts.at, 0);
@@ -159,6 +180,8 @@ static int place_trees(struct keeper *k, struct trees *t, struct err *e)
 			r = err_sys(e, errno, "make '%s'", path);
 		if (r == 0)
 			r = attach(t->vol[i], path, e);
+		if (r == 0)
+			r = hide(k, &m[i], path, e);
 		if (r < 0)
 			return err_wrap(e, "mount at '%s'", pack_get_str(&k->pack, m[i].target));
 		close(t->vol[i]);

@@ -86,7 +86,33 @@ static void by_depth(const struct spec_mount **v, size_t n)
 	}
 }
 
-static int add_mount(struct draft *d, int userns, const struct spec_mount *m, struct err *e)
+/* Where in the volume @source lie hutch's own directories, with the storage of all sandboxes? */
+static int hide_own(struct draft *d, const struct spec_mount *m, const char *const secret[2],
+		    struct plan_mount *p, struct err *e)
+{
+	auto_free char *source = realpath(m->source, NULL);
+	size_t len;
+
+	if (!source)
+		return err_sys(e, errno, "volume source '%s'", m->source);
+	len = strcmp(source, "/") ? strlen(source) : 0;
+	for (int i = 0; i < 2; i++) {
+		auto_free char *own = realpath(secret[i], NULL);
+
+		if (!own || strncmp(own, source, len) || (own[len] != '/' && own[len]))
+			continue;
+		if (!own[len] || p->kind == PLAN_COW)
+			return err_set(e, ERR_INVALID,
+				       "volume source '%s' %s hutch's own directory '%s', with the storage "
+				       "of all sandboxes",
+				       m->source, own[len] ? "contains" : "is", own);
+		p->hide[i] = draft_str(d, own + len + 1);
+	}
+	return 0;
+}
+
+static int add_mount(struct draft *d, int userns, const struct spec_mount *m,
+		     const char *const secret[2], struct err *e)
 {
 	struct plan_mount p = {.target = draft_str(d, m->target), .tree = {.fd = -1}};
 	struct stat st;
@@ -111,6 +137,9 @@ static int add_mount(struct draft *d, int userns, const struct spec_mount *m, st
 			       "volume source '%s' is neither a directory nor a regular file: it "
 			       "cannot be copied on write",
 			       m->source);
+	r = hide_own(d, m, secret, &p, e);
+	if (r < 0)
+		return r;
 	r = ns_tree(d, userns, m->source, !m->nonrecursive && p.is_dir, &p.tree, e);
 	if (r < 0)
 		return err_wrap(e, "volume");
@@ -182,7 +211,7 @@ static int add_devices(struct draft *d, const struct spec *s, const struct prepa
 }
 
 int ns_mounts_plan(struct draft *d, int userns, const struct prepare *p, const struct spec *s,
-		   struct err *e)
+		   const char *const secret[2], struct err *e)
 {
 	auto_free const struct spec_mount **v = calloc(s->nmounts + 1, sizeof(*v));
 	int r = 0;
@@ -193,7 +222,7 @@ int ns_mounts_plan(struct draft *d, int userns, const struct prepare *p, const s
 		v[i] = &s->mounts[i];
 	by_depth(v, s->nmounts);
 	for (size_t i = 0; i < s->nmounts && r == 0; i++)
-		r = add_mount(d, userns, v[i], e);
+		r = add_mount(d, userns, v[i], secret, e);
 	return r < 0 ? r : add_devices(d, s, p, userns >= 0, e);
 }
 

@@ -19,9 +19,10 @@ bool ns_by_fd(const struct ns_ids *ids, const struct spec *s);
 int ns_tree(struct draft *d, int userns, const char *path, bool recursive, struct plan_tree *ret,
 	    struct err *e);
 
-/* Everything of the spec that is mounted into the sandbox. @p: the keeper's ids. */
+/* Everything of the spec that is mounted into the sandbox. @p: the keeper's ids. @secret: two
+ * directories of hutch itself, which a volume that contains them does not show. */
 int ns_mounts_plan(struct draft *d, int userns, const struct prepare *p, const struct spec *s,
-		   struct err *e);
+		   const char *const secret[2], struct err *e);
 
 /* --host: /usr, /opt and, where they are directories of their own, /bin /sbin /lib*. */
 int ns_host_plan(struct draft *d, struct err *e);

@@ -20,6 +20,8 @@ struct made {
 	int r;
 };
 
+static const char *const own[2] = {"/nonexistent-data", "/nonexistent-state"};
+
 static void made_done(struct made *m)
 {
 	draft_done(&m->d);
@@ -49,7 +51,7 @@ static void ask(struct made *m, const char *field, const char *name, const char 
 
 static void make(struct made *m)
 {
-	m->r = ns_mounts_plan(&m->d, -1, &m->ids, m->spec, &m->e);
+	m->r = ns_mounts_plan(&m->d, -1, &m->ids, m->spec, own, &m->e);
 	m->d.plan.name = m->d.plan.hostname = m->d.plan.working_dir = draft_str(&m->d, "/");
 	ok(draft_finish(&m->d, &m->e) == 0);
 	m->p = (struct pack){m->d.blob.data, m->d.blob.len};
@@ -172,7 +174,7 @@ static void what_cannot_be_copied_is_refused(void)
 	made_begin(&m);
 	ok(mkfifoat(m.s.fd, "fifo", 0600) == 0);
 	ask(&m, "volumes", "fifo", ":/f:cow");
-	m.r = ns_mounts_plan(&m.d, -1, &m.ids, m.spec, &m.e);
+	m.r = ns_mounts_plan(&m.d, -1, &m.ids, m.spec, own, &m.e);
 	is_int(m.r, ERR_INVALID);
 	ok(strstr(m.e.msg, "fifo' is neither a directory nor a regular file"), "%s", m.e.msg);
 }
@@ -193,7 +195,7 @@ static void devices_are_devices(void)
 		is_int(m.pl->nodes, -1); /* the keeper binds the host's own */
 	}
 	ok(spec_set(m.spec, "devices", "/etc/passwd:/dev/x", &m.e) < 0 ||
-	   ns_mounts_plan(&m.d, -1, &m.ids, m.spec, &m.e) == ERR_INVALID, "%s", m.e.msg);
+	   ns_mounts_plan(&m.d, -1, &m.ids, m.spec, own, &m.e) == ERR_INVALID, "%s", m.e.msg);
 }
 
 static void the_hosts_programs_are_read_only_and_by_path(void)

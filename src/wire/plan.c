@@ -34,7 +34,8 @@ static bool trees_ok(const struct pack *p, const struct plan *pl)
 		if (t[i].fd < 0 && !pack_get_str(p, t[i].path))
 			return false;
 	for (uint32_t i = 0; i < pl->mounts.count; i++)
-		if (!pack_get_str(p, m[i].target) || !str_ok(p, m[i].tree.path))
+		if (!pack_get_str(p, m[i].target) || !str_ok(p, m[i].tree.path) ||
+		    !str_ok(p, m[i].hide[0]) || !str_ok(p, m[i].hide[1]))
 			return false;
 	for (uint32_t i = 0; i < pl->devices.count; i++)
 		if (!pack_get_str(p, d[i].source) || !pack_get_str(p, d[i].target))

@@ -69,7 +69,8 @@ struct plan_mount {
 	uint64_t size;	    /* tmpfs, bytes */
 	uint32_t exec, pad; /* tmpfs */
 	struct plan_tree tree;
-	pack_ref target; /* absolute */
+	pack_ref target;  /* absolute */
+	pack_ref hide[2]; /* directories below it, relative, that nobody inside shall see; 0: none */
 	uint32_t pad2;
 };
 

@@ -9,6 +9,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -23,7 +24,7 @@ SLACK_SECONDS = 0.6  # what a loaded machine may add to a deadline
 MANY_IDS = ("root", "subuid", "nested-range")
 ONE_ID = ("plain", "nested")
 PYTHON = shutil.which("python3", path="/usr/local/bin:/usr/bin")  # one that --host shows
-# Docker's default capabilities, and all that a kernel knows (41 of them since 5.9).
+# Docker's default capabilities.
 DEFAULT_CAPABILITIES = 0x00000000A80425FB
 
 
@@ -111,10 +112,30 @@ class RunCase(Case):
 
     def started_with(self, ready: str, *words, **options) -> subprocess.Popen:
         """Starts hutch run with @words and waits until the command has written the line @ready."""
-        process = self.start("run", *words, **options)
-        line = process.stdout.readline().decode(errors="replace").strip()
+        process = self.start("run", *words, bufsize=0, **options)
+        line = self.line_of(process)
         if line != ready:
+            process.kill()
             self.fail(f"{line!r} came instead of {ready!r}: {self.finish(process)}")
+        return process
+
+    def line_of(self, process: subprocess.Popen, seconds: float = 10) -> str:
+        """The next line on stdout of what was started without a buffer; "" when none comes."""
+        line = b""
+        deadline = time.monotonic() + seconds
+        while not line.endswith(b"\n") and select.select([process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            byte = process.stdout.read(1)
+            if not byte:
+                break
+            line += byte
+        return line.decode(errors="replace").strip()
+
+    def popen(self, before_exec, *args, **options) -> subprocess.Popen:
+        """Starts hutch with @args; before_exec() runs in the child before it."""
+        process = self.persona.popen([self.persona.program, *map(os.fspath, args)], before_exec=before_exec,
+                                     env=self.environment(), cwd=self.tmp, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **options)
+        self._started.append(process)
         return process
 
 
