@@ -84,8 +84,10 @@ static bool some_attached(struct home *h)
 int home_cleanup(struct home *h, int timeout_ms, struct err *e)
 {
 	const struct timespec while_ending = {.tv_nsec = ENDING_MS * 1000000};
-	int r;
+	int r = home_check_owner(h, e);
 
+	if (r < 0)
+		return r;
 	move_half_made(h, h->layers, ".new-");
 	move_half_made(h, h->data, ".hutch-doctor-");
 	r = sweep(h, timeout_ms, e);

@@ -380,6 +380,9 @@ int proc_signal(struct proc *p, int sig, struct err *e)
 	struct msg_head head = {.op = OP_SIGNAL, .id = p->id, .arg = (uint32_t)sig};
 	int r;
 
+	r = home_check_owner(p->box->home, e);
+	if (r < 0)
+		return r;
 	if (sig < 0 || sig > 64)
 		return err_set(e, ERR_INVALID, "%d is not a signal", sig);
 	if (p->done)

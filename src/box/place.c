@@ -149,9 +149,14 @@ int place_upper_take(struct home *h, const char *name, struct err *e)
 {
 	if (take_unused(h->data, "pool", h->boxes, name))
 		return 0;
-	if (mkdirat(h->boxes, name, 0700) < 0)
-		return err_sys(e, errno, "make '%s/boxes/%s'", h->data_path, name);
-	return 0;
+	if (mkdirat(h->boxes, name, 0700) == 0)
+		return 0;
+	if (errno == EEXIST) { /* of a sandbox whose name was lost: a reboot */
+		to_trash(h, name);
+		if (take_unused(h->data, "pool", h->boxes, name) || mkdirat(h->boxes, name, 0700) == 0)
+			return 0;
+	}
+	return err_sys(e, errno, "make '%s/boxes/%s'", h->data_path, name);
 }
 
 /* How many names @name below @dir has; -1: it cannot be read. */

@@ -107,6 +107,10 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 
 int box_wait_ready(struct box *b, struct err *e)
 {
+	int r = home_check_owner(b->home, e);
+
+	if (r < 0)
+		return r;
 	while (!b->ready && !b->why.code) {
 		if (box_talk(b, -1, e) < 0 && b->dead && !b->why.code)
 			return err_wrap(e, "start '%s'", b->name);

@@ -311,7 +311,7 @@ static int child_prepare(struct child *c, struct err *e)
 static int child_run(struct child *c, int news, struct err *e)
 {
 	const char *cwd = pack_get_str(c->pack, c->call->cwd);
-	char home[300];
+	char home[sizeof(c->who.home) + 8];
 	int r = child_prepare(c, e);
 
 	child_close(c, news);

@@ -144,10 +144,12 @@ uint64_t exec_due(struct keeper *k, uint64_t now_ns);
 void tree_kill(struct keeper *k, pid_t leader);
 
 /* who.c: who a command runs as, looked up in the image by a process of its own. */
+enum { WHO_GROUPS = 256 };
+
 struct who {
 	uint32_t uid, gid, ngroups;
-	uint32_t groups[64];
-	char home[256];
+	uint32_t groups[WHO_GROUPS];
+	char home[1024];
 	struct err e; /* code != 0: not found */
 };
 int who_find(struct keeper *k, const struct pack *p, const struct call *c, struct who *ret,

@@ -83,6 +83,10 @@ static int step(struct walk *w, const char *name, struct err *e)
 		if (!len)
 			return err_set(e, ERR_INVALID, "it leads out of the root file system");
 		*strrchr(w->at, '/') = '\0';
+		if (w->missing) /* back in what is there? */
+			w->missing = *w->at && faccessat(w->view, w->at + 1, F_OK,
+							 AT_SYMLINK_NOFOLLOW) < 0;
+		w->is_dir = true;
 		return 0;
 	}
 	if (!w->is_dir)
@@ -259,7 +263,7 @@ static bool in_kernel_tree(const char *path)
 		size_t n = strlen(trees[i]);
 
 		if (!strncmp(path, trees[i], n) && (path[n] == '/' || !path[n]))
-			return strncmp(path, "/dev/shm", 8) != 0;
+			return strcmp(path, "/dev/shm") && strncmp(path, "/dev/shm/", 9);
 	}
 	return false;
 }

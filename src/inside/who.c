@@ -27,7 +27,7 @@
 #include "sys/fsmount.h"
 #include "sys/proc.h"
 
-enum { FILE_MAX = 1 << 20, FIELDS = 7, WAIT_MS = 2000 };
+enum { FILE_MAX = 1 << 20, FIELDS = 7, WAIT_MS = 2000, NAME_ROOM = 4096 };
 
 /* Somebody inside may have a lease on it (EAGAIN): he is given a second to let go. */
 static int open_patiently(int root, const char *path)
@@ -107,8 +107,10 @@ static void add_group(struct who *w, uint32_t gid)
 	for (uint32_t i = 0; i < w->ngroups; i++)
 		if (w->groups[i] == gid)
 			return;
-	if (w->ngroups < sizeof(w->groups) / sizeof(*w->groups))
+	if (w->ngroups < WHO_GROUPS)
 		w->groups[w->ngroups++] = gid;
+	else
+		err_set(&w->e, ERR_LIMIT, "more than %d groups", WHO_GROUPS);
 }
 
 /* Is @name one of the comma-separated @members? */
@@ -127,7 +129,7 @@ static bool member(const char *members, const char *name)
 }
 
 /* Finds the user. *name: his name in the file, "" when he is not there. */
-static int find_user(char *passwd, const char *user, struct who *w, char name[256])
+static int find_user(char *passwd, const char *user, struct who *w, char name[NAME_ROOM])
 {
 	bool by_number = number(user, &w->uid);
 	uint32_t uid, gid;
@@ -142,8 +144,11 @@ static int find_user(char *passwd, const char *user, struct who *w, char name[25
 			continue;
 		w->uid = uid;
 		w->gid = gid;
-		snprintf(name, 256, "%s", f[0]);
-		snprintf(w->home, sizeof(w->home), "%s", *f[5] ? f[5] : "/");
+		snprintf(name, NAME_ROOM, "%s", f[0]);
+		if (strlen(f[5]) >= sizeof(w->home))
+			return err_set(&w->e, ERR_LIMIT, "user '%.100s': his home is over %zu bytes", user,
+				       sizeof(w->home) - 1);
+		strcpy(w->home, *f[5] ? f[5] : "/");
 		return 0;
 	}
 	return by_number ? 0 : err_set(&w->e, ERR_NOT_FOUND,
@@ -192,7 +197,7 @@ static int find(const struct pack *p, const struct call *c, int root, struct who
 {
 	const char *asked = pack_get_str(p, c->user);
 	auto_free char *passwd = slurp(root, "/etc/passwd"), *group = NULL;
-	char user[256], name[256], *colon;
+	char user[NAME_ROOM], name[NAME_ROOM], *colon;
 	bool unused;
 	int r;
 
@@ -201,7 +206,8 @@ static int find(const struct pack *p, const struct call *c, int root, struct who
 			       "user '%s': /etc/passwd of the sandbox is no file that can be read, of at "
 			       "most 1 MiB",
 			       asked ? asked : "0");
-	snprintf(user, sizeof(user), "%s", asked && *asked ? asked : "0");
+	if ((size_t)snprintf(user, sizeof(user), "%s", asked && *asked ? asked : "0") >= sizeof(user))
+		return err_set(&w->e, ERR_INVALID, "a user's name of over %d bytes", NAME_ROOM - 1);
 	colon = strchr(user, ':');
 	if (colon)
 		*colon++ = '\0';
@@ -226,7 +232,7 @@ static int find(const struct pack *p, const struct call *c, int root, struct who
 			return r;
 		add_group(w, gid);
 	}
-	return 0;
+	return w->e.code;
 }
 
 static void helper_main(const struct pack *p, const struct call *c, int out)

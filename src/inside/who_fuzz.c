@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
 	char *asked = part(&text, &size, '\n'), *passwd = part(&text, &size, '\f');
-	char *group = part(&text, &size, '\0'), *colon = strchr(asked, ':'), name[256];
+	char *group = part(&text, &size, '\0'), *colon = strchr(asked, ':'), name[NAME_ROOM];
 	struct who w = {.home = "/"};
 	bool found = false;
 	uint32_t gid = 0;

@@ -178,7 +178,7 @@ static void a_nul_ends_the_file(void)
 {
 	char text[] = "a:x:1:1::/a:\nb:x:2:2::/b:\n";
 	struct who w = {0};
-	char name[256];
+	char name[NAME_ROOM];
 
 	text[13] = '\0'; /* in place of the b */
 	is_int(find_user(text, "a", &w, name), 0);

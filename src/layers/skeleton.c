@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -251,10 +252,14 @@ static int fill(int root, struct err *e)
 static int make(int layers, const char *name, struct err *e)
 {
 	auto_fd int root = -1;
+	uint64_t salt;
 	char temp[96];
 	int r;
 
-	snprintf(temp, sizeof(temp), ".new-%s-%d", name, (int)getpid());
+	/* Other threads and processes may be at the same. */
+	if (getrandom(&salt, sizeof(salt), 0) != (ssize_t)sizeof(salt))
+		return err_sys(e, errno, "getrandom");
+	snprintf(temp, sizeof(temp), ".new-%s-%llx", name, (unsigned long long)salt);
 	if (mkdirat(layers, temp, 0755) < 0)
 		return err_sys(e, errno, "make '%s' in layers/", temp);
 	root = openat(layers, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

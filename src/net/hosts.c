@@ -74,7 +74,8 @@ int net_plan(struct draft *d, const struct spec *s, const char *hostname, struct
 		return r;
 	net_resolv(&resolv, s, host.data ? host.data : "", host.len);
 	if (buf_bad(&hosts) || buf_bad(&resolv))
-		return err_oom(e);
+		return err_set(e, ERR_LIMIT, "the names and addresses asked for are over 1 MiB, or memory "
+					     "is short");
 	d->plan.hosts = draft_str(d, hosts.data);
 	d->plan.resolv_conf = draft_str(d, resolv.data ? resolv.data : "");
 	return 0;

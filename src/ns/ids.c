@@ -65,7 +65,7 @@ void ns_ids_parse(const char *text, size_t len, const char *name, uint32_t id,
 		snprintf(copy, sizeof(copy), "%.*s", (int)(line < 300 ? line : 0), text);
 		text += line + 1;
 		if (sscanf(copy, "%255[^:]:%lu:%lu", who, &first, &count) != 3 || !count ||
-		    first > UINT32_MAX || *n == PLAN_EXTENTS_MAX || have >= IDS)
+		    first > UINT32_MAX || count > UINT32_MAX || first + count > UINT32_MAX || *n == PLAN_EXTENTS_MAX || have >= IDS)
 			continue;
 		if (strcmp(who, name)) { /* also by number, as newuidmap allows */
 			char *stop;

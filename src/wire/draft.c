@@ -111,7 +111,8 @@ int draft_finish(struct draft *d, struct err *e)
 	if (d->fds_full)
 		return err_set(e, ERR_LIMIT, "more than %d layers and volumes", MSG_FDS_MAX - 2);
 	if (buf_bad(&d->blob))
-		return err_oom(e);
+		return err_set(e, ERR_LIMIT, "what is asked for is over %d bytes, or memory is short",
+			       BLOB_MAX);
 	memcpy(d->blob.data, p, sizeof(*p));
 	return 0;
 }

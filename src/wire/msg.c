@@ -127,7 +127,7 @@ static void take_fds(struct msg *m, struct msghdr *mh)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (m->nfds < MSG_FDS_MAX)
+			if (m->nfds <= MSG_FDS_MAX)
 				m->fds[m->nfds++] = fd;
 			else
 				close(fd);
@@ -138,7 +138,7 @@ static void take_fds(struct msg *m, struct msghdr *mh)
 int msg_recv(int sock, struct msg *m, void *buf, size_t room, int flags)
 {
 	union {
-		char room[CMSG_SPACE(sizeof(int) * MSG_FDS_MAX)];
+		char room[CMSG_SPACE(sizeof(int) * (MSG_FDS_MAX + 1))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov[2] = {{&m->head, sizeof(m->head)}, {buf, room - 1}};
@@ -156,8 +156,10 @@ int msg_recv(int sock, struct msg *m, void *buf, size_t room, int flags)
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	take_fds(m, &mh);
-	if (n == 0)
+	if (n == 0) {
+		msg_done(m);
 		return 0;
+	}
 	if ((size_t)n < sizeof(m->head) || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		r = -EBADMSG;
 	else if (m->head.flags & MSG_BODY_IN_FD)

@@ -52,7 +52,7 @@ struct msg {
 	struct msg_head head;
 	void *body;	 /* in the buffer given to msg_recv(), or malloc'ed (big) */
 	void *big;	 /* not NULL: to be freed by msg_done() */
-	int fds[MSG_FDS_MAX];
+	int fds[MSG_FDS_MAX + 1]; /* with that of a long body, while it is taken in */
 	unsigned nfds;
 };
 

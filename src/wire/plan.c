@@ -29,6 +29,7 @@ static bool trees_ok(const struct pack *p, const struct plan *pl)
 	const struct plan_mount *m = pack_at(p, pl->mounts.at, 0);
 	const struct plan_device *d = pack_at(p, pl->devices.at, 0);
 	const struct plan_pair *s = pack_at(p, pl->sysctls.at, 0);
+	const struct plan_rlimit *l = pack_at(p, pl->rlimits.at, 0);
 
 	for (uint32_t i = 0; i < pl->lowers.count; i++)
 		if (t[i].fd < 0 && !pack_get_str(p, t[i].path))
@@ -42,6 +43,9 @@ static bool trees_ok(const struct pack *p, const struct plan *pl)
 			return false;
 	for (uint32_t i = 0; i < pl->sysctls.count; i++)
 		if (!pack_get_str(p, s[i].key) || !pack_get_str(p, s[i].value))
+			return false;
+	for (uint32_t i = 0; i < pl->rlimits.count; i++)
+		if (!str_ok(p, l[i].name))
 			return false;
 	return str_ok(p, pl->upper.path);
 }
