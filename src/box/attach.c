@@ -166,7 +166,7 @@ int box_reset(struct box *b, struct err *e)
 		return err_sys(e, r, "ask the keeper");
 	while (b->reset_id && !b->why.code) {
 		r = box_talk(b, -1, e);
-		if (r < 0 && b->dead)
+		if (r < 0 && !b->why.code)
 			return err_wrap(e, "reset '%s'", b->name);
 	}
 	if (b->why.code) {

@@ -112,7 +112,7 @@ int box_wait_ready(struct box *b, struct err *e)
 	if (r < 0)
 		return r;
 	while (!b->ready && !b->why.code) {
-		if (box_talk(b, -1, e) < 0 && b->dead && !b->why.code)
+		if (box_talk(b, -1, e) < 0 && !b->why.code)
 			return err_wrap(e, "start '%s'", b->name);
 	}
 	if (b->why.code) {

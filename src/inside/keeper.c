@@ -153,6 +153,8 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	if (r == 0)
 		_exit(0);
 	k->marks[MARK_PLAN] = sys_now_ns();
+	if (r == -EMFILE)
+		return err_sys(e, r, "take the plan's descriptors");
 	if (r < 0 || k->start.head.op != OP_PLAN)
 		return err_set(e, ERR_INTERNAL, "no plan came");
 	k->pack = (struct pack){k->start.body, k->start.head.body};
@@ -240,9 +242,13 @@ static void one_message(struct keeper *k, struct client *c)
 
 	if (r == 0)
 		lose_client(k, c);
+	failed.id = m.head.id;
+	if (r == -EMFILE && m.head.op == OP_EXEC) {
+		(void)err_sys(&x.e, r, "take the command's descriptors");
+		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
+	}
 	if (r <= 0)
 		return;
-	failed.id = m.head.id;
 	if (m.head.op == OP_EXEC && exec_start(k, c, &m, &x.e) < 0)
 		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
 	else if (m.head.op == OP_SIGNAL)

@@ -48,40 +48,44 @@ static bool is_dots(const char *name)
 /* ---- emptying --------------------------------------------------------------------------------- */
 
 /* Opens a subdirectory, with chmod where that is needed. */
-static int open_sub(int dir, const char *name)
+static DIR *open_sub(int dir, const char *name)
 {
-	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir, name, flags);
+	DIR *d;
 
 	if (fd < 0 && errno == EACCES && fchmodat(dir, name, 0700, 0) == 0)
-		fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd;
+		fd = openat(dir, name, flags);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
 }
 
-/* Removes what is below @dir. @root: the trash, to which what lies too deep is brought up, so that
- * a tree of any depth takes a bounded number of descriptors. */
-static void empty(int dir, int root, unsigned depth)
+/* Removes what is in @d. @root: the trash, to which what lies too deep is brought up, so that a
+ * tree of any depth takes a bounded number of descriptors, and no more than there are. */
+static void empty(DIR *d, int root, unsigned depth)
 {
-	auto_dir DIR *d = open_list(dir);
+	int dir = dirfd(d);
 	struct dirent *x;
 
 	(void)fchmod(dir, 0700); /* its entries go away: it must be writable; not ours: it is */
-	while (d && (x = readdir(d))) {
-		auto_fd int sub = -1;
+	while ((x = readdir(d))) {
+		auto_dir DIR *sub = NULL;
 		char up[64];
 
 		if (is_dots(x->d_name) || unlinkat(dir, x->d_name, 0) == 0 ||
 		    unlinkat(dir, x->d_name, AT_REMOVEDIR) == 0)
 			continue;
-		if (depth >= DEPTH_MAX) {
+		errno = EMFILE;
+		sub = depth < DEPTH_MAX ? open_sub(dir, x->d_name) : NULL;
+		if (sub) {
+			empty(sub, root, depth + 1);
+			(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty: the next round */
+		} else if (depth > 0 && errno == EMFILE) {
 			snprintf(up, sizeof(up), "deep.%llx", (unsigned long long)sys_now_ns());
 			(void)renameat(dir, x->d_name, root, up);
-			continue;
 		}
-		sub = open_sub(dir, x->d_name);
-		if (sub < 0)
-			continue;
-		empty(sub, root, depth + 1);
-		(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty yet: the next round */
 	}
 }
 
@@ -96,20 +100,25 @@ static bool has_entries(int dir)
 	return false;
 }
 
-static void empty_trash(int trash)
+/* Return: whether everything is gone. What cannot be removed at all (an immutable file, another
+ * user's) is left. */
+static bool empty_trash(int trash)
 {
 	int idle = 0;
 
 	for (int i = 0; i < ROUNDS && idle < 3 && has_entries(trash); i++) {
+		auto_dir DIR *d = open_list(trash);
 		struct stat before, after;
 
+		if (!d)
+			return false;
 		(void)fstat(trash, &before);
-		empty(trash, trash, 0);
+		empty(d, trash, 0);
 		(void)fstat(trash, &after);
-		/* What cannot be removed at all (an immutable file, another user's) is left. */
 		idle = before.st_mtim.tv_nsec == after.st_mtim.tv_nsec &&
 			       before.st_mtim.tv_sec == after.st_mtim.tv_sec ? idle + 1 : 0;
 	}
+	return !has_entries(trash);
 }
 
 /* ---- the dead --------------------------------------------------------------------------------- */
@@ -178,9 +187,10 @@ void sweep_main(int trash, int state, int boxes)
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
 	while (flock(trash, LOCK_EX | LOCK_NB) == 0) {
-		empty_trash(trash);
+		bool all = empty_trash(trash);
+
 		flock(trash, LOCK_UN);
-		if (!has_entries(trash))
+		if (!all || !has_entries(trash))
 			break;
 	}
 	_exit(0);

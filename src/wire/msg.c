@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -144,15 +145,20 @@ int msg_recv(int sock, struct msg *m, void *buf, size_t room, int flags)
 	struct iovec iov[2] = {{&m->head, sizeof(m->head)}, {buf, room - 1}};
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2, .msg_control = control.room,
 			    .msg_controllen = sizeof(control.room)};
+	bool reset = false; /* told before what was sent until then, and once */
 	ssize_t n;
 	int r = 0;
 
+	m->head = (struct msg_head){0};
 	m->body = buf;
 	m->big = NULL;
 	m->nfds = 0;
-	do {
+	for (;;) {
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | flags);
-	} while (n < 0 && errno == EINTR);
+		if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
+			break;
+		reset = reset || errno == ECONNRESET;
+	}
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	take_fds(m, &mh);
@@ -160,8 +166,10 @@ int msg_recv(int sock, struct msg *m, void *buf, size_t room, int flags)
 		msg_done(m);
 		return 0;
 	}
-	if ((size_t)n < sizeof(m->head) || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	if ((size_t)n < sizeof(m->head) || mh.msg_flags & MSG_TRUNC)
 		r = -EBADMSG;
+	else if (mh.msg_flags & MSG_CTRUNC) /* more than a message has, or this process had none left */
+		r = m->nfds > MSG_FDS_MAX ? -EBADMSG : -EMFILE;
 	else if (m->head.flags & MSG_BODY_IN_FD)
 		r = body_from_fd(m);
 	else if (m->head.body != (size_t)n - sizeof(m->head))

@@ -62,7 +62,8 @@ int msg_send(int sock, const struct msg_head *head, const void *body, size_t len
 
 /* Waits for one message (not with MSG_DONTWAIT in @flags: then -EAGAIN). The descriptors are
  * close-on-exec and belong to @m; msg_done() closes those still there (taken ones are -1).
- * Return: 1, 0 (the other side has closed), or -errno; -EBADMSG: not a message of ours. */
+ * Return: 1, 0 (the other side has closed), or -errno; -EBADMSG: not a message of ours;
+ *	   -EMFILE: its descriptors found no room (m->head is valid). */
 int msg_recv(int sock, struct msg *m, void *buf, size_t room, int flags);
 void msg_done(struct msg *m);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -246,6 +247,40 @@ static void a_body_in_a_descriptor_must_be_there(void)
 	is_int(scratch_descriptors(), before);
 }
 
+/* The kernel tells that the other side closed with unread packets before it gives what it said. */
+static void the_last_words_of_the_other_side_are_heard(void)
+{
+	struct msg_head head = {.op = OP_FAILED};
+	auto_pair p = make_pair();
+	struct msg m;
+
+	is_int(msg_send(p.a, &head, "unread", 6, NULL, 0), 0);
+	is_int(msg_send(p.b, &head, "why", 3, NULL, 0), 0);
+	close_fd(&p.b);
+	is_int(msg_recv(p.a, &m, room, sizeof(room), 0), 1);
+	is_str(m.body, "why");
+	msg_done(&m);
+	is_int(msg_recv(p.a, &m, room, sizeof(room), 0), 0);
+	pair_done(&p);
+}
+
+static void descriptors_without_room_are_an_error(void)
+{
+	struct msg_head head = {.op = OP_EXEC, .id = 7};
+	struct rlimit all, none;
+	auto_pair p = make_pair();
+	struct msg m;
+
+	is_int(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){3, all.rlim_max};
+	is_int(msg_send(p.a, &head, "x", 1, (int[]){p.a, p.b}, 2), 0);
+	is_int(setrlimit(RLIMIT_NOFILE, &none), 0);
+	is_int(msg_recv(p.b, &m, room, sizeof(room), 0), -EMFILE);
+	is_int(setrlimit(RLIMIT_NOFILE, &all), 0);
+	is_int(m.head.id, 7);
+	pair_done(&p);
+}
+
 static void a_packet_longer_than_the_room_is_refused_whole(void)
 {
 	struct msg_head head = {.op = OP_EXEC};
@@ -290,6 +325,8 @@ int main(void)
 		TAP_TEST(the_end_of_the_other_side_is_told),
 		TAP_TEST(packets_that_are_no_messages_are_refused),
 		TAP_TEST(a_body_in_a_descriptor_must_be_there),
+		TAP_TEST(the_last_words_of_the_other_side_are_heard),
+		TAP_TEST(descriptors_without_room_are_an_error),
 		TAP_TEST(a_packet_longer_than_the_room_is_refused_whole),
 		TAP_TEST(an_empty_packet_leaves_no_descriptor_behind),
 	};
