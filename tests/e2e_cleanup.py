@@ -21,7 +21,8 @@ class Cleanup(RunCase):
         names = []
         for part in ("run", "data/boxes", "data/trash"):
             if (self.home / part).exists():
-                names += [f"{part}/{name}" for name in os.listdir(self.home / part) if name not in ("ranges", "lock", ".free")]
+                names += [f"{part}/{name}" for name in os.listdir(self.home / part)
+                                                                  if name not in ("ranges", "lock", ".free")]
         return names
 
     def test_it_has_nothing_to_do_and_says_nothing(self):
@@ -54,7 +55,8 @@ class Cleanup(RunCase):
             self.assertEqual(self.boxes(), [])
 
     def test_living_sandboxes_are_left_alone(self):
-        alive = self.started_with("ready", "-i", "--name", "alive", "--", "sh", "-c", "echo ready; : >/file; cat; ls /file", stdin=subprocess.PIPE)
+        alive = self.started_with("ready", "-i", "--name", "alive", "--", "sh", "-c",
+                                  "echo ready; : >/file; cat; ls /file", stdin=subprocess.PIPE)
         self.killed_run("--name", "dead")
         self.assertEqual(self.hutch("cleanup").code, 0)
         self.assertEqual([name for name in self.boxes() if "alive" not in name], [])

@@ -10,10 +10,10 @@ from lib import needs, only
 from lib.extra import RunCase
 
 COMMANDS = ("run", "doctor", "cleanup", "completion")
-# What issue and manual promise of `hutch run`, long and short.
-LONG = """rootfs host name hostname workdir env env-file user group-add volume mount tmpfs shm-size read-only entrypoint network
-    add-host dns cap-add cap-drop privileged device security-opt ulimit stop-signal timeout oom-score-adj sysctl cidfile rm quiet
-    init pull json tty interactive""".split()
+# What the manual promises of `hutch run`, long and short.
+LONG = """rootfs host name hostname workdir env env-file user group-add volume mount tmpfs shm-size read-only entrypoint
+    network add-host dns cap-add cap-drop privileged device security-opt ulimit stop-signal timeout oom-score-adj sysctl
+    cidfile rm quiet init pull json tty interactive""".split()
 SHORT = {"i": "interactive", "t": "tty", "w": "workdir", "e": "env", "u": "user", "v": "volume", "q": "quiet"}
 HEADER = Path(__file__).resolve().parent.parent / "include" / "hutch.h"
 
@@ -72,8 +72,10 @@ class Completion(RunCase):
         """What bash offers for the last of @words."""
         script = self.write("completion", self.run_ok("completion", "bash").out)
         line = " ".join(f"'{word}'" for word in words)
-        program = (f". {script}; complete -p hutch >/dev/null || exit 9; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1};"
-                   f"COMP_LINE=\"${{COMP_WORDS[*]}}\"; COMP_POINT=${{#COMP_LINE}}; $(complete -p hutch | sed 's/.*-F \\([^ ]*\\).*/\\1/') hutch;"
+        program = (f". {script}; complete -p hutch >/dev/null || exit 9; COMP_WORDS=({line});"
+                   f" COMP_CWORD={len(words) - 1};"
+                   f"COMP_LINE=\"${{COMP_WORDS[*]}}\"; COMP_POINT=${{#COMP_LINE}};"
+                   f" $(complete -p hutch | sed 's/.*-F \\([^ ]*\\).*/\\1/') hutch;"
                    "printf '%s\\n' \"${COMPREPLY[@]}\"")
         return self.persona.run(["bash", "-c", program], cwd=self.tmp).stdout.decode().split()
 
@@ -102,7 +104,8 @@ class Completion(RunCase):
         for shell in ("bash", "zsh", "fish"):
             text = self.run_ok("completion", shell).out
             for flag in self.flags():
-                self.assertRegex(text, rf"(?<![a-z-]){flag}(?![a-z-])" if shell != "fish" else rf"(?<![a-z-])({flag}|{flag[2:]})(?![a-z-])")
+                self.assertRegex(text, rf"(?<![a-z-]){flag}(?![a-z-])" if shell !=
+                                 "fish" else rf"(?<![a-z-])({flag}|{flag[2:]})(?![a-z-])")
             for command in COMMANDS:
                 self.assertIn(command, text)
 

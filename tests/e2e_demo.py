@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration of `make run`, and the lines that the issue and the README show."""
+"""The demonstration of `make run`, and the line that the README shows."""
 
 import re
 import shutil
@@ -20,7 +20,8 @@ class Demo(RunCase):
     def test_the_demonstration_runs_and_shows_what_is_promised(self):
         script = self.write("demo", DEMO.read_text(), mode=0o755)
         before = tree(self.tmp)
-        process = self.persona.popen(["sh", str(script), self.persona.program], env=self.environment({"TMPDIR": str(self.tmp)}),
+        process = self.persona.popen(["sh", str(script), self.persona.program],
+                                     env=self.environment({"TMPDIR": str(self.tmp)}),
                                      cwd=self.tmp, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE)
         self._started.append(process)

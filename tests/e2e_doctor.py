@@ -9,11 +9,14 @@ import subprocess
 from lib import only
 from lib.extra import MANY_IDS, RunCase
 
-REQUIRED = """kernel,clone3,openat2,pidfd,close_range,user namespaces,mnt namespace,pid namespace,net namespace,ipc namespace,
-    uts namespace,cgroup namespace,time namespace,mount API,proc,overlay on disk,seccomp,data directory,state directory"""
+REQUIRED = """kernel,clone3,openat2,pidfd,close_range,user namespaces,mnt namespace,pid namespace,net namespace,
+    ipc namespace,uts namespace,cgroup namespace,time namespace,mount API,proc,overlay on disk,seccomp,
+    data directory,state directory"""
 NAMES = {name.strip() for name in REQUIRED.split(",")} | {
-    "mount_setattr", "sysfs", "overlay on tmpfs", "executable memfd", "Landlock", "several ids", "free disk space", "cgroup v2",
-    "cgroup controllers", "pasta", "/dev/net/tun", "open files", "namespace limits", "overlay lowerdir+", "pressure", "ping", "CRIU",
+    "mount_setattr", "sysfs", "overlay on tmpfs", "executable memfd", "Landlock", "several ids", "free disk space",
+                                                          "cgroup v2",
+    "cgroup controllers", "pasta", "/dev/net/tun", "open files", "namespace limits", "overlay lowerdir+", "pressure",
+                                                          "ping", "CRIU",
     "keyrings", "core dumps"}
 
 
@@ -78,11 +81,13 @@ class Doctor(RunCase):
         checks = self.doctor()
         status = self.host_ok("grep Seccomp: /proc/self/status")
         self.assertEqual((checks["seccomp"]["ok"], status.split()[1]), (True, "2"))
-        self.assertEqual(self.hutch("run", "--upper", "tmpfs", "--", "touch", "/x").code == 0, checks["overlay on tmpfs"]["ok"])
+        self.assertEqual(self.hutch("run", "--upper", "tmpfs", "--", "touch",
+                         "/x").code == 0, checks["overlay on tmpfs"]["ok"])
 
     @only("plain", "root")
     def test_without_user_namespaces_it_ends_with_1_and_says_what_mends_it(self):
-        words = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" "$@"']
+        words = ["unshare", "--user", "--map-root-user", "sh", "-c",
+            'echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" "$@"']
         process = self.start("doctor", "--json", prefix=words, env={"HUTCH_HOME": str(self.tmp / "other")})
         result = self.finish(process)
         self.assertEqual(result.code, 1, str(result))
@@ -107,7 +112,8 @@ class Doctor(RunCase):
         self.assertEqual(os.listdir(home), [])
 
     def test_it_needs_no_home_no_path_and_no_descriptors(self):
-        process = self.persona.popen(["env", "-i", self.persona.program, "doctor", "--json"], cwd=self.tmp, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        process = self.persona.popen(["env", "-i", self.persona.program, "doctor", "--json"], cwd=self.tmp,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE)
         self._started.append(process)
         result = self.finish(process)

@@ -35,11 +35,13 @@ def steps() -> list[str]:
 class Careful(RunCase):
     """Looks for leftovers in between, so that they are told with what left them."""
 
-    def assert_nothing_left(self, result) -> None:
+    def assert_nothing_left(self, result, may_wait: str = "no line") -> None:
+        """@may_wait: what only a later run can remove; `hutch cleanup` must do it at once."""
         left = self.left_behind()
         if left:
-            self.hutch("cleanup")  # or they would be found again after the next run
-        self.assertEqual(left, [], str(result))
+            self.run_ok("cleanup")
+            self.assertEqual(self.left_behind(), [], f"hutch cleanup does not remove it\n{result}")
+        self.assertEqual([line for line in left if not re.match(may_wait, line)], [], str(result))
 
 
 @only("root", "subuid", "plain")
@@ -116,22 +118,23 @@ class Faults(Careful):
     def test_too_few_descriptors_are_told_in_time_and_leave_nothing(self):
         """From none to enough: each is one clear line, or it works."""
         worked = False
-        for most in range(3, 80, 2):
-            result = self.with_limit(most)
+        for most in range(3, 48):
+            result = None
             with self.subTest(descriptors=most):
+                result = self.with_limit(most)
                 if most >= 8 or result.err.startswith("hutch:"):  # fewer, and the loader speaks
                     self.assert_said_or_worked(result)
                 self.assertLess(result.seconds, 3, f"it took too long to say so\n{result}")
             with self.subTest(left_with=most):
                 self.assert_nothing_left(result)
-            worked = result.code == 0
-        self.assertTrue(worked, f"79 descriptors are not enough: {result}")
+            worked = result is not None and result.code == 0
+        self.assertTrue(worked, f"47 descriptors are not enough: {result}")
 
     def with_limit(self, most: int):
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
-        return self.hutch("run", "--rootfs", self.rootfs, "--", "printf", "ran\\n", before_exec=limit)
+        return self.hutch("run", "--rootfs", self.rootfs, "--", "printf", "ran\\n", before_exec=limit, timeout=12)
 
     def assert_said_or_worked(self, result) -> None:
         if result.code == 0:
@@ -142,6 +145,9 @@ class Faults(Careful):
 
 @only("root", "subuid", "plain")
 class OldKernels(Careful):
+    # Where no process can be made, there is no sweeper either.
+    WAITS = r"file in HUTCH_HOME: data/trash/|and \d+ more"
+
     def lacking(self, calls: str, *options, script: str = "id -u; echo text > /new; cat /new"):
         """A sandbox on a kernel without @calls."""
         return self.tiny(*options, script, without=calls)
@@ -183,7 +189,7 @@ class OldKernels(Careful):
                 result = self.lacking(call)
                 self.assert_works_or_says_why(result)
             with self.subTest(left_without=call):
-                self.assert_nothing_left(result)
+                self.assert_nothing_left(result, self.WAITS)
 
     def test_the_same_for_the_machines_programs(self):
         for call in LATER_THAN_5_11 + MAY_BE_REFUSED:
@@ -191,7 +197,7 @@ class OldKernels(Careful):
                 result = self.host("touch /usr/x 2>/dev/null && echo written; id -u", without=call)
                 self.assert_works_or_says_why(result, "0\n")
             with self.subTest(left_without=call):
-                self.assert_nothing_left(result)
+                self.assert_nothing_left(result, self.WAITS)
 
     def test_what_is_asked_to_be_read_only_is_never_written_to(self):
         volume = self.mkdir("volume")

@@ -78,7 +78,8 @@ class Words(RunCase):
                          self.run_ok("run", "--host", "cat", "/etc/passwd").out)
 
     def test_a_first_word_is_an_image_and_the_error_names_the_two_other_ways(self):
-        for words in (["alpine"], ["alpine", "true"], ["docker.io/library/alpine:3.20", "sh", "-c", "x"], ["-t", "true"]):
+        for words in (["alpine"], ["alpine", "true"], ["docker.io/library/alpine:3.20", "sh", "-c", "x"], ["-t",
+                                                                                                           "true"]):
             image = next(word for word in words if not word.startswith("-"))
             self.refused(*words, words=(image, "image", "--rootfs", "--host"))
 
@@ -102,7 +103,8 @@ class Words(RunCase):
         self.refused("--read-only=perhaps", "--", "true", words=("--read-only", "perhaps"))
 
     def test_an_unknown_option_gives_the_nearest_one(self):
-        for wrong, right in (("--nmae", "--name"), ("--volum", "--volume"), ("--evn", "--env"), ("--rootf", "--rootfs"),
+        for wrong, right in (("--nmae", "--name"), ("--volum", "--volume"), ("--evn", "--env"), ("--rootf",
+                                                                                                 "--rootfs"),
                              ("--hots", "--host"), ("--timeot", "--timeout"), ("--cap_add", "--cap-add"),
                              ("--shm_size", "--shm-size"), ("--cidfiel", "--cidfile"), ("--readonly", "--read-only")):
             self.refused(wrong, "x", "--", "true", words=(f"'{wrong}'", f"'{right}'"))
@@ -178,7 +180,8 @@ class Environment(RunCase):
             self.assertIn(directory, inside["PATH"].split(":"))
 
     def test_variables_are_given_taken_from_the_caller_or_left_out(self):
-        inside = self.environment_of("-e", "GIVEN=a=b c\nd", "--env=EMPTY=", "-e", "TAKEN", "-e", "ABSENT", "-e", "HOME=/h",
+        inside = self.environment_of("-e", "GIVEN=a=b c\nd", "--env=EMPTY=", "-e", "TAKEN", "-e", "ABSENT", "-e",
+                                     "HOME=/h",
                                      env={"TAKEN": "from me", "OTHER": "x"})
         self.assertEqual(inside["GIVEN"], "a=b c\nd")
         self.assertEqual(inside["EMPTY"], "")
@@ -199,9 +202,12 @@ class Environment(RunCase):
             self.refused("-e", value, "--", "true", words=("--env",))
 
     def test_a_file_of_variables_is_read_as_docker_does(self):
-        file = self.write("vars", "# a comment\n\nA=1\nB=with spaces and = signs \nC=\nTAKEN\nABSENT\nQ=\"kept\"\n#D=4\nLAST=no newline")
+        file = self.write(
+            "vars", "# a comment\n\nA=1\nB=with spaces and = signs \nC=\nTAKEN\nABSENT\nQ=\"kept\"\n#D=4\nLAST=no"
+                    " newline")
         inside = self.environment_of("--env-file", file, env={"TAKEN": "mine"})
-        expected = {"A": "1", "B": "with spaces and = signs ", "C": "", "TAKEN": "mine", "Q": '"kept"', "LAST": "no newline"}
+        expected = {"A": "1", "B": "with spaces and = signs ", "C": "",
+            "TAKEN": "mine", "Q": '"kept"', "LAST": "no newline"}
         self.assertEqual({name: inside.get(name) for name in expected}, expected)
         self.assertFalse({"D", "#D", "ABSENT"} & set(inside), inside)
 
@@ -247,7 +253,8 @@ class Names(RunCase):
                          "some-name_1.x\n" * 3)
 
     def test_a_host_name_of_its_own_goes_before_the_name(self):
-        out = self.host_ok("--name", "one", "-h", "other", "uname -n; cat /etc/hostname; echo $HOSTNAME; cat /etc/hosts")
+        out = self.host_ok("--name", "one", "-h", "other",
+                           "uname -n; cat /etc/hostname; echo $HOSTNAME; cat /etc/hosts")
         self.assertEqual(out.splitlines()[:3], ["other"] * 3)
         self.assertIn("other", [line.split()[-1] for line in out.splitlines()[3:]])
         self.assertNotIn("one", out.split())
@@ -255,7 +262,8 @@ class Names(RunCase):
     @only("root", "plain")
     def test_a_name_that_is_no_name_is_refused(self):
         for name in ("", ".", "..", "a/b", "../a", "a b", "new\nline", "-x", "ä", b"\xff", "x" * 300):
-            self.refused(b"--name=" + (name if isinstance(name, bytes) else name.encode()), "--", "true", words=("--name",))
+            self.refused(b"--name=" + (name if isinstance(name, bytes)
+                         else name.encode()), "--", "true", words=("--name",))
 
     @only("root", "plain")
     def test_a_host_name_that_the_kernel_would_not_take_is_refused(self):
@@ -334,7 +342,8 @@ class Verdict(RunCase):
         self.assertIn("/no/such/root", result.verdict["message"])
 
     def test_it_measures_time_and_memory(self):
-        verdict = self.host("--json", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; head -c 30000000 /dev/zero | tail -1").verdict
+        verdict = self.host(
+            "--json", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; head -c 30000000 /dev/zero | tail -1").verdict
         self.assertGreater(verdict["user_us"] + verdict["system_us"], 10_000)
         self.assertLess(verdict["user_us"] + verdict["system_us"], 60_000_000)
         self.assertGreater(verdict["maxrss_bytes"], 20_000_000)

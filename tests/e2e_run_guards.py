@@ -15,7 +15,8 @@ CALLS = {
     "ptrace": "import ctypes; exit(ctypes.CDLL(None).ptrace(0, 0, 0, 0) != 0)",
     "userns": "import ctypes; exit(ctypes.CDLL(None).unshare(0x10000000) != 0)",
     "keyctl": "import ctypes; exit(ctypes.CDLL(None, use_errno=True).syscall(250, 0, -3, 1) < 0)",
-    "bpf": "import ctypes; c = ctypes.CDLL(None, use_errno=True); c.syscall(321, 0, 0, 0); exit(ctypes.get_errno() in (1, 38))",
+    "bpf": "import ctypes; c = ctypes.CDLL(None, use_errno=True); c.syscall(321, 0, 0, 0);"
+           " exit(ctypes.get_errno() in (1, 38))",
 }
 
 
@@ -54,17 +55,20 @@ class Capabilities(Status):
         self.assertEqual(self.capabilities("--cap-add", "ALL", "--cap-drop", "SYS_TIME"), FULL & ~(1 << SYS_TIME))
 
     def test_a_dropped_one_cannot_be_had_again(self):
-        result = self.tiny("--cap-drop", "CHOWN", "--cap-drop", "FOWNER", "--cap-drop", "DAC_OVERRIDE", "--cap-drop", "SETUID", "-w", "/tmp",
+        result = self.tiny("--cap-drop", "CHOWN", "--cap-drop", "FOWNER", "--cap-drop", "DAC_OVERRIDE", "--cap-drop",
+                           "SETUID", "-w", "/tmp",
                            "cp /bin/true x; chown 1 x 2>/dev/null && echo chowned; grep CapEff /proc/self/status")
         self.assertNotIn("chowned", result.out)
 
     def test_the_network_can_be_changed_only_with_net_admin(self):
-        script = "cat /sys/class/net/lo/operstate /proc/sys/net/ipv4/ip_forward; ip link set lo down 2>/dev/null && echo changed; true"
+        script = ("cat /sys/class/net/lo/operstate /proc/sys/net/ipv4/ip_forward;"
+                  " ip link set lo down 2>/dev/null && echo changed; true")
         self.assertNotIn("changed", self.host_ok(script))
         self.assertIn("changed", self.host_ok("--cap-add", "NET_ADMIN", script))
 
     def test_mounts_can_be_made_only_with_sys_admin_and_masks_stay(self):
-        script = ("mount -t tmpfs none /mnt 2>/dev/null && echo mounted; umount /proc/keys 2>/dev/null && echo unmasked;"
+        script = ("mount -t tmpfs none /mnt 2>/dev/null && echo mounted;"
+                  " umount /proc/keys 2>/dev/null && echo unmasked;"
                   "mount -o remount,bind,rw /proc/sys 2>/dev/null && echo remounted; cat /proc/keys; true")
         self.assertEqual(self.host_ok(script), "")
         self.assertEqual(self.host_ok("--cap-add", "SYS_ADMIN", script), "mounted\n")
@@ -86,14 +90,18 @@ class Privileged(Status):
 
     def test_it_has_no_power_over_the_machine(self):
         script = ("mount -t tmpfs none /mnt && echo mounted; (echo x >/proc/sysrq-trigger) 2>/dev/null && echo sysrq;"
-                  "(echo 7 >/proc/sys/vm/swappiness) 2>/dev/null && echo swappiness; mknod /tmp/m c 1 1 2>/dev/null && cat /tmp/m && echo memory;"
-                  "hostname other && hostname; date -s 2001-01-01 >/dev/null 2>&1 && echo date; (echo 0 >/proc/1/oom_score_adj) 2>/dev/null;"
+                  "(echo 7 >/proc/sys/vm/swappiness) 2>/dev/null && echo swappiness;"
+                  " mknod /tmp/m c 1 1 2>/dev/null && cat /tmp/m && echo memory;"
+                  "hostname other && hostname; date -s 2001-01-01 >/dev/null 2>&1 && echo date;"
+                  " (echo 0 >/proc/1/oom_score_adj) 2>/dev/null;"
                   "umount /proc/keys 2>/dev/null && echo unmasked; true")
         self.assertEqual(self.host_ok("--privileged", "--name", "one", script).split(), ["mounted", "other"])
 
     def test_it_sees_no_process_but_its_own(self):
-        self.assertEqual(self.host_ok("--privileged", "cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l").split()[0], "hutch-init")
-        result = self.host("--privileged", "ls /proc/1/root/ /proc/1/cwd/ /proc/1/fd/ 2>&1; cat /proc/1/environ /proc/1/maps 2>&1")
+        self.assertEqual(self.host_ok(
+            "--privileged", "cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l").split()[0], "hutch-init")
+        result = self.host(
+            "--privileged", "ls /proc/1/root/ /proc/1/cwd/ /proc/1/fd/ 2>&1; cat /proc/1/environ /proc/1/maps 2>&1")
         self.assertNotIn(str(self.home), result.out)
         self.assertIn("Permission denied", result.out)
 
@@ -111,7 +119,8 @@ class SecurityOptions(Status):
             self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "0"))
 
     def test_new_privileges_can_be_allowed(self):
-        for words, expected in (("no-new-privileges", "1"), ("no-new-privileges=true", "1"), ("no-new-privileges:true", "1"),
+        for words, expected in (("no-new-privileges", "1"), ("no-new-privileges=true", "1"),
+                                ("no-new-privileges:true", "1"),
                                 ("no-new-privileges=false", "0"), ("no-new-privileges:false", "0")):
             self.assertEqual(self.status("--security-opt", words)["NoNewPrivs"], expected, words)
 
@@ -146,7 +155,8 @@ class SecurityOptions(Status):
 
     @only("root", "plain")
     def test_an_option_that_there_is_not_is_refused(self):
-        for value in ("", "nosuch", "seccomp", "seccomp=", "seccomp=/no/such/file", "no-new-privileges=perhaps", "userns=x"):
+        for value in ("", "nosuch", "seccomp", "seccomp=", "seccomp=/no/such/file", "no-new-privileges=perhaps",
+                      "userns=x"):
             self.refused(f"--security-opt={value}", "--", "true", words=("--security-opt",))
 
 
@@ -155,30 +165,36 @@ class Limits(RunCase):
     """--ulimit, --oom-score-adj, --sysctl."""
 
     def test_limits_are_set_soft_and_hard(self):
-        out = self.host_ok("--ulimit", "nofile=100:200", "--ulimit", "nproc=300", "--ulimit", "fsize=4096", "--ulimit", "core=0",
+        out = self.host_ok("--ulimit", "nofile=100:200", "--ulimit", "nproc=300", "--ulimit", "fsize=4096",
+                           "--ulimit", "core=0",
                            "cat /proc/self/limits")
         limits = {line[:25].strip(): line[25:].split()[:2] for line in out.splitlines()}
-        for name, expected in (("Max open files", ["100", "200"]), ("Max processes", ["300", "300"]), ("Max file size", ["4096", "4096"]),
+        for name, expected in (("Max open files", ["100", "200"]), ("Max processes", ["300", "300"]),
+                               ("Max file size", ["4096", "4096"]),
                                ("Max core file size", ["0", "0"])):
             self.assertEqual(limits[name], expected)
 
     @only("root", "plain")
     def test_all_of_dockers_names_are_known(self):
-        for name in "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split():
+        names = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+        for name in names.split():
             hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}", resource.RLIMIT_CORE))[1]
             value = 100000 if hard in (-1, 0) or hard > 100000 else hard
             if name in ("nice", "rtprio"):
                 value = 0
-            result = self.hutch("run", "--ulimit", f"{name}={8 << 20 if name in ('stack', 'data', 'memlock') else value}", "--", "true")
+            result = self.hutch("run", "--ulimit",
+                                f"{name}={8 << 20 if name in ('stack', 'data', 'memlock') else value}", "--", "true")
             self.assertNotIn("no limit", result.err)
             self.assertEqual(result.code, 0, str(result))
 
     def test_a_limit_is_felt(self):
-        result = self.host("--ulimit", "fsize=1000", "--ulimit", "nofile=20", "head -c 5000 /dev/zero >/tmp/x; stat -c %s /tmp/x; ulimit -n")
+        result = self.host("--ulimit", "fsize=1000", "--ulimit", "nofile=20",
+                           "head -c 5000 /dev/zero >/tmp/x; stat -c %s /tmp/x; ulimit -n")
         self.assertEqual(result.out.split(), ["1000", "20"], str(result))
 
     def test_unlimited_is_a_limit_and_core_files_never_reach_the_hosts_handler(self):
-        self.assertEqual(self.host_ok("--ulimit", "stack=unlimited", "--ulimit", "cpu=-1", "ulimit -s; ulimit -t").split(), ["unlimited"] * 2)
+        self.assertEqual(self.host_ok("--ulimit", "stack=unlimited", "--ulimit",
+                         "cpu=-1", "ulimit -s; ulimit -t").split(), ["unlimited"] * 2)
         out = self.host_ok("grep core /proc/self/limits; ulimit -c 0")
         self.assertEqual(out.split()[4:6], ["1", "1"], "0 still feeds a piped core handler of the host")
 
@@ -197,13 +213,15 @@ class Limits(RunCase):
 
     @only("root", "plain")
     def test_words_that_are_no_limit_are_refused(self):
-        for value in ("", "nofile", "nofile=", "nofile=x", "nofile=2:1", "nosuch=1", "=1", "nofile=1:2:3", "nofile=-2"):
+        for value in ("", "nofile", "nofile=", "nofile=x", "nofile=2:1", "nosuch=1", "=1", "nofile=1:2:3",
+                      "nofile=-2"):
             self.refused(f"--ulimit={value}", "--", "true", words=("--ulimit",))
 
     def test_the_score_of_the_oom_killer_can_be_raised(self):
         own = int(open("/proc/self/oom_score_adj").read())
         for score in (500, 1000):
-            self.assertEqual(self.host_ok("--oom-score-adj", str(score), "cat /proc/self/oom_score_adj; sh -c 'cat /proc/self/oom_score_adj'"),
+            self.assertEqual(self.host_ok("--oom-score-adj", str(score),
+                                          "cat /proc/self/oom_score_adj; sh -c 'cat /proc/self/oom_score_adj'"),
                              f"{score}\n{score}\n")
         self.assertEqual(self.host_ok("cat /proc/self/oom_score_adj"), f"{own}\n")
 
@@ -223,24 +241,29 @@ class Limits(RunCase):
             self.refused(f"--oom-score-adj={value}", "--", "true", words=("--oom-score-adj",))
 
     def test_settings_of_the_sandboxs_own_namespaces_can_be_set(self):
-        out = self.host_ok("--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.shmmax=12345", "--sysctl=fs.mqueue.msg_max=20",
+        out = self.host_ok("--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.shmmax=12345",
+                           "--sysctl=fs.mqueue.msg_max=20",
                            "--sysctl", "kernel.msgmax=4096", "--sysctl", "net.ipv4.ping_group_range=0 0",
-                           "cd /proc/sys; cat net/ipv4/ip_forward kernel/shmmax fs/mqueue/msg_max kernel/msgmax net/ipv4/ping_group_range")
+                           "cd /proc/sys; cat net/ipv4/ip_forward kernel/shmmax fs/mqueue/msg_max kernel/msgmax"
+                           " net/ipv4/ping_group_range")
         self.assertEqual(out.split(), ["1", "12345", "20", "4096", "0", "0"])
 
     def test_settings_of_the_machine_are_refused(self):
         before = open("/proc/sys/vm/swappiness").read()
-        for value in ("vm.swappiness=1", "kernel.panic=1", "kernel.core_pattern=|/bin/x", "fs.file-max=1", "user.max_user_namespaces=1"):
+        for value in ("vm.swappiness=1", "kernel.panic=1", "kernel.core_pattern=|/bin/x", "fs.file-max=1",
+                      "user.max_user_namespaces=1"):
             self.refused("--sysctl", value, "--", "true", words=("--sysctl", value))
         self.assertEqual(open("/proc/sys/vm/swappiness").read(), before)
 
     def test_settings_of_the_hosts_network_are_refused(self):
-        self.refused("--network", "host", "--allow-abstract-sockets", "--sysctl", "net.ipv4.ip_forward=1", "--", "true",
+        self.refused("--network", "host", "--allow-abstract-sockets", "--sysctl", "net.ipv4.ip_forward=1", "--",
+                     "true",
                      words=("net.ipv4.ip_forward", "host"))
 
     @only("root", "plain")
     def test_words_that_are_no_setting_are_refused(self):
-        for value in ("", "x", "=1", "net.ipv4.no_such_setting=1", "net/../../vm/swappiness=1", "net.ipv4.ip_forward=perhaps", "kernel.shmmax"):
+        for value in ("", "x", "=1", "net.ipv4.no_such_setting=1", "net/../../vm/swappiness=1",
+                      "net.ipv4.ip_forward=perhaps", "kernel.shmmax"):
             result = self.hutch("run", f"--sysctl={value}", "--", "true")
             self.assertEqual((result.code, len(result.err.splitlines())), (125, 1), str(result))
             self.assertIn(value.split("=")[0], result.err.replace("net/ipv4/", "net.ipv4."))

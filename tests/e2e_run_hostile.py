@@ -12,7 +12,8 @@ from lib import needs, only
 from lib.extra import PYTHON, SLACK_SECONDS, RunCase, wait_for
 
 # One process that signals everybody else in a loop, in a session of its own.
-EVERYBODY = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    while True:\n        try: os.kill(-1, {signal})\n        except OSError: pass\n"
+EVERYBODY = ("import os, time\nif os.fork() == 0:\n    os.setsid()\n    while True:\n        try: os.kill(-1,"
+             " {signal})\n        except OSError: pass\n")
 MOMENTS = 30
 
 
@@ -39,8 +40,10 @@ class Signals(RunCase):
     @needs(bool(PYTHON), "there is no python3 in /usr")
     def test_a_command_that_ends_beside_such_a_loop_is_told_of(self):
         # The command itself ends before it can be stopped: the loop begins a moment later.
-        program = EVERYBODY.format(signal=int(signal.SIGSTOP)).replace("    os.setsid()", "    os.setsid(); time.sleep(0.1)")
-        result = self.hutch("run", "--timeout", "10", "--", PYTHON, "-c", program + "print('said', flush=True)\nos._exit(7)")
+        program = EVERYBODY.format(signal=int(signal.SIGSTOP)).replace(
+            "    os.setsid()", "    os.setsid(); time.sleep(0.1)")
+        result = self.hutch("run", "--timeout", "10", "--", PYTHON, "-c",
+                            program + "print('said', flush=True)\nos._exit(7)")
         self.assertEqual((result.code, result.out), (7, "said\n"), str(result))
         self.assertLess(result.seconds, 5)
 
@@ -58,15 +61,18 @@ class Signals(RunCase):
         self.assertEqual(self.hutch("cleanup").code, 0)
 
     def test_the_reaper_and_its_files_are_out_of_reach(self):
-        script = ("for s in 9 15 19 1 2; do kill -$s 1 2>/dev/null; done; sleep 0.05; cat /proc/1/comm; for f in root cwd exe fd/0 ns/mnt; do"
-                  " readlink /proc/1/$f 2>/dev/null && echo $f; done; ls /proc/1/fd 2>/dev/null; (echo x >/proc/1/mem) 2>/dev/null && echo mem; exit 4")
+        script = ("for s in 9 15 19 1 2; do kill -$s 1 2>/dev/null; done; sleep 0.05; cat /proc/1/comm;"
+                  " for f in root cwd exe fd/0 ns/mnt; do"
+                  " readlink /proc/1/$f 2>/dev/null && echo $f; done; ls /proc/1/fd 2>/dev/null;"
+                  " (echo x >/proc/1/mem) 2>/dev/null && echo mem; exit 4")
         for words in ([], ["--cap-add", "ALL"], ["--privileged"], ["--security-opt", "ptrace"]):
             result = self.host(*words, script)
             self.assertEqual((result.code, result.out), (4, "hutch-init\n"), f"{words} {result}")
 
     @needs(bool(PYTHON), "there is no python3 in /usr")
     def test_a_reaper_that_is_ended_by_a_limit_ends_the_sandbox_and_hutch_says_so(self):
-        program = "import resource, time\ntry: resource.prlimit(1, resource.RLIMIT_CPU, (0, 0))\nexcept OSError: pass\ntime.sleep(0.2)\nprint('alive')"
+        program = ("import resource, time\ntry: resource.prlimit(1, resource.RLIMIT_CPU, (0, 0))\nexcept OSError:"
+                   " pass\ntime.sleep(0.2)\nprint('alive')")
         result = self.python("--timeout", "5", program)
         self.assertIn(result.code, (0, 125, 137), str(result))
         self.assertLess(result.seconds, 4)
@@ -80,7 +86,8 @@ class Starving(RunCase):
     @needs(bool(PYTHON), "there is no python3 in /usr")
     def test_a_bounded_fork_bomb_ends_at_the_deadline(self):
         since = time.monotonic()
-        result = self.hutch("run", "--ulimit", "nproc=200", "--timeout", "0.6", "--", PYTHON, "-c", self.BOMB, timeout=30)
+        result = self.hutch("run", "--ulimit", "nproc=200", "--timeout",
+                            "0.6", "--", PYTHON, "-c", self.BOMB, timeout=30)
         self.assertEqual(result.code, 124, str(result))
         self.assertLess(time.monotonic() - since, 0.6 + 2 * SLACK_SECONDS)
         self.assertEqual(self.host_ok("echo well"), "well\n")
@@ -106,7 +113,8 @@ class Starving(RunCase):
 class Permissions(RunCase):
     """chmod and chown of everything, while it runs and at its end."""
 
-    SCRIPT = ("mkdir -p /a/b/c/d /tmp/x; echo x >/a/b/c/d/file; chmod 0 /a/b/c/d /a/b/c /a/b /a /tmp /etc; {}; chmod 0 /; echo said; {}")
+    SCRIPT = ("mkdir -p /a/b/c/d /tmp/x; echo x >/a/b/c/d/file; chmod 0 /a/b/c/d /a/b/c /a/b /a /tmp /etc; {};"
+              " chmod 0 /; echo said; {}")
 
     def test_a_root_without_permissions_is_removed_all_the_same(self):
         for end in ("exit 5", "kill -9 $$"):
@@ -131,7 +139,8 @@ class Permissions(RunCase):
 
     def test_deep_and_odd_trees_are_removed(self):
         script = ("i=0; while [ $i -lt 120 ]; do mkdir $(printf 'd%200s' x) && cd d*; i=$((i+1)); done; cd /;"
-                  "mkfifo /tmp/fifo; ln -s /nowhere /tmp/link; : >\"/tmp/$(printf 'a\\nb\\377')\"; mkdir /tmp/only; chmod 111 /tmp/only; exit 6")
+                  "mkfifo /tmp/fifo; ln -s /nowhere /tmp/link; : >\"/tmp/$(printf 'a\\nb\\377')\";"
+                  " mkdir /tmp/only; chmod 111 /tmp/only; exit 6")
         self.assertEqual(self.tiny(script).code, 6)
 
     def test_immutable_or_busy_things_do_not_stop_the_end(self):
@@ -146,7 +155,8 @@ class Callers(RunCase):
         moments = random.Random(f"hutch {self.persona.name}")
         root = self.rootfs
         for number in range(MOMENTS):
-            words = (["--", "true"], ["--rootfs", root, "--", "sh", "-c", "mkdir -m 0 /x; sleep 300 & sleep 300"])[number % 2]
+            words = (["--", "true"], ["--rootfs", root, "--", "sh", "-c",
+                     "mkdir -m 0 /x; sleep 300 & sleep 300"])[number % 2]
             process = self.start("run", *words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(moments.uniform(0, 0.025))
             process.kill()
@@ -158,12 +168,46 @@ class Callers(RunCase):
             for _ in range(2):
                 self.assertEqual(self.tiny_ok("echo well"), "well\n")
 
+    def helpers(self, process) -> dict[str, int]:
+        """The hutch processes below @process: name: pid."""
+        done = subprocess.run(["ps", "axo", "pid=,ppid=,comm="], capture_output=True, text=True)
+        rows = [(int(pid), int(parent), name) for pid, parent, name in map(str.split, done.stdout.splitlines())]
+        below, found = {process.pid}, {}
+        for pid, parent, name in sorted(rows):
+            if parent in below:
+                below.add(pid)
+                if name.startswith("hutch"):
+                    found[name] = pid
+        return found
+
+    def test_when_a_helper_of_hutch_is_killed_from_outside_hutch_ends_and_says_so(self):
+        names = {""}
+        done: set[str] = set()
+        while names - done:
+            process = self.started_with("ready", "--", "sh", "-c", "echo ready; exec sleep 300")
+            found = self.helpers(process)
+            names = set(found)
+            name = min(names - done, default="")
+            done.add(name)
+            if not name:
+                process.send_signal(signal.SIGTERM)
+                process.wait(10)
+                break
+            os.kill(found[name], signal.SIGKILL)
+            result = self.finish(process, timeout=10)
+            self.assertLess(result.seconds, 3, f"{name} {result}")
+            self.assertIn(result.code, (125, 137), f"{name} {result}")
+            self.assertLessEqual(len(result.err.splitlines()), 1, f"{name} {result}")
+        self.assertGreater(len(done), 1)
+        self.assertEqual(self.hutch("cleanup").code, 0)
+
     def test_names_of_killed_runs_are_free_again(self):
         process = self.started_with("ready", "--name", "one", "--", "sh", "-c", "echo ready; sleep 300")
         process.kill()
         process.wait()
         since = time.monotonic()
-        while (result := self.hutch("run", "--name", "one", "--", "hostname")).code == 125 and time.monotonic() - since < 2:
+        while (result := self.hutch("run", "--name", "one", "--",
+                                    "hostname")).code == 125 and time.monotonic() - since < 2:
             self.assertIn("taken", result.err)  # its keeper has not ended yet
         self.assertEqual((result.code, result.out), (0, "one\n"), str(result))
 
@@ -200,8 +244,10 @@ class Callers(RunCase):
 
     @only("plain", "root")
     def test_a_kernel_without_user_namespaces_is_said_in_one_line(self):
-        words = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" "$@"']
-        process = self.start("run", "--rootfs", self.rootfs, "--", "true", prefix=words, env={"HUTCH_HOME": str(self.tmp / "other")})
+        words = ["unshare", "--user", "--map-root-user", "sh", "-c",
+            'echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" "$@"']
+        process = self.start("run", "--rootfs", self.rootfs, "--", "true",
+                             prefix=words, env={"HUTCH_HOME": str(self.tmp / "other")})
         result = self.finish(process)
         self.assert_fails(result, 125, "namespace", "hutch doctor")
         self.assertNotIn("No space left", result.err)
@@ -216,6 +262,7 @@ class Callers(RunCase):
 
     @only("root", "plain")
     def test_the_caller_keeps_what_is_his(self):
-        script = 'umask 077; "$HUTCH" run -- true; umask; pwd; "$HUTCH" run -v .:/v -- touch /v/made; stat -c %a made; ulimit -n; id -u'
+        script = ('umask 077; "$HUTCH" run -- true; umask; pwd; "$HUTCH" run -v .:/v -- touch /v/made;'
+                  ' stat -c %a made; ulimit -n; id -u')
         before = self.shell("umask 077; umask; pwd; echo 644; ulimit -n; id -u")
         self.assertEqual(self.shell(script), before)

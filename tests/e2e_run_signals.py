@@ -131,7 +131,8 @@ class Timeouts(RunCase):
         self.assertEqual(len(result.err.splitlines()), 2)
 
     def test_double_forks_new_sessions_and_ignorers_of_sigterm_end_too(self):
-        script = "setsid sleep 312 & (setsid sh -c '(trap \"\" TERM HUP INT; sleep 313 & sleep 314) &' &); (trap '' TERM; sleep 315)"
+        script = ("setsid sleep 312 & (setsid sh -c '(trap \"\" TERM HUP INT; sleep 313 & sleep 314) &' &);"
+                  " (trap '' TERM; sleep 315)")
         self.ends_in_time(0.3, "--", "sh", "-c", script)
         left = subprocess.run(["ps", "axo", "args="], capture_output=True, text=True).stdout
         self.assertIsNone(re.search(r"^sleep 31[2-5]$", left, re.M), left)
@@ -169,7 +170,8 @@ class Timeouts(RunCase):
 
     @only("root", "plain")
     def test_it_ends_under_a_terminal(self):
-        terminal = self.terminal("run", "-it", "--timeout", "300ms", "--", "sh", "-c", "trap '' INT HUP TERM; echo ready; sleep 300")
+        terminal = self.terminal("run", "-it", "--timeout", "300ms", "--", "sh",
+                                 "-c", "trap '' INT HUP TERM; echo ready; sleep 300")
         terminal.expect("ready")
         since = time.monotonic()
         self.assertEqual(terminal.wait(), 124)
@@ -204,10 +206,12 @@ class Caller(RunCase):
     """The sandbox lives no longer than hutch run."""
 
     def test_when_hutch_is_killed_everything_inside_ends_at_once(self):
-        process = self.started_with("ready", "--", "sh", "-c", "(trap '' HUP TERM; setsid sleep 316 &); echo ready; sleep 316")
+        process = self.started_with("ready", "--", "sh", "-c",
+                                    "(trap '' HUP TERM; setsid sleep 316 &); echo ready; sleep 316")
         process.kill()
         process.wait()
-        wait_for(lambda: not re.search(r"^sleep 316$", subprocess.run(["ps", "axo", "args="], capture_output=True, text=True).stdout, re.M),
+        wait_for(lambda: not re.search(r"^sleep 316$", subprocess.run(["ps", "axo", "args="], capture_output=True,
+                                                                      text=True).stdout, re.M),
                  seconds=2, what="the end of the sandbox")
         self.assertEqual(self.hutch("cleanup").code, 0)
 

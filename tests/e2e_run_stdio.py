@@ -126,17 +126,20 @@ class Descriptors(RunCase):
         opened = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(3)]
         try:  # ls has a fourth, for the directory
             self.assertEqual(self.host_ok("exec ls /proc/self/fd", pass_fds=opened).split(), ["0", "1", "2", "3"])
-            self.assertEqual(self.tiny_ok("-i", "exec ls /proc/self/fd", pass_fds=opened).split(), ["0", "1", "2", "3"])
+            self.assertEqual(self.tiny_ok("-i", "exec ls /proc/self/fd",
+                             pass_fds=opened).split(), ["0", "1", "2", "3"])
         finally:
             for fd in opened:
                 os.close(fd)
 
     def test_regular_files_are_relayed_so_that_nobody_opens_them_anew(self):
         stdin_file, stdout_file = self.write("in", "precious\n"), self.write("out", "secret\n")
-        script = ("exec 5>&1; for n in 0 5 2; do stat -Lc %F /proc/self/fd/$n; readlink /proc/self/fd/$n; done >/tmp/seen;"
+        script = ("exec 5>&1; for n in 0 5 2; do stat -Lc %F /proc/self/fd/$n; readlink /proc/self/fd/$n;"
+                  " done >/tmp/seen;"
                   "(timeout 0.2 sh -c 'echo gone >/proc/self/fd/0'); (timeout 0.2 cat /proc/self/fd/1 >/tmp/stolen);"
                   "exec 3>&2; cat /tmp/seen /tmp/stolen >&3")
-        with open(stdin_file, "rb") as stdin, open(stdout_file, "r+b") as stdout, open(self.write("err"), "wb") as stderr:
+        with open(stdin_file, "rb") as stdin, open(stdout_file, "r+b") as stdout, open(self.write("err"),
+                                                                                       "wb") as stderr:
             self.host("-i", "--timeout", "20", script, stdin=stdin, stdout=stdout, stderr=stderr)
         seen = (self.tmp / "err").read_text()
         self.assertEqual(seen.splitlines()[0:6:2], ["fifo"] * 3, seen)
@@ -147,7 +150,8 @@ class Descriptors(RunCase):
     def test_pipes_and_sockets_pass_as_they_are(self):
         (read, write), (left, right) = os.pipe(), socket.socketpair()
         with os.fdopen(read), left, right:
-            process = self.start("run", "-i", "--", "sh", "-c", "exec 5>&1; stat -Lc %i,%F /proc/self/fd/0 /proc/self/fd/5 >&2",
+            process = self.start("run", "-i", "--", "sh", "-c",
+                                 "exec 5>&1; stat -Lc %i,%F /proc/self/fd/0 /proc/self/fd/5 >&2",
                                  stdin=read, stdout=right)
             os.close(write)
             expected = [f"{os.fstat(fd).st_ino},{what}" for fd, what in ((read, "fifo"), (right.fileno(), "socket"))]
@@ -174,7 +178,8 @@ class Descriptors(RunCase):
 
     def test_every_command_starts_with_clean_signals_umask_and_personality(self):
         def spoil() -> None:
-            for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGRTMIN):
+            for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD,
+                           signal.SIGRTMIN):
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2, signal.SIGRTMAX})
             os.umask(0o077)

@@ -25,14 +25,16 @@ class Tty(RunCase):
                          ["/dev/pts/0", "/dev/pts/0", "/dev/pts/0", "0", "ptmx", "-xterm-"])
 
     def test_the_command_leads_a_session_whose_terminal_it_is(self):
-        terminal = self.terminal("run", "-it", "--", "sh", "-c", "echo in; echo x >/dev/tty; ps -o sid=,tpgid=,pid= -p $$")
+        terminal = self.terminal("run", "-it", "--", "sh", "-c",
+                                 "echo in; echo x >/dev/tty; ps -o sid=,tpgid=,pid= -p $$")
         self.assertEqual(terminal.wait(), 0)
         words = terminal.seen.split()
         self.assertEqual(words[:2], ["in", "x"])
         self.assertEqual(len(set(words[2:])), 1, terminal.seen)
 
     def test_what_is_typed_arrives_and_ctrl_d_ends_it(self):
-        terminal = self.terminal("run", "-i", "-t", "--rootfs", self.rootfs, "sh", "-c", "read x; echo got $x; cat; exit 3")
+        terminal = self.terminal("run", "-i", "-t", "--rootfs", self.rootfs,
+                                 "sh", "-c", "read x; echo got $x; cat; exit 3")
         terminal.send("word\n")
         terminal.expect("got word")
         terminal.send("more\n")
@@ -122,7 +124,8 @@ class Tty(RunCase):
         terminal.wait()
 
     def test_without_t_the_callers_terminal_passes_as_it_is(self):
-        terminal = self.terminal("run", "-i", "--", "sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size", rows=31, columns=99)
+        terminal = self.terminal("run", "-i", "--", "sh", "-c",
+                                 "test -t 0 && test -t 1 && test -t 2 && stty size", rows=31, columns=99)
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(terminal.seen.split(), ["31", "99"])
 
@@ -157,11 +160,13 @@ class Jobs(RunCase):
     def stopped_inside(self) -> bool:
         """The `sleep 311` of the sandbox is stopped."""
         done = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True)
-        return any(line.split(None, 1)[1:] == ["sleep 311"] and line.startswith("T") for line in done.stdout.splitlines())
+        return any(line.split(None,
+                              1)[1:] == ["sleep 311"] and line.startswith("T") for line in done.stdout.splitlines())
 
     def running_inside(self) -> bool:
         done = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True)
-        return any(line.split(None, 1)[1:] == ["sleep 311"] and line.startswith("S") for line in done.stdout.splitlines())
+        return any(line.split(None,
+                              1)[1:] == ["sleep 311"] and line.startswith("S") for line in done.stdout.splitlines())
 
     def test_ctrl_z_stops_hutch_and_fg_goes_on(self):
         shell = JobShell(self)

@@ -18,10 +18,12 @@ class Default(RunCase):
     """Who the command is when nobody is asked for."""
 
     def test_it_is_uid_0_with_no_group_of_the_callers(self):
-        self.assertEqual(self.tiny_ok("id -u; id -g; id -G; echo $HOME; id -un").split(), ["0", "0", "0", "/root", "root"])
+        self.assertEqual(self.tiny_ok("id -u; id -g; id -G; echo $HOME; id -un").split(),
+                         ["0", "0", "0", "/root", "root"])
 
     def test_the_ids_are_as_many_as_the_caller_has(self):
-        extents = [tuple(map(int, line.split())) for line in self.host_ok("cat /proc/self/uid_map; cat /proc/self/gid_map").splitlines()]
+        extents = [tuple(map(int, line.split())) for line in self.host_ok(
+            "cat /proc/self/uid_map; cat /proc/self/gid_map").splitlines()]
         uids = extents[: len(extents) // 2]
         self.assertEqual(sum(count for _, _, count in uids), self.ids(), extents)
         self.assertEqual(uids[0][0], 0)
@@ -62,13 +64,16 @@ class Users(RunCase):
 
     def test_names_and_numbers_are_looked_up_in_the_sandbox(self):
         for user, expected in (("user", "1000:1000:1000 2000:/home/user"), ("1000", "1000:1000:1000 2000:/home/user"),
-                               ("user:extra", "1000:2000:2000:/home/user"), ("1000:3000", "1000:3000:3000:/home/user"),
-                               ("root", "0:0:0:/root"), ("0:0", "0:0:0:/root"), ("4711", "4711:0:0:/"), ("4711:4712", "4711:4712:4712:/"),
+                               ("user:extra", "1000:2000:2000:/home/user"), ("1000:3000",
+                                                                             "1000:3000:3000:/home/user"),
+                               ("root", "0:0:0:/root"), ("0:0", "0:0:0:/root"), ("4711",
+                                "4711:0:0:/"), ("4711:4712", "4711:4712:4712:/"),
                                ("65534:65534", "65534:65534:65534:/")):
             self.assertEqual(self.who("-u", user), expected + "\n", user)
 
     def test_further_groups_are_added_by_name_and_number(self):
-        self.assertEqual(self.who("-u", "4711", "--group-add", "extra", "--group-add", "5000"), "4711:0:0 2000 5000:/\n")
+        self.assertEqual(self.who("-u", "4711", "--group-add", "extra",
+                         "--group-add", "5000"), "4711:0:0 2000 5000:/\n")
         self.assertEqual(self.who("--group-add", "5000"), "0:0:0 5000:/root\n")
         self.assertEqual(self.who("-u", "user", "--group-add", "user"), "1000:1000:1000 2000:/home/user\n")
 
@@ -83,21 +88,26 @@ class Users(RunCase):
         self.refused("--group-add", "70000", "--rootfs", self.rootfs, "--", "true", words=("70000",))
 
     def test_another_user_has_no_capability_and_no_power(self):
-        out = self.tiny_ok("-u", "user", "grep -E '^Cap(Prm|Eff|Inh|Amb)' /proc/self/status; touch /etc/x 2>/dev/null || echo no; touch /tmp/x && echo tmp")
+        out = self.tiny_ok(
+            "-u", "user", "grep -E '^Cap(Prm|Eff|Inh|Amb)' /proc/self/status; touch /etc/x 2>/dev/null || echo no;"
+                          " touch /tmp/x && echo tmp")
         self.assertEqual(out.split()[1::2][:4], ["0" * 16] * 4, out)
         self.assertTrue(out.endswith("no\ntmp\n"), out)
 
     def test_the_callers_terminal_and_pipes_can_be_used_by_another_user(self):
-        result = self.run_ok("run", "-i", "-u", "user", "--rootfs", self.rootfs, "--", "sh", "-c", "cat; echo err >&2", input="in\n")
+        result = self.run_ok("run", "-i", "-u", "user", "--rootfs", self.rootfs,
+                             "--", "sh", "-c", "cat; echo err >&2", input="in\n")
         self.assertEqual((result.out, result.err), ("in\n", "err\n"))
-        terminal = self.terminal("run", "-it", "-u", "user", "--rootfs", self.rootfs, "--", "sh", "-c", "tty; echo x >/dev/tty")
+        terminal = self.terminal("run", "-it", "-u", "user", "--rootfs", self.rootfs,
+                                 "--", "sh", "-c", "tty; echo x >/dev/tty")
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(terminal.seen.split(), ["/dev/pts/0", "x"])
 
     def test_a_file_of_users_that_is_a_trap_is_no_trap(self):
         root = self.copy_of_rootfs()
         file = root / "etc/passwd"
-        for trap in (os.mkfifo, lambda path: path.symlink_to("/proc/1/environ"), lambda path: path.symlink_to("/dev/zero"),
+        for trap in (os.mkfifo, lambda path: path.symlink_to("/proc/1/environ"),
+                     lambda path: path.symlink_to("/dev/zero"),
                      lambda path: path.mkdir(), huge_file):
             self.persona.run(["rm", "-rf", str(file)])
             trap(file)
@@ -111,7 +121,8 @@ class OneId(RunCase):
 
     def test_a_number_is_the_caller_under_that_name(self):
         self.write("d/file", "x")
-        out = self.tiny_ok("-u", "1000", "-v", "./d:/v", "id -u; stat -c %u /v/file; touch /v/new /tmp/x; stat -c %u /v/new")
+        out = self.tiny_ok("-u", "1000", "-v", "./d:/v",
+                           "id -u; stat -c %u /v/file; touch /v/new /tmp/x; stat -c %u /v/new")
         self.assertEqual(out.split(), ["1000", "1000", "1000"])
         self.assertEqual((self.tmp / "d/new").stat().st_uid, self.persona.uid)
         self.assertEqual(self.tiny_ok("-u", "4711:4712", "id -u; id -g").split(), ["4711", "4712"])

@@ -20,7 +20,8 @@ class Volumes(RunCase):
     def test_a_directory_is_shown_and_can_be_written_as_with_docker(self):
         self.write("d/file", "old\n")
         for mode in ("", ":rw"):
-            out = self.tiny_ok("-v", f"{self.tmp}/d:/v{mode}", "cat /v/file; echo new >/v/file; echo x >/v/made; rm -f /v/gone; mkdir -p /v/s")
+            out = self.tiny_ok("-v", f"{self.tmp}/d:/v{mode}",
+                               "cat /v/file; echo new >/v/file; echo x >/v/made; rm -f /v/gone; mkdir -p /v/s")
             self.assertEqual(out, "old\n")
             self.assertEqual((self.tmp / "d/file").read_text(), "new\n")
             made = (self.tmp / "d/made").stat()
@@ -31,14 +32,17 @@ class Volumes(RunCase):
         file = self.write("file", "old\n")
         for target in ("/v", "/new/dir/v", "/etc/passwd", "/tmp/v"):
             file.write_text("old\n")
-            self.assertEqual(self.tiny_ok("-v", f"{file}:{target}", f"cat {target}; echo new >{target}; ls -A {target}"), f"old\n{target}\n")
+            self.assertEqual(self.tiny_ok(
+                "-v", f"{file}:{target}", f"cat {target}; echo new >{target}; ls -A {target}"), f"old\n{target}\n")
             self.assertEqual(file.read_text(), "new\n")
 
     def test_read_only_is_read_only_all_the_way_down(self):
         self.write("d/sub/file", "old\n")
         before = tree(self.tmp / "d")
-        script = ("cat $1/sub/file; for f in $1/new $1/sub/new $1/sub/file; do (echo x >$f) 2>/dev/null && echo written; done;"
-                  "rm -rf $1/sub 2>/dev/null; chmod 777 $1 2>/dev/null; mount -o remount,bind,rw $1 2>/dev/null && echo remounted; true")
+        script = ("cat $1/sub/file; for f in $1/new $1/sub/new $1/sub/file;"
+                  " do (echo x >$f) 2>/dev/null && echo written; done;"
+                  "rm -rf $1/sub 2>/dev/null; chmod 777 $1 2>/dev/null;"
+                  " mount -o remount,bind,rw $1 2>/dev/null && echo remounted; true")
         for options in ([], ["--cap-add", "SYS_ADMIN"], ["--privileged"]):
             result = self.hutch("run", *options, "-v", "./d:/v:ro", "--", "sh", "-c", script, "sh", "/v")
             self.assertEqual(result.out, "old\n", str(result))
@@ -53,11 +57,13 @@ class Volumes(RunCase):
         subprocess.run(["mount", "-t", "tmpfs", "none", str(below)], check=True)
         try:
             self.write("d/below/file", "old\n")
-            result = self.tiny("-v", f"{self.tmp}/d:/v:ro", "cat /v/below/file; echo x >/v/below/file; echo y >/v/below/new; true")
+            result = self.tiny("-v", f"{self.tmp}/d:/v:ro",
+                               "cat /v/below/file; echo x >/v/below/file; echo y >/v/below/new; true")
             self.assertEqual(result.out, "old\n", str(result))
             self.assertEqual(tree(below)["file"][3], b"old\n")
             self.assertEqual(os.listdir(below), ["file"])
-            self.assertEqual(self.tiny_ok("-v", f"{self.tmp}/d:/v:rw", "echo x >/v/below/new; ls /v/below"), "file\nnew\n")
+            self.assertEqual(self.tiny_ok("-v", f"{self.tmp}/d:/v:rw",
+                             "echo x >/v/below/new; ls /v/below"), "file\nnew\n")
         finally:
             subprocess.run(["umount", "-l", str(below)], check=True)
 
@@ -66,27 +72,37 @@ class Volumes(RunCase):
             self.write(f"d/{name}", name)
         (self.tmp / "d/link").symlink_to("file")
         before, times = tree(self.tmp / "d"), self.times(self.tmp / "d")
-        script = ("cd /v; echo new >file; echo more >>sub/other; rm gone; rm -r sub/deep; mv sub moved; chmod 600 link; ln -sf x link;"
+        script = ("cd /v; echo new >file; echo more >>sub/other; rm gone; rm -r sub/deep; mv sub moved;"
+                  " chmod 600 link; ln -sf x link;"
                   "touch -d 2001-01-01 moved/other; mkdir a b; ls -A; cat file moved/other")
-        self.assertEqual(self.tiny_ok("-v", "./d:/v:cow", script).split(), "a b file link moved new sub/othermore".split())
-        self.assertEqual(self.tiny_ok("-v", "./d:/v:cow", "cat /v/file /v/sub/deep/file /v/gone"), "filesub/deep/filegone")
+        self.assertEqual(self.tiny_ok("-v", "./d:/v:cow", script).split(),
+                         "a b file link moved new sub/othermore".split())
+        self.assertEqual(self.tiny_ok("-v", "./d:/v:cow", "cat /v/file /v/sub/deep/file /v/gone"),
+                         "filesub/deep/filegone")
         self.assertEqual((tree(self.tmp / "d"), self.times(self.tmp / "d")), (before, times))
 
     def times(self, path: Path) -> dict[str, tuple]:
-        return {os.path.join(top, name): (os.lstat(os.path.join(top, name)).st_mtime_ns, os.lstat(os.path.join(top, name)).st_ino)
-                for top, directories, files in os.walk(path) for name in directories + files}
+        """When each file below @path was written, and which inode it is."""
+        found = {}
+        for top, directories, files in os.walk(path):
+            for name in directories + files:
+                status = os.lstat(os.path.join(top, name))
+                found[os.path.join(top, name)] = (status.st_mtime_ns, status.st_ino)
+        return found
 
     def test_a_copy_on_write_file_is_a_private_copy(self):
         file = self.write("file", "old\n", mode=0o640)
         before = self.times(self.tmp)
         for target in ("/v", "/etc/passwd", "/a/b/v"):
-            self.assertEqual(self.tiny_ok("-v", f"{file}:{target}:cow", f"cat {target}; echo new >>{target}; cat {target}; stat -c %a {target}"),
+            self.assertEqual(self.tiny_ok("-v", f"{file}:{target}:cow",
+                                          f"cat {target}; echo new >>{target}; cat {target}; stat -c %a {target}"),
                              "old\nold\nnew\n640\n")
         self.assertEqual((file.read_text(), self.times(self.tmp)), ("old\n", before))
 
     def test_copy_on_write_belongs_to_uid_0_inside(self):
         self.write("d/file", "x")
-        self.assertEqual(self.tiny_ok("-v", "./d:/v:cow", "stat -c %u,%g /v /v/file; chmod 600 /v/file; touch /v/new"), "0,0\n0,0\n")
+        self.assertEqual(self.tiny_ok("-v", "./d:/v:cow",
+                         "stat -c %u,%g /v /v/file; chmod 600 /v/file; touch /v/new"), "0,0\n0,0\n")
 
     def test_a_source_is_taken_from_the_current_directory(self):
         self.write("sub/d/file", "x")
@@ -129,7 +145,8 @@ class Volumes(RunCase):
     @only("root", "plain")
     def test_words_that_are_no_volume_are_refused(self):
         directory = self.mkdir("d")
-        for value in (f"{directory}:relative", f"{directory}:", ":/v", "", f"{directory}:/v:xx", f"{directory}:/v:ro:rw", f"{directory}:/v:ro,cow",
+        for value in (f"{directory}:relative", f"{directory}:", ":/v", "", f"{directory}:/v:xx",
+                      f"{directory}:/v:ro:rw", f"{directory}:/v:ro,cow",
                       f"{directory}:/", f"{directory}:/..", f"{directory}:/v/../.."):
             self.refused(f"--volume={value}", "--", "true", words=("--volume",))
 
@@ -141,7 +158,8 @@ class Volumes(RunCase):
 
     def test_a_target_in_proc_sys_and_dev_is_refused(self):
         directory = self.mkdir("d")
-        for target in ("/proc", "/proc/x", "/sys", "/sys/fs", "/dev", "/dev/x", "/dev/shm/x", "//proc", "/./proc/1", "/usr/../proc/x", "/proc/"):
+        for target in ("/proc", "/proc/x", "/sys", "/sys/fs", "/dev", "/dev/x", "/dev/shm/x", "//proc", "/./proc/1",
+                       "/usr/../proc/x", "/proc/"):
             self.refused("-v", f"{directory}:{target}", "--", "true", words=(target,))
             self.refused("--tmpfs", target, "--", "true", words=(target,))
         self.refused("--mount", f"type=bind,source={directory},target=/proc", "--", "true", words=("/proc",))
@@ -196,7 +214,8 @@ class Volumes(RunCase):
     def test_volumes_carry_no_set_id_bits_and_no_devices_in(self):
         program = Path(shutil.copy("/usr/bin/id", self.tmp / "id"))
         program.chmod(0o4755)
-        mounts = self.host_ok("-v", f"{self.tmp}:/v:rw", "-v", f"{program}:/f:ro", "grep -E ' (/v|/f) ' /proc/self/mountinfo")
+        mounts = self.host_ok("-v", f"{self.tmp}:/v:rw", "-v", f"{program}:/f:ro",
+                              "grep -E ' (/v|/f) ' /proc/self/mountinfo")
         for line in mounts.splitlines():
             self.assertLessEqual({"nosuid", "nodev"}, set(line.split()[5].split(",")), line)
 
@@ -206,10 +225,12 @@ class Volumes(RunCase):
             with open(path, "wb") as file:
                 file.write(b"content of " + name)
             self.give(Path(os.fsdecode(path)))
-            result = self.run_ok("run", "--rootfs", self.rootfs, "-v", path + b":/t/" + name + b":ro", "--", "cat", b"/t/" + name)
+            result = self.run_ok("run", "--rootfs", self.rootfs, "-v", path + \
+                                 b":/t/" + name + b":ro", "--", "cat", b"/t/" + name)
             self.assertEqual(os.fsencode(result.out), b"content of " + name)
             target = b"/workdir of " + name
-            result = self.run_ok("run", "--rootfs", self.rootfs, b"--tmpfs=/t/" + name, "-w", target, "--", "sh", "-c", "pwd; ls /t")
+            result = self.run_ok("run", "--rootfs", self.rootfs, b"--tmpfs=/t/" + \
+                                 name, "-w", target, "--", "sh", "-c", "pwd; ls /t")
             self.assertEqual(os.fsencode(result.out), target + b"\n" + name + b"\n")
 
     @only("root", "plain")
@@ -243,17 +264,23 @@ class Project(RunCase):
             self.write(f"p/lib/f{n}.h", f"int f{n}(int x);\n")
             calls = f" + f{n - 1}(x)" if n else ""
             include = f'#include "f{n - 1}.h"\n' if n else ""
-            self.write(f"p/lib/f{n}.c", f'#include "f{n}.h"\n#include "config.h"\n{include}int f{n}(int x) {{ return STEP{calls}; }}\n')
+            self.write(
+                f"p/lib/f{n}.c", f'#include "f{n}.h"\n#include "config.h"\n{include}int f{n}(int x)'
+                                 f' {{ return STEP{calls}; }}\n')
         self.write("p/main.c", f'#include <stdio.h>\n#include "f{numbers[-1]}.h"\n'
                                f'int main(void) {{ printf("%d\\n", f{numbers[-1]}(1)); return 0; }}\n')
-        self.write("p/configure", "#!/bin/sh\nset -e\necho 'int main(void){return 0;}' >conftest.c\n${CC:-cc} -o conftest conftest.c\n./conftest\n"
+        self.write("p/configure", "#!/bin/sh\nset -e\necho 'int main(void){return 0;}' >conftest.c\n${CC:-cc} -o"
+                                  " conftest conftest.c\n./conftest\n"
                                   "echo '#define STEP 2' >lib/config.h\nrm conftest*\n", mode=0o755)
         objects = " ".join(f"lib/f{n}.o" for n in numbers)
-        self.write("p/Makefile", "CFLAGS = -O1 -Ilib -MMD\nall: prog\nprog: main.o lib/libf.a\n\t$(CC) -o $@ main.o lib/libf.a\n"
+        self.write("p/Makefile",
+                   "CFLAGS = -O1 -Ilib -MMD\nall: prog\nprog: main.o lib/libf.a\n\t$(CC) -o $@ main.o lib/libf.a\n"
                                  f"lib/libf.a: {objects}\n\t$(AR) rcs $@ {objects}\n{objects} main.o: lib/config.h\n"
                                  "lib/config.h: configure\n\t./configure\ncheck: prog\n\ttest \"$$(./prog)\" = "
-                                 f"{2 * C_PROJECT_FILES}\ninstall: prog\n\tmkdir -p $(DESTDIR)/bin && cp prog $(DESTDIR)/bin/\n"
-                                 "clean:\n\trm -f prog *.o *.d lib/*.o lib/*.d lib/*.a lib/config.h\n-include $(wildcard *.d lib/*.d)\n")
+                                 f"{2 * C_PROJECT_FILES}\ninstall: prog\n\tmkdir -p $(DESTDIR)/bin && cp prog"
+                                 f" $(DESTDIR)/bin/\n"
+                                 "clean:\n\trm -f prog *.o *.d lib/*.o lib/*.d lib/*.a lib/config.h\n-include"
+                                 " $(wildcard *.d lib/*.d)\n")
         return self.tmp / "p"
 
     @needs(shutil.which("make") and shutil.which("cc"), "there is no compiler here")
@@ -261,7 +288,8 @@ class Project(RunCase):
         project = self.make_project()
         before, times = tree(project), {p: p.stat().st_mtime_ns for p in project.rglob("*")}
         out = self.mkdir("out")
-        result = self.run_ok("run", "-v", ".:/src:cow", "-v", f"{out}:/out", "-w", "/src", "--", "make", "-s", "-j2", "check",
+        result = self.run_ok("run", "-v", ".:/src:cow", "-v", f"{out}:/out", "-w", "/src", "--", "make", "-s", "-j2",
+                             "check",
                              "install", "DESTDIR=/out", cwd=project)
         self.assertEqual(result.err, "")
         self.assertEqual(tree(project), before)
@@ -286,13 +314,18 @@ class Mount(RunCase):
 
     def test_all_its_words(self):
         self.write("d/file", "old\n")
-        for words, writable in (("type=bind,source=./d,target=/v", "there"), ("type=bind,src=./d,dst=/v,readonly", ""),
-                                ("source=./d,destination=/v,type=bind,ro", ""), ("type=bind,src=./d,target=/v,readonly=true", ""),
-                                ("type=bind,src=./d,target=/v,readonly=false", "there"), ("type=bind,src=./d,target=/v,cow", "inside"),
+        for words, writable in (("type=bind,source=./d,target=/v", "there"), ("type=bind,src=./d,dst=/v,readonly",
+                                                                              ""),
+                                ("source=./d,destination=/v,type=bind,ro",
+                                 ""), ("type=bind,src=./d,target=/v,readonly=true", ""),
+                                ("type=bind,src=./d,target=/v,readonly=false",
+                                 "there"), ("type=bind,src=./d,target=/v,cow", "inside"),
                                 ("type=tmpfs,target=/v", "tmpfs")):
             self.write("d/file", "old\n")
-            result = self.tiny("--mount", words, "test -e /v/file && cat /v/file; (echo new >/v/file) 2>/dev/null; cat /v/file")
-            self.assertEqual(result.out, {"": "old\nold\n", "tmpfs": "new\n"}.get(writable, "old\nnew\n"), f"{words}\n{result}")
+            result = self.tiny(
+                "--mount", words, "test -e /v/file && cat /v/file; (echo new >/v/file) 2>/dev/null; cat /v/file")
+            self.assertEqual(result.out, {"": "old\nold\n", "tmpfs": "new\n"}.get(
+                writable, "old\nnew\n"), f"{words}\n{result}")
             self.assertEqual((self.tmp / "d/file").read_text(), "new\n" if writable == "there" else "old\n", words)
 
     def test_a_value_may_have_a_comma_in_quotes(self):
@@ -302,10 +335,14 @@ class Mount(RunCase):
     @only("root", "plain")
     def test_what_is_wrong_is_named(self):
         self.mkdir("d")
-        for words, named in (("type=bind,source=./d", "target"), ("type=bind,target=/v", "source"), ("type=nosuch,target=/v", "nosuch"),
-                             ("type=bind,source=./d,target=/v,nosuch=1", "nosuch"), ("", "--mount"), ("type=tmpfs,target=v", "v"),
-                             ("type=tmpfs,target=/v,source=./d", "source"), ("type=tmpfs,target=/v,tmpfs-size=x", "x"),
-                             ("type=bind,source=./d,target=/v,readonly=perhaps", "perhaps"), ("type=bind,source=./d,target=/v,readonly,cow", "cow")):
+        for words, named in (("type=bind,source=./d", "target"), ("type=bind,target=/v", "source"),
+                             ("type=nosuch,target=/v", "nosuch"),
+                             ("type=bind,source=./d,target=/v,nosuch=1",
+                              "nosuch"), ("", "--mount"), ("type=tmpfs,target=v", "v"),
+                             ("type=tmpfs,target=/v,source=./d", "source"), ("type=tmpfs,target=/v,tmpfs-size=x",
+                                                                             "x"),
+                             ("type=bind,source=./d,target=/v,readonly=perhaps", "perhaps"),
+                             ("type=bind,source=./d,target=/v,readonly,cow", "cow")):
             self.refused(f"--mount={words}", "--", "true", words=("--mount", named))
 
 
@@ -314,8 +351,10 @@ class Memory(RunCase):
     """--tmpfs and --shm-size."""
 
     def test_a_tmpfs_is_empty_writable_and_bounded(self):
-        result = self.tiny("--tmpfs", "/t:size=1m,mode=711", "--mount", "type=tmpfs,target=/m,tmpfs-size=2m,tmpfs-mode=1700",
-                           "stat -c %a,%u /t /m; for d in /t /m; do ls -A $d; head -c 4000000 /dev/zero >$d/x; stat -c %s $d/x; done")
+        result = self.tiny("--tmpfs", "/t:size=1m,mode=711", "--mount",
+                           "type=tmpfs,target=/m,tmpfs-size=2m,tmpfs-mode=1700",
+                           "stat -c %a,%u /t /m; for d in /t /m; do ls -A $d; head -c 4000000 /dev/zero >$d/x;"
+                           " stat -c %s $d/x; done")
         self.assertEqual(result.out.split(), ["711,0", "1700,0", str(1 << 20), str(2 << 20)], str(result))
 
     def test_a_tmpfs_lies_over_what_the_root_has_there(self):
@@ -357,10 +396,12 @@ class Devices(RunCase):
                            "stat -c %F,%t,%T /dev/nothing /dev/sub/full; head -c 2 /dev/nothing | wc -c; ls /dev")
         lines = out.splitlines()
         self.assertEqual(lines[:3], ["character special file,1,5", "character special file,1,7", "2"])
-        self.assertEqual(set(lines[3:]) - {"nothing", "sub"}, set("fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero".split()))
+        self.assertEqual(set(lines[3:]) - {"nothing", "sub"},
+                         set("fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero".split()))
 
     def test_rights_that_were_not_given_are_not_there(self):
-        result = self.tiny("--device", "/dev/zero:/dev/r:r", "head -c 1 /dev/r | wc -c; (echo x >/dev/r) && echo written")
+        result = self.tiny("--device", "/dev/zero:/dev/r:r",
+                           "head -c 1 /dev/r | wc -c; (echo x >/dev/r) && echo written")
         if result.code == 125:  # never a weaker sandbox than was asked for
             self.assert_fails(result, 125, "/dev/zero", ":r")
         else:
@@ -369,12 +410,14 @@ class Devices(RunCase):
     @only("root", "plain")
     def test_what_is_no_device_is_refused(self):
         file = self.write("file")
-        for value in ("/dev/no-such-device", str(file), str(self.tmp), "", "dev/null", "/dev/null:relative", "/dev/null:/dev/x:q"):
+        for value in ("/dev/no-such-device", str(file), str(self.tmp), "", "dev/null", "/dev/null:relative",
+                      "/dev/null:/dev/x:q"):
             self.refused(f"--device={value}", "--", "true", words=("--device",))
 
     @only("subuid", "plain")
     def test_a_device_that_the_caller_may_not_open_is_refused(self):
-        disk = next((d for d in ("/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop-control", "/dev/kmsg", "/dev/mem") if os.path.exists(d)), None)
+        disk = next((d for d in ("/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop-control",
+                    "/dev/kmsg", "/dev/mem") if os.path.exists(d)), None)
         if not disk or self.shell(f"test -r {disk} && echo yes || true"):
             self.skipTest("no device here is closed to users")
         self.refused("--device", disk, "--", "true", words=(disk, "ermission denied"))

@@ -49,13 +49,13 @@ static inline bool world_possible(void)
 static inline bool world_prepare(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
-	if (!world_possible())
-		return false;
 	w->descriptors = scratch_descriptors();
 	if (!scratch_open(&w->s) || hutch_spec_new(&w->spec, NULL) < 0)
 		exit(1);
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans are ours: they are seen */
 	setenv("HUTCH_HOME", w->s.path, 1);
+	if (!world_possible())
+		return false;
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* orphans are ours: they are seen */
 	return ok(hutch_spec_set(w->spec, "host", "true", &w->e) == 0, "%s", w->e.message);
 }
 
@@ -92,8 +92,6 @@ static inline void world_done(struct world *w)
 {
 	int names = -1, left = 1;
 
-	if (!w->s.path[0])
-		return; /* it was skipped */
 	hutch_close(w->hutch);
 	hutch_spec_free(w->spec);
 	for (int i = 0; i < 400; i++) { /* helpers end by themselves, the sweeper works on */

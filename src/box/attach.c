@@ -4,7 +4,8 @@
  *
  * How it works: such a keeper has a listening socket, bound in the sandbox's directory of the state
  * directory (by way of a descriptor of it: names may be longer than a socket's path). Beside it
- * stands the spec, from which later callers take environment, user and working directory.
+ * stand the environment, whose bytes are of any encoding, and what else of the spec later callers
+ * need: user, working directory and the like. Paths of the host are not among it: they may be gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 
 #include "base/own.h"
 #include "box/box.h"
+#include "spec/parse.h"
 #include "sys/proc.h"
 
 enum { SPEC_MAX = 8 << 20, BACKLOG = 128 };
@@ -38,10 +40,9 @@ static int socket_in(struct home *h, const char *name, struct sockaddr_un *ret_a
 	return s < 0 ? err_sys(e, errno, "socket") : s;
 }
 
-static int write_whole(int dir, const char *name, const char *text, struct err *e)
+static int write_whole(int dir, const char *name, const char *text, size_t len, struct err *e)
 {
 	auto_fd int fd = openat(dir, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	size_t len = strlen(text);
 
 	if (fd < 0)
 		return err_sys(e, errno, "make '%s'", name);
@@ -58,48 +59,98 @@ static int write_whole(int dir, const char *name, const char *text, struct err *
 	return renameat(dir, ".new", dir, name) < 0 ? err_sys(e, errno, "rename '%s'", name) : 0;
 }
 
+/* The spec without paths of the host and without the environment. */
+static int spec_for_later(const struct spec *spec, char **ret, struct err *e)
+{
+	static const char *const without[] = {"env", "volumes", "mounts", "tmpfs", "devices", "rootfs"};
+	struct spec *copy = spec_copy(spec);
+	int r = copy ? 0 : err_oom(e);
+
+	for (size_t i = 0; r == 0 && i < sizeof(without) / sizeof(*without); i++)
+		r = spec_clear(copy, without[i], e);
+	if (r == 0)
+		r = spec_to_json(copy, ret, e);
+	spec_free(copy);
+	return r;
+}
+
+static int write_env(int dir, const struct spec *spec, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(SPEC_MAX);
+
+	for (size_t i = 0; i < spec->env.n; i++)
+		buf_add(&text, spec->env.v[i], strlen(spec->env.v[i]) + 1);
+	if (buf_bad(&text))
+		return err_set(e, ERR_LIMIT, "the environment is over %d bytes", SPEC_MAX);
+	return write_whole(dir, "env", text.data ? text.data : "", text.len, e);
+}
+
 int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,
 		  struct err *e)
 {
 	auto_fd int dir = -1, s = -1;
 	auto_free char *json = NULL;
 	struct sockaddr_un at;
-	int r = spec_to_json(spec, &json, e);
+	int r = spec_for_later(spec, &json, e);
 
 	if (r < 0)
 		return r;
 	r = s = socket_in(h, name, &at, &dir, e);
 	if (r < 0)
 		return r;
-	(void)unlinkat(dir, "sock", 0); /* of a dead one */
 	if (bind(s, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(s, BACKLOG) < 0)
 		return err_sys(e, errno, "bind '%s/%s/sock'", h->state_path, name);
-	r = write_whole(dir, "spec.json", json, e);
+	r = write_env(dir, spec, e);
+	if (r == 0)
+		r = write_whole(dir, "spec.json", json, strlen(json), e);
 	if (r < 0)
 		return r;
 	*ret_listen = take_fd(&s);
 	return 0;
 }
 
-static int read_spec(int dir, struct spec *spec, struct err *e)
+static int read_whole(int dir, const char *name, struct buf *text, struct err *e)
 {
-	auto_fd int fd = openat(dir, "spec.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	auto_buf struct buf text = BUF_INIT(SPEC_MAX);
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return err_sys(e, errno, "open its spec.json");
+		return err_sys(e, errno, "open its file '%s'", name);
 	while (n > 0) {
-		char *p = buf_room(&text, 65536);
+		char *p = buf_room(text, 65536);
 
 		if (!p)
 			return err_oom(e);
 		n = read(fd, p, 65536);
 		if (n < 0 && errno != EINTR)
-			return err_sys(e, errno, "read its spec.json");
-		text.len += n > 0 ? (size_t)n : 0;
+			return err_sys(e, errno, "read its file '%s'", name);
+		text->len += n > 0 ? (size_t)n : 0;
+		n = n < 0 ? 1 : n;
 	}
-	return spec_from_json(spec, text.data ? text.data : "", text.len, e);
+	return 0;
+}
+
+static int read_spec(int dir, struct spec *spec, struct err *e)
+{
+	auto_buf struct buf json = BUF_INIT(SPEC_MAX + 65536), env = BUF_INIT(SPEC_MAX + 65536);
+	int r = read_whole(dir, "spec.json", &json, e);
+
+	if (r == 0)
+		r = spec_from_json(spec, json.data ? json.data : "", json.len, e);
+	if (r == 0)
+		r = read_whole(dir, "env", &env, e);
+	for (size_t at = 0; r == 0 && at < env.len; at += strlen(env.data + at) + 1)
+		r = spec_set(spec, "env", env.data + at, e);
+	return r;
+}
+
+/* Somebody holds the lock: this name is in use. */
+static bool in_use(int dir)
+{
+	auto_fd int lock = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
+
+	return lock >= 0 && fcntl(lock, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
 }
 
 static int connect_to(struct box *b, struct err *e)
@@ -111,11 +162,13 @@ static int connect_to(struct box *b, struct err *e)
 	if (r < 0)
 		return r;
 	if (connect(b->ctl, (struct sockaddr *)&at, sizeof(at)) < 0) {
-		if (errno == ENOENT)
+		int why = errno;
+
+		if (why == ENOENT && in_use(dir))
 			return err_set(e, ERR_STATE, "it belongs to a program, which alone can use it");
-		if (errno == ECONNREFUSED)
-			return err_set(e, ERR_DIED, "it has ended; `hutch cleanup` removes it");
-		return err_sys(e, errno, "connect");
+		if (why == ENOENT || why == ECONNREFUSED)
+			return err_set(e, ERR_DIED, "it has ended; `hutch rm` removes what it left");
+		return err_sys(e, why, "connect");
 	}
 	r = read_spec(dir, b->spec, e);
 	return r < 0 ? r : box_wait_ready(b, e);
@@ -123,9 +176,12 @@ static int connect_to(struct box *b, struct err *e)
 
 int box_attach(struct home *h, const char *name, struct box **ret, struct err *e)
 {
+	auto_free char *valid = NULL;
 	struct box *b;
 	int r = home_check_owner(h, e);
 
+	if (r == 0)
+		r = parse_name(name, &valid, e);
 	if (r < 0)
 		return r;
 	b = calloc(1, sizeof(*b));
@@ -183,16 +239,12 @@ int box_reset(struct box *b, struct err *e)
 static int list_one(struct home *h, const char *name, struct box_listed *x)
 {
 	auto_fd int dir = openat(h->state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	auto_fd int lock = dir < 0 ? -1 : openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
 	struct stat st;
 
-	if (lock < 0 || fstat(lock, &st) < 0)
-		return -1;
-	if (fcntl(lock, F_OFD_GETLK, &l) < 0)
+	if (dir < 0 || faccessat(dir, "lock", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	snprintf(x->name, sizeof(x->name), "%s", name);
-	x->alive = l.l_type != F_UNLCK;
+	x->alive = in_use(dir);
 	x->detached = faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	x->since_s = fstatat(dir, x->detached ? "spec.json" : ".", &st, 0) == 0 ?
 			     (int64_t)st.st_mtime : 0;

@@ -96,6 +96,18 @@ static int make_name(struct home *h, const char *name)
 	return errno == EEXIST ? 0 : -errno;
 }
 
+/* What attach.c puts beside the lock. */
+static void forget_files(struct home *h, const char *name)
+{
+	static const char *const files[] = {"sock", "spec.json", "env", ".new"};
+	char path[300];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%.200s/%s", name, files[i]);
+		(void)unlinkat(h->state, path, 0); /* most have none */
+	}
+}
+
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -106,6 +118,7 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 		r = try_lock(h->state, name, ret_lock);
 		if (r == 1) {
 			if (!fresh) {
+				forget_files(h, name);
 				to_trash(h, name);
 				place_sweep(h);
 			}
@@ -121,17 +134,13 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 
 void place_give_back(struct home *h, const char *name)
 {
-	static const char *const files[] = {"sock", "spec.json", ".new"};
 	auto_fd int lock = -1;
 	char to[300];
 
 	/* Whoever holds the lock has taken the name over already. */
 	if (try_lock(h->state, name, &lock) != 1)
 		return;
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(to, sizeof(to), "%.200s/%s", name, files[i]);
-		(void)unlinkat(h->state, to, 0); /* attached ones have none */
-	}
+	forget_files(h, name);
 	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
 	if (renameat(h->state, name, h->state, to) == 0)
 		return;

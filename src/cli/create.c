@@ -14,6 +14,20 @@ struct create {
 	struct hutch_spec *spec;
 };
 
+/* What is said of one command means nothing to a sandbox that lives without one. */
+static int refuse_for_commands(struct hutch_spec *spec, struct err *e)
+{
+	static const char *const fields[] = {"timeout", "tty", "interactive"};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		if (spec_words_is_set(spec, fields[i]))
+			return err_set(e, ERR_INVALID,
+				       "--%s is for one command; give it to `hutch exec`", fields[i]);
+	if (spec_words_has(spec, "entrypoint"))
+		return err_set(e, ERR_INVALID, "--entrypoint is for `hutch run`: create runs no command");
+	return 0;
+}
+
 static int parse(struct create *c, char **argv, struct err *e)
 {
 	const struct opt own[] = {
@@ -37,6 +51,8 @@ static int parse(struct create *c, char **argv, struct err *e)
 		return err_set(e, ERR_INVALID, "one name, not '%s' too", c->rest.words[1]);
 	if (c->rest.n == 1)
 		code = spec_words_set(c->spec, "name", c->rest.words[0], e);
+	if (code == 0)
+		code = refuse_for_commands(c->spec, e);
 	if (code == 0 && !spec_words_has_root(c->spec))
 		code = err_set(e, ERR_INVALID, "no root file system; give --rootfs DIR, or --host");
 	return code;

@@ -48,7 +48,8 @@ void living_close(struct living *l)
 }
 
 /* Every name in turn; all are tried, the first failure decides. */
-static int each(char **names, int (*act)(struct living *l, struct hutch_error *why))
+static int each(char **names, int (*act)(struct living *l, struct hutch_error *why),
+		int (*on_dead)(struct err *e))
 {
 	int status = 0;
 
@@ -58,7 +59,9 @@ static int each(char **names, int (*act)(struct living *l, struct hutch_error *w
 		struct err e = {0};
 		int r = living_open(&l, *names, &e);
 
-		if (r == 0 && act(&l, &why) < 0)
+		if (r == ERR_DIED && on_dead)
+			r = on_dead(&e);
+		else if (r == 0 && act(&l, &why) < 0)
 			r = cli_carry(&why, &e);
 		if (r < 0)
 			status = cli_fail(e.msg);
@@ -67,11 +70,11 @@ static int each(char **names, int (*act)(struct living *l, struct hutch_error *w
 	return status;
 }
 
-static int words_only(char **argv, const char *usage, struct opt_rest *rest)
+static int words_only(char **argv, const char *usage, bool *force, struct opt_rest *rest)
 {
-	bool help = false, force = false;
-	const struct opt own[] = {{.name = "force", .letter = 'f', .on = &force},
-				  {.name = "help", .on = &help},
+	bool help = false;
+	const struct opt own[] = {{.name = "help", .on = &help},
+				  {.name = force ? "force" : NULL, .letter = 'f', .on = force},
 				  {0}};
 	struct err e = {0};
 
@@ -93,10 +96,10 @@ int cli_reset(int argc, char **argv)
 {
 	struct opt_rest rest;
 	int r = words_only(argv, "usage: hutch reset NAME...\n\nPut sandboxes back to how they were "
-				 "right after start.\n", &rest);
+				 "right after start.\n", NULL, &rest);
 
 	(void)argc;
-	return r < 0 ? 0 : r ? r : each(rest.words, reset);
+	return r < 0 ? 0 : r ? r : each(rest.words, reset, NULL);
 }
 
 static int end(struct living *l, struct hutch_error *why)
@@ -107,14 +110,29 @@ static int end(struct living *l, struct hutch_error *why)
 	return hutch_box_delete(box, why);
 }
 
+/* What a dead one left, and others like it: there is nobody to ask. */
+static int clean_up(struct err *e)
+{
+	struct hutch_error why;
+	struct hutch *h;
+	int r = open_hutch(&h, e);
+
+	if (r < 0)
+		return r;
+	r = hutch_cleanup(h, -1, &why);
+	hutch_close(h);
+	return r < 0 ? cli_carry(&why, e) : 0;
+}
+
 int cli_rm(int argc, char **argv)
 {
+	bool force = false;
 	struct opt_rest rest;
 	int r = words_only(argv, "usage: hutch rm [-f] NAME...\n\nEnd sandboxes and remove what they "
-				 "left. -f is accepted: they need not be stopped first.\n", &rest);
+				 "left. -f is accepted: they need not be stopped first.\n", &force, &rest);
 
 	(void)argc;
-	return r < 0 ? 0 : r ? r : each(rest.words, end);
+	return r < 0 ? 0 : r ? r : each(rest.words, end, clean_up);
 }
 
 /* ---- ps --------------------------------------------------------------------------------------- */
@@ -205,6 +223,10 @@ int cli_ps(int argc, char **argv)
 		opt_help(&text, own, NULL, 80);
 		fputs(text.data, stdout);
 		return 0;
+	}
+	if (rest.n) {
+		err_set(&e, ERR_INVALID, "ps takes no words, but '%s' was given", rest.words[0]);
+		return cli_fail(e.msg);
 	}
 	if (open_hutch(&h, &e) < 0)
 		return cli_fail(e.msg);

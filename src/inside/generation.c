@@ -75,6 +75,8 @@ static int nest(const struct plan *pl, int news, struct err *e)
 	 * cgroup in which we all are. */
 	if (unshare(own_spaces(pl) & ~(CLONE_NEWPID | CLONE_NEWCGROUP)) < 0)
 		return err_sys(e, errno, "make nested namespaces");
+	if (mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_sys(e, errno, "mount /dev/mqueue");
 	return pl->flags & PLAN_NET ? net_up(e) : 0;
 }
 
@@ -87,6 +89,10 @@ static int reaper_build(struct keeper *k, struct generation *g, int news, struct
 	r = root_build(k, g, e);
 	if (r == 0 && sethostname(host, strlen(host)) < 0)
 		r = err_sys(e, errno, "set the host name '%s'", host);
+	/* The kernel's default. A new uts namespace has what its parent has: the host's, or after a
+	 * reset what the last generation has set. */
+	if (r == 0 && setdomainname("(none)", 6) < 0)
+		r = err_sys(e, errno, "set the NIS domain name");
 	if (r == 0 && k->plan->flags & PLAN_NESTED)
 		r = nest(k->plan, news, e);
 	return r;

@@ -184,6 +184,8 @@ static void reap(struct keeper *k)
 			(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
 		else if (pid == k->now.pid)
 			k->now.pid = 0; /* the end of the generation; its commands follow */
+		else if (k->spare.pid && pid == k->spare.pid)
+			reset_spare_ended(k);
 		else
 			exec_ended(k, pid, status, &ru);
 	}

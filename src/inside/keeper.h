@@ -125,12 +125,14 @@ void generation_kill(struct generation *g);
 
 /* root.c: the overlay of a generation; and, in the reaper, the file tree that the inside sees. */
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
+void root_overlay_done(struct keeper *k, const struct generation *g); /* at home; its tmpfs */
 int root_build(struct keeper *k, struct generation *g, struct err *e);
 
 /* reset.c: the next generation; a spare one, when nothing else is to do. */
 int reset_run(struct keeper *k, struct client *c, uint32_t id);
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
+void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
 
 /* exec.c */
 int exec_start(struct keeper *k, struct client *c, struct msg *m, struct err *e);
@@ -157,5 +159,7 @@ int who_find(struct keeper *k, const struct pack *p, const struct call *c, struc
 
 /* Small steps that several files take. */
 int inside_mkdir(const char *path, mode_t mode, struct err *e);
+/* A tmpfs that is attached nowhere, its limits as text. */
+int inside_tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e);
 
 #endif

@@ -100,6 +100,8 @@ static int change(struct keeper *k, struct generation *old, struct err *e)
 	k->now.pid = 0;
 	k->spare.pid = 0;
 	r = go_home(k, e);
+	if (r == 0)
+		root_overlay_done(k, old);
 	if (r == 0 && !g.pid)
 		r = begin(k, &g, e);
 	if (r == 0 && g.news >= 0)
@@ -127,6 +129,12 @@ int reset_run(struct keeper *k, struct client *c, uint32_t id)
 	return 0;
 }
 
+static void give_up(struct keeper *k, struct generation *g)
+{
+	root_overlay_done(k, g);
+	drop(g);
+}
+
 void reset_prepare(struct keeper *k)
 {
 	struct err e;
@@ -137,7 +145,7 @@ void reset_prepare(struct keeper *k)
 	k->want_spare = false;
 	r = go_home(k, &e);
 	if (r == 0 && begin(k, &k->spare, &e) < 0)
-		drop(&k->spare); /* the next reset tries again, and says why */
+		give_up(k, &k->spare); /* the next reset tries again, and says why */
 	if (generation_return(k, &e) < 0)
 		_exit(1); /* nothing could be started any more */
 }
@@ -148,4 +156,9 @@ void reset_spare_reports(struct keeper *k)
 
 	if (generation_finish(k, &k->spare, &e) < 0)
 		drop(&k->spare);
+}
+
+void reset_spare_ended(struct keeper *k)
+{
+	drop(&k->spare);
 }

@@ -102,6 +102,32 @@ static int overlay(const char *const *lowers, unsigned n, const struct places *p
 				     "be an upper layer? `hutch doctor` tells)") : r;
 }
 
+/* Changes in memory: one tmpfs per generation, so that a reset gives the room back at once. */
+static int own_tmpfs(const struct keeper *k, const char *at, struct err *e)
+{
+	auto_fd int fd = -1;
+	char size[32];
+	int r = inside_mkdir(at, 0700, e);
+
+	if (r < 0)
+		return r;
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)k->plan->upper_size);
+	fd = inside_tmpfs(size, "1000000", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+	if (fd < 0)
+		return fd;
+	r = sys_attach(fd, AT_FDCWD, at);
+	return r < 0 ? err_sys(e, r, "attach the tmpfs for changes") : 0;
+}
+
+void root_overlay_done(struct keeper *k, const struct generation *g)
+{
+	char at[32];
+
+	snprintf(at, sizeof(at), "up/g%u", g->number);
+	if (k->plan->flags & PLAN_UPPER_TMPFS && umount2(at, MNT_DETACH) == 0)
+		(void)rmdir(at);
+}
+
 int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 {
 	char names[MSG_FDS_MAX][16], wrapper[32];
@@ -119,7 +145,9 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 	if (n < 2) /* the kernel wants two when nothing is above them */
 		lowers[n++] = "empty";
 	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
-	if (!(k->plan->flags & PLAN_READONLY_ROOT))
+	if (k->plan->flags & PLAN_UPPER_TMPFS)
+		r = own_tmpfs(k, wrapper, e);
+	if (r == 0 && !(k->plan->flags & PLAN_READONLY_ROOT))
 		r = make_upper(wrapper, &p, e);
 	if (r == 0)
 		r = overlay(lowers, n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
@@ -152,7 +180,9 @@ static int kernel_trees(struct keeper *k, struct generation *g, struct err *e)
 		 (unsigned long long)k->plan->shm_size);
 	if (mount("shm", "/new/dev/shm", "tmpfs", flags, opt) < 0)
 		return err_sys(e, errno, "mount /dev/shm");
-	if (mount("mqueue", "/new/dev/mqueue", "mqueue", flags, NULL) < 0)
+	/* It shows the queues of the ipc namespace in which it is mounted: a nested one comes later. */
+	if (!(k->plan->flags & PLAN_NESTED) &&
+	    mount("mqueue", "/new/dev/mqueue", "mqueue", flags, NULL) < 0)
 		return err_sys(e, errno, "mount /dev/mqueue");
 	return 0;
 }
@@ -182,8 +212,9 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	if (n < 0)
 		return err_sys(e, errno, "read the file to copy");
 	(void)fchown(out, st.st_uid, st.st_gid); /* not mapped: stays ours */
-	if (fchmod(out, st.st_mode & 0777) < 0)
-		return err_sys(e, errno, "chmod the copy");
+	if (fchmod(out, st.st_mode & 0777) < 0 ||
+	    futimens(out, (struct timespec[]){st.st_atim, st.st_mtim}) < 0)
+		return err_sys(e, errno, "give the copy its mode and times");
 	return 0;
 }
 

@@ -38,8 +38,7 @@ int inside_mkdir(const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
-/* A tmpfs that is attached nowhere. */
-static int tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e)
+int inside_tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e)
 {
 	auto_fd int fs = sys_fsopen("tmpfs");
 	int r = fs;
@@ -189,19 +188,11 @@ static int place_trees(struct keeper *k, struct trees *t, struct err *e)
 	return 0;
 }
 
-static int place_upper(struct keeper *k, struct trees *t, struct err *e)
+static int place_upper(struct trees *t, struct err *e)
 {
-	char size[32];
-	int fd, r;
+	int r;
 
-	if (k->plan->flags & PLAN_UPPER_TMPFS) {
-		snprintf(size, sizeof(size), "%llu", (unsigned long long)k->plan->upper_size);
-		fd = tmpfs(size, "1000000", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
-		if (fd < 0)
-			return fd;
-		t->upper = fd;
-	}
-	if (t->upper < 0)
+	if (t->upper < 0) /* a tmpfs: each generation makes its own */
 		return 0;
 	r = attach(t->upper, "up", e);
 	close(t->upper);
@@ -293,7 +284,7 @@ static int build_dev(struct err *e)
 		{"pts/ptmx", "dev/ptmx"},
 	};
 	static const char *const dirs[] = {"dev/pts", "dev/shm", "dev/mqueue"};
-	auto_fd int fd = tmpfs("65536", "256", MOUNT_ATTR_NOSUID, e);
+	auto_fd int fd = inside_tmpfs("65536", "256", MOUNT_ATTR_NOSUID, e);
 	int r;
 
 	if (fd < 0)
@@ -390,7 +381,7 @@ int storage_prepare(struct keeper *k, struct err *e)
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(e, errno, "make mounts private");
-	k->storage = tmpfs("16777216", "16384", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+	k->storage = inside_tmpfs("16777216", "16384", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
 	if (k->storage < 0)
 		return k->storage;
 	r = attach(k->storage, "/", e); /* on top of it: paths still lead into the caller's tree */
@@ -415,7 +406,7 @@ int storage_build(struct keeper *k, struct err *e)
 	if (r == 0)
 		r = place_trees(k, &t, e);
 	if (r == 0)
-		r = place_upper(k, &t, e);
+		r = place_upper(&t, e);
 	if (r == 0)
 		r = close_dev(k, e);
 	k->marks[MARK_TREES] = sys_now_ns();

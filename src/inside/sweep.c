@@ -134,7 +134,8 @@ static void to_trash(int boxes, int trash, const char *name)
 /* A name whose lock is free belongs to nobody any more (box/place.c has the rules). */
 static void bury(int state, int boxes, int trash, const char *name)
 {
-	static const char *const files[] = {"sock", "spec.json", ".new", "lock"}; /* the lock last */
+	static const char *const files[] = {"sock", "spec.json", "env", ".new",
+					    "lock"}; /* the lock last */
 	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int lock = -1;
 	struct flock l = {.l_type = F_WRLCK, .l_len = 1};

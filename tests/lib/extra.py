@@ -76,7 +76,8 @@ class RunCase(Case):
         """Runs a script outside, as the persona, in which "$HUTCH" is the program: its output. It must
         succeed."""
         process = self.persona.popen([program, "-c", script], env=self.environment({"HUTCH": self.persona.program}),
-                                     cwd=self.tmp, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                     cwd=self.tmp, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
         self._started.append(process)
         result = self.finish(process, input, seconds)
         self.assertEqual(result.code, 0, str(result))
@@ -123,7 +124,8 @@ class RunCase(Case):
         """The next line on stdout of what was started without a buffer; "" when none comes."""
         line = b""
         deadline = time.monotonic() + seconds
-        while not line.endswith(b"\n") and select.select([process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+        while not line.endswith(b"\n") and select.select([process.stdout], [], [], max(0,
+                                                                                       deadline - time.monotonic()))[0]:
             byte = process.stdout.read(1)
             if not byte:
                 break
