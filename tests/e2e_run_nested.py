@@ -9,7 +9,8 @@ class Nested(RunCase):
 
     def inner(self, *options, inner: tuple = ()):
         """hutch run in a sandbox started with @options, with the machine's programs in both."""
-        words = ["-v", f"{self.persona.program}:/hutch:ro", "--tmpfs", "/home/h", "-e", "HUTCH_HOME=/home/h"]
+        words = ["-v", f"{self.persona.program}:/hutch:ro", "--tmpfs", "/home/h", "-e", "HUTCH_HOME=/home/h",
+                 "-e", "ASAN_OPTIONS=detect_leaks=0"]  # leaks cannot be looked for without ptrace
         return self.hutch("run", *words, *options, "--", "/hutch", *inner)
 
     def test_it_runs_in_a_privileged_one(self):
@@ -22,7 +23,7 @@ class Nested(RunCase):
 
     def test_in_an_ordinary_one_it_says_that_there_are_no_namespaces(self):
         result = self.inner(inner=("run", "--", "true"))
-        self.assert_fails(result, 125, "namespace", "hutch doctor")
+        self.assert_fails(result, 125, "namespace")
         result = self.inner(inner=("doctor",))
         self.assertEqual(result.code, 1, str(result))
         self.assertRegex(result.out, r"(?m)^no +user namespaces ")

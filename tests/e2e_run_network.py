@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lib import needs, only
-from lib.extra import PYTHON, RunCase
+from lib.extra import PYTHON, SET_MTU, RunCase
 
 CONNECT = ("import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 2);"
            " print(s.recv(10).decode())")
@@ -127,10 +127,12 @@ class HostsNetwork(RunCase):
                                         f" done; cat /proc/1/comm")
         self.assertEqual((out, process.poll()), ("hutch-init\n", None))
 
+    @needs(bool(PYTHON), "there is no python3 in /usr")
     def test_the_network_cannot_be_changed(self):
-        result = self.host(*self.words, "--cap-add", "NET_ADMIN", "ip link set lo mtu 60000 && echo changed")
-        self.assertNotIn("changed", result.out)
-        self.assertEqual(Path("/sys/class/net/lo/mtu").read_text() != "60000\n", True)
+        before = Path("/sys/class/net/lo/mtu").read_text()
+        for words in ([], ["--cap-add", "NET_ADMIN"], ["--privileged"]):
+            self.assertNotIn("changed", self.python(*self.words, *words, SET_MTU).out)
+        self.assertEqual(Path("/sys/class/net/lo/mtu").read_text(), before)
 
 
 class Names(RunCase):

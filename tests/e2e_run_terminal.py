@@ -3,11 +3,10 @@
 
 import os
 import signal
-import subprocess
 import termios
 
 from lib import only
-from lib.extra import JobShell, RunCase, wait_for
+from lib.extra import JobShell, RunCase, states, wait_for
 
 
 def modes(fd: int) -> list:
@@ -26,7 +25,7 @@ class Tty(RunCase):
 
     def test_the_command_leads_a_session_whose_terminal_it_is(self):
         terminal = self.terminal("run", "-it", "--", "sh", "-c",
-                                 "echo in; echo x >/dev/tty; ps -o sid=,tpgid=,pid= -p $$")
+                                 "echo in; echo x >/dev/tty; cut -d ' ' -f 1,5,6,8 /proc/$$/stat")
         self.assertEqual(terminal.wait(), 0)
         words = terminal.seen.split()
         self.assertEqual(words[:2], ["in", "x"])
@@ -72,19 +71,19 @@ class Tty(RunCase):
         terminal.expect("inside> ")
         terminal.send("sleep 300\n")
         terminal.expect("\n")
-        wait_for(lambda: self.is_running("sleep 300"), what="sleep")
+        wait_for(lambda: states("sleep 300") == "S", what="sleep")
         terminal.send("\x1a")
-        terminal.expect("Stopped")
-        terminal.send("jobs; kill %1; fg; echo code $?\n")
-        terminal.expect("code 143")
+        terminal.expect("inside> ")
+        self.assertEqual(states("sleep 300"), "T")
+        terminal.send("fg\n")
+        wait_for(lambda: states("sleep 300") == "S", what="sleep, again")
+        terminal.send("\x03")
+        terminal.expect("inside> ")
+        terminal.send("echo code $?\n")
+        terminal.expect("code 130")
         self.assertNotIn("no job control", terminal.seen)
         terminal.send("exit 4\n")
         self.assertEqual(terminal.wait(), 4)
-
-    def is_running(self, command: str) -> bool:
-        """A process with this command line is there, in some sandbox."""
-        done = subprocess.run(["ps", "axo", "args="], capture_output=True, text=True)
-        return command in done.stdout.splitlines()
 
     def test_all_that_was_written_is_shown_before_the_end(self):
         terminal = self.terminal("run", "-t", "--", "seq", "1", "20000")
@@ -157,27 +156,16 @@ class WithoutTerminal(RunCase):
 class Jobs(RunCase):
     """hutch run as a job of an interactive shell."""
 
-    def stopped_inside(self) -> bool:
-        """The `sleep 311` of the sandbox is stopped."""
-        done = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True)
-        return any(line.split(None,
-                              1)[1:] == ["sleep 311"] and line.startswith("T") for line in done.stdout.splitlines())
-
-    def running_inside(self) -> bool:
-        done = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True)
-        return any(line.split(None,
-                              1)[1:] == ["sleep 311"] and line.startswith("S") for line in done.stdout.splitlines())
-
     def test_ctrl_z_stops_hutch_and_fg_goes_on(self):
         shell = JobShell(self)
         shell.type('"$HUTCH" run -- sleep 311')
-        wait_for(self.running_inside, what="the command")
+        wait_for(lambda: states("sleep 311") == "S", what="the command")
         shell.send("\x1a")
         shell.expect("Stopped")
         shell.expect(shell.PROMPT)
-        wait_for(self.stopped_inside, what="a stopped command")
+        wait_for(lambda: states("sleep 311") == "T", what="a stopped command")
         shell.type("fg")
-        wait_for(self.running_inside, what="the command, again")
+        wait_for(lambda: states("sleep 311") == "S", what="the command, again")
         shell.send("\x03")
         shell.expect(shell.PROMPT)
         self.assertIn("code 130", shell.answer('echo "code $?"'))
@@ -187,10 +175,10 @@ class Jobs(RunCase):
         shell.type('"$HUTCH" run -it -e PS1="inside> " -- bash --norc -i')
         shell.expect("inside> ")
         shell.send("sleep 311\n")
-        wait_for(self.running_inside, what="the command")
+        wait_for(lambda: states("sleep 311") == "S", what="the command")
         shell.send("\x1a")
         shell.expect("inside> ")
-        self.assertTrue(self.stopped_inside())
+        self.assertEqual(states("sleep 311"), "T")
         shell.send("kill -9 %1; fg; exit 5\n")
         shell.expect(shell.PROMPT)
         self.assertIn("code 5", shell.answer('echo "code $?"'))

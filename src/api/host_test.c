@@ -310,7 +310,7 @@ static void the_host_stays_as_it_was(void)
 
 	if (!world_prepare(&w))
 		return;
-	old_mask = umask(0137);
+	old_mask = umask(0037);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGHUP);
 	pthread_sigmask(SIG_SETMASK, &mask, &was);

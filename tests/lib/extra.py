@@ -4,6 +4,7 @@
     RunCase            a Case with short ways to say "run this in a sandbox"
     JobShell           an interactive bash on a terminal, in which hutch is a job
     inside_a_mount()   a file system of its own around a persona's command (root of the machine only)
+    everybody(), states()  what runs on the machine
     wait_for()         waits until something holds
 """
 
@@ -26,6 +27,12 @@ ONE_ID = ("plain", "nested")
 PYTHON = shutil.which("python3", path="/usr/local/bin:/usr/bin")  # one that --host shows
 # Docker's default capabilities.
 DEFAULT_CAPABILITIES = 0x00000000A80425FB
+# A Python program that sets the MTU of the loopback (SIOCSIFMTU).
+SET_MTU = """
+import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8922, struct.pack("16si20x", b"lo", 60000))
+print("changed")
+"""
 
 
 def wait_for(condition, seconds: float = 5.0, what: str = "the condition"):
@@ -36,6 +43,25 @@ def wait_for(condition, seconds: float = 5.0, what: str = "the condition"):
             raise AssertionError(f"{what} did not hold within {seconds} s")
         time.sleep(0.005)
     return found
+
+
+def everybody() -> dict[int, tuple[int, str, str, str]]:
+    """All processes of the machine: pid: (parent, state, name, command line)."""
+    found = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
+            command = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            continue  # ended meanwhile
+        state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
+        found[int(entry)] = (int(parent), state, stat[stat.index("(") + 1 : stat.rindex(")")], command)
+    return found
+
+
+def states(command: str) -> str:
+    """The states of all processes with this command line: "S", "T", in any sandbox."""
+    return "".join(state for _, state, _, words in everybody().values() if words == command)
 
 
 def fields_of(status: str) -> dict[str, str]:
