@@ -444,6 +444,8 @@ HUTCH_PUBLIC int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wa
 /**
  * hutch_proc_signal() - Send a signal to a command, not to what it started
  *
+ * SIGSTOP and SIGCONT go to its process group, as a terminal's Ctrl-Z would.
+ *
  * Return: 0, also when it has ended; INVALID (no such signal); SYSTEM (the sandbox is gone).
  * Threads: one call at a time on the same box. Since: 0.1
  */

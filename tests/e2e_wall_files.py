@@ -53,6 +53,7 @@ class KernelFiles(WallCase):
             out = self.attack_ok("unlock", "/attack", options=options)
             got = outcomes(out)
             self.assertEqual(got.pop("mounting at all"), "ok", "the attack has not got the power it needs")
+            got.pop("take away /dev/mqueue")  # hides nothing: it is of the namespace that they rule
             self.assertGreater(len(got), 15)
             self.assertEqual({what for what, result in got.items() if result == "ok"}, set(), str(options))
 

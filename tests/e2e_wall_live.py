@@ -17,7 +17,7 @@ class Live(WallCase):
 
     def create(self, *options) -> None:
         root = () if "--host" in options else ("--rootfs", self.rootfs)
-        result = self.hutch("create", *root, *self.attacks("parent", "loop", "hang"), *options, "live")
+        result = self.hutch("create", *root, *self.attacks("parent", "loop", "hang", "key"), *options, "live")
         self.assertEqual(result.code, 0, str(result))
         self.undo(self.hutch, "cleanup")  # where the test killed its keeper
         self.undo(self.hutch, "rm", "live")
@@ -118,7 +118,8 @@ class Later(Live):
             self.skipTest("FUSE cannot be mounted here")
         asks = self.start("exec", "-u", "user", "live", "true")
         self.assertEqual(asks.wait(4), 125, "to look up the user is given up")
-        self.assertEqual(self.exec("true", timeout=5).code, 0, "others are not held up")
+        held = self.exec("/attack/key", "find", "none", timeout=5)  # a program that reads no file of /etc
+        self.assertEqual(held.out, "session EPERM\nuser EPERM\n", f"others are not held up\n{held}")
         self.assertEqual(self.hutch("rm", "live", timeout=5).code, 0)
 
     def test_powers_given_to_one_command_are_gone_with_a_reset(self):

@@ -116,7 +116,7 @@ class Inherited(WallCase):
     def opens(self, *options) -> set[str]:
         """The descriptors of a command whose caller has three more than the usual ones, which are not
         close-on-exec."""
-        prefix = ["bash", "-c", 'exec 5</etc/hostname 9</ 77>/dev/null; exec "$@"', "bash"]
+        prefix = ["bash", "-c", 'exec 5</etc/hostname 9</dev/null 77>/dev/null; exec "$@"', "bash"]
         script = "for n in $(seq 0 300); do [ -L /proc/$$/fd/$n ] && echo $n; done; :"
         return set(self.tiny_ok(*options, script, prefix=prefix).split())
 

@@ -119,6 +119,9 @@ int box_delete(struct box *b, struct err *e);
  * DIED the keeper is gone (b->dead). */
 int box_talk(struct box *b, int timeout_ms, struct err *e);
 
+/* The keeper does not take what is sent to it: takes its last words, until it is dead. Return: why. */
+int box_gone(struct box *b, struct err *e);
+
 /* place.c: *ret_lock is to be handed to the keeper. */
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e);
 void place_give_back(struct home *h, const char *name);

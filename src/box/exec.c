@@ -165,23 +165,6 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 	return r;
 }
 
-static int start_failed(const struct box *b, struct err *e)
-{
-	if (e)
-		*e = b->why;
-	return err_wrap(e, "start '%s'", b->name);
-}
-
-/* The keeper is gone: because the start failed, of which it has left word, or for another reason. */
-static int gone(struct box *b, struct err *e)
-{
-	while (!b->dead && !b->why.code && box_talk(b, 0, NULL) == 1)
-		;
-	b->dead = true;
-	return b->why.code ? start_failed(b, e) :
-			     err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
-}
-
 static int check_fds(const struct exec_ask *ask, struct err *e)
 {
 	if (ask->nfds > CALL_FDS_MAX)
@@ -220,8 +203,10 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	if (ask->nfds)
 		memcpy(fds + first, ask->fds, ask->nfds * sizeof(int));
 	r = msg_send(b->ctl, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds);
-	if (r == -EPIPE || r == -ECONNRESET)
-		return gone(b, e);
+	if (r == -EPIPE || r == -ECONNRESET) {
+		r = box_gone(b, e);
+		return b->why.code ? err_wrap(e, "start '%s'", b->name) : r;
+	}
 	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
 }
 
@@ -361,8 +346,10 @@ int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e)
 		if (p->box->dead && !p->box->why.code)
 			return box_talk(p->box, 0, e);
 		r = p->box->why.code ? -1 : wait_once(p, left, wake_fd, &woken, e);
-		if (p->box->why.code)
-			return start_failed(p->box, e);
+		if (p->box->why.code) {
+			(void)box_gone(p->box, e);
+			return err_wrap(e, "start '%s'", p->box->name);
+		}
 		now = sys_now_ns();
 		if (timeout_ms >= 0 && now >= end)
 			break;

@@ -88,18 +88,19 @@ static int find_data(const struct ns_ids *ids, char **ret, struct err *e)
 static int make_path(const char *path, struct err *e)
 {
 	char copy[4096];
+	int r;
 
 	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
 		return err_sys(e, ENAMETOOLONG, "'%s'", path);
 	for (char *s = strchr(copy + 1, '/'); s; s = strchr(s + 1, '/')) {
 		*s = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			return err_sys(e, errno, "make '%s'", copy);
+		r = sys_mkdir(AT_FDCWD, copy, 0755);
+		if (r < 0 && r != -EEXIST)
+			return err_sys(e, r, "make '%s'", copy);
 		*s = '/';
 	}
-	if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, errno, "make '%s'", copy);
-	return 0;
+	r = sys_mkdir(AT_FDCWD, copy, 0700);
+	return r < 0 && r != -EEXIST ? err_sys(e, r, "make '%s'", copy) : 0;
 }
 
 static int open_own(const char *path, struct err *e)
@@ -147,8 +148,10 @@ static int open_below(int dir, const char *name, struct err *e)
 	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT) {
-		if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
-			return err_sys(e, errno, "make '%s' in the data directory", name);
+		int r = sys_mkdir(dir, name, 0700);
+
+		if (r < 0 && r != -EEXIST)
+			return err_sys(e, r, "make '%s' in the data directory", name);
 		fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd >= 0)
 			spread(fd);

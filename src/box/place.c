@@ -91,9 +91,9 @@ static bool take_unused(int dir, const char *from, int to, const char *name)
 /* Makes the name. Return: 1 it is new, 0 it was there, or -errno. */
 static int make_name(struct home *h, const char *name)
 {
-	if (take_unused(h->state, FREE, h->state, name) || mkdirat(h->state, name, 0700) == 0)
-		return 1;
-	return errno == EEXIST ? 0 : -errno;
+	int r = take_unused(h->state, FREE, h->state, name) ? 0 : sys_mkdir(h->state, name, 0700);
+
+	return r == 0 ? 1 : r == -EEXIST ? 0 : r;
 }
 
 /* What attach.c puts beside the lock. */
@@ -144,7 +144,7 @@ void place_give_back(struct home *h, const char *name)
 	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
 	if (renameat(h->state, name, h->state, to) == 0)
 		return;
-	if (errno == ENOENT && mkdirat(h->state, FREE, 0700) == 0 &&
+	if (errno == ENOENT && sys_mkdir(h->state, FREE, 0700) == 0 &&
 	    renameat(h->state, name, h->state, to) == 0)
 		return;
 	snprintf(to, sizeof(to), "%.200s/lock", name);
@@ -156,16 +156,17 @@ void place_give_back(struct home *h, const char *name)
 
 int place_upper_take(struct home *h, const char *name, struct err *e)
 {
+	int r;
+
 	if (take_unused(h->data, "pool", h->boxes, name))
 		return 0;
-	if (mkdirat(h->boxes, name, 0700) == 0)
-		return 0;
-	if (errno == EEXIST) { /* of a sandbox whose name was lost: a reboot */
+	r = sys_mkdir(h->boxes, name, 0700);
+	if (r == -EEXIST) { /* of a sandbox whose name was lost: a reboot */
 		to_trash(h, name);
-		if (take_unused(h->data, "pool", h->boxes, name) || mkdirat(h->boxes, name, 0700) == 0)
-			return 0;
+		r = take_unused(h->data, "pool", h->boxes, name) ? 0 :
+								   sys_mkdir(h->boxes, name, 0700);
 	}
-	return err_sys(e, errno, "make '%s/boxes/%s'", h->data_path, name);
+	return r < 0 ? err_sys(e, r, "make '%s/boxes/%s'", h->data_path, name) : 0;
 }
 
 /* How many names @name below @dir has; -1: it cannot be read. */
@@ -191,7 +192,7 @@ static bool put_work_aside(int box)
 
 	(void)fchmodat(box, "g1/work/work", 0700, 0); /* made with mode 0: it could not be moved */
 	if (old < 0) {
-		if (errno != ENOENT || mkdirat(box, "old", 0700) < 0)
+		if (errno != ENOENT || sys_mkdir(box, "old", 0700) < 0)
 			return false;
 		return renameat(box, "g1/work/work", box, "old/0") == 0;
 	}

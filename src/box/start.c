@@ -342,10 +342,8 @@ static int step_plan(struct start *s, struct err *e)
 	if (r < 0)
 		return r;
 	r = msg_send(s->b->ctl, &head, d->blob.data, d->blob.len, d->fds, d->nfds);
-	if (r < 0 && box_talk(s->b, 0, NULL) >= 0 && s->b->why.code) { /* it said why */
-		*e = s->b->why;
-		return e->code;
-	}
+	if (r == -EPIPE || r == -ECONNRESET)
+		return box_gone(s->b, e);
 	return r < 0 ? err_sys(e, r, "hand the plan to the keeper") : 0;
 }
 

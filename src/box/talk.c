@@ -105,6 +105,18 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 	return 1;
 }
 
+int box_gone(struct box *b, struct err *e)
+{
+	while (!b->dead && !b->why.code && box_talk(b, 0, NULL) == 1)
+		;
+	b->dead = true;
+	if (!b->why.code)
+		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
+	if (e)
+		*e = b->why;
+	return b->why.code;
+}
+
 int box_wait_ready(struct box *b, struct err *e)
 {
 	int r = home_check_owner(b->home, e);

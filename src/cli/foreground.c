@@ -122,8 +122,8 @@ static int watch(int epoll, int fd)
 
 int foreground_begin(struct foreground *f, struct err *e)
 {
-	/* Those that are about ourselves, and those of job control. */
-	static const int ours[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+	/* Those that are about ourselves. */
+	static const int ours[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU};
 	struct sigaction sa;
 	sigset_t set;
 
@@ -142,6 +142,25 @@ int foreground_begin(struct foreground *f, struct err *e)
 	return 0;
 }
 
+/* Ctrl-Z: the command stops, then we do, and go on together. One with a terminal of its own has job
+ * control of its own: there only we stop. */
+static void stop_together(struct foreground *f)
+{
+	sigset_t tstp;
+
+	if (!f->tty)
+		(void)hutch_proc_signal(f->proc, SIGSTOP, NULL);
+	terminal_close(&f->terminal);
+	sigemptyset(&tstp);
+	sigaddset(&tstp, SIGTSTP);
+	raise(SIGTSTP); /* comes when it is let through */
+	sigprocmask(SIG_UNBLOCK, &tstp, NULL);
+	sigprocmask(SIG_BLOCK, &tstp, NULL);
+	terminal_again(&f->terminal);
+	if (!f->tty)
+		(void)hutch_proc_signal(f->proc, SIGCONT, NULL);
+}
+
 static void pass_signals(struct foreground *f)
 {
 	struct signalfd_siginfo s;
@@ -153,7 +172,11 @@ static void pass_signals(struct foreground *f)
 		if (s.ssi_signo == SIGWINCH && f->tty) {
 			if (master >= 0)
 				terminal_resized(master);
+		} else if (s.ssi_signo == SIGTSTP) {
+			stop_together(f);
 		} else {
+			if (s.ssi_signo == SIGCONT)
+				terminal_again(&f->terminal);
 			(void)hutch_proc_signal(f->proc, (int)s.ssi_signo, NULL);
 		}
 	}

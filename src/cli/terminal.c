@@ -4,7 +4,7 @@
  *
  * How it works: the command has a terminal of its own, whose master we hold. Ours is put into raw
  * mode, so Ctrl-C, Ctrl-Z and the like are bytes that the other one's line discipline turns into
- * signals inside. An epoll descriptor of run.c wakes us when a side has something; the master is
+ * signals inside. An epoll descriptor of foreground.c wakes us when a side has something; the master is
  * watched for room as long as something typed has not been taken.
  */
 #include "cli/terminal.h"
@@ -29,23 +29,33 @@ void terminal_size(uint16_t *ret_rows, uint16_t *ret_cols)
 	*ret_cols = ws.ws_col;
 }
 
+static int make_raw(struct terminal *t)
+{
+	struct termios raw;
+
+	if (tcgetattr(0, &t->before) < 0)
+		return 0; /* no terminal */
+	raw = t->before;
+	cfmakeraw(&raw);
+	if (tcsetattr(0, TCSADRAIN, &raw) < 0)
+		return -errno;
+	t->raw = true;
+	return 0;
+}
+
 int terminal_open(struct terminal *t, int epoll, bool reads)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.fd = 0};
-	struct termios raw;
+	int r;
 
 	memset(t, 0, sizeof(*t));
 	t->epoll = epoll;
 	t->reads = reads;
 	if (!reads)
 		return 0;
-	if (tcgetattr(0, &t->before) == 0) {
-		raw = t->before;
-		cfmakeraw(&raw);
-		if (tcsetattr(0, TCSADRAIN, &raw) < 0)
-			return -errno;
-		t->raw = true;
-	}
+	r = make_raw(t);
+	if (r < 0)
+		return r;
 	/* A regular file cannot be watched; it can always be read. */
 	t->in_set = epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &ev) == 0;
 	return 0;
@@ -56,6 +66,12 @@ void terminal_close(struct terminal *t)
 	if (t->raw)
 		(void)tcsetattr(0, TCSADRAIN, &t->before); /* it may be gone */
 	t->raw = false;
+}
+
+void terminal_again(struct terminal *t)
+{
+	if (t->reads && !t->raw && tcgetpgrp(0) == getpgrp())
+		(void)make_raw(t); /* without, lines are read instead of keys */
 }
 
 static void watch(struct terminal *t, int master)

@@ -27,6 +27,8 @@ void terminal_size(uint16_t *ret_rows, uint16_t *ret_cols);
 /* Raw mode, where standard input is a terminal and is passed on. */
 int terminal_open(struct terminal *t, int epoll, bool reads);
 void terminal_close(struct terminal *t);
+/* Raw mode again, after we were stopped; not from the background, where it is another's terminal. */
+void terminal_again(struct terminal *t);
 
 /* Carries bytes between us and @master, as many as are there. */
 void terminal_carry(struct terminal *t, int master);

@@ -31,6 +31,8 @@
 
 #define EXEC_WITHIN_NS 1000000000ull
 
+enum { FILES_MANY = 8192, FILES_OURS = 1024 };
+
 struct child {
 	struct keeper *k;
 	const struct pack *pack;
@@ -71,21 +73,23 @@ static bool kept(const struct child *c, int news, int fd)
 
 /* No descriptor of the keeper may be there when the first path of the inside is followed: by way of
  * /proc/self/fd it would lead to the storage. */
-static void child_close(const struct child *c, int news)
+static int child_close(const struct child *c, int news, struct err *e)
 {
-	int last = news;
+	int last = news, r = 0;
 
 	for (uint32_t i = 0; i < c->call->nnumbers; i++)
 		if (c->more[i] > last)
 			last = c->more[i];
-	for (int fd = 3, from = 3; fd <= last + 1; fd++) {
+	for (int fd = 3, from = 3; fd <= last + 1 && r == 0; fd++) {
 		if (fd <= last && !kept(c, news, fd))
 			continue;
 		if (from < fd)
-			(void)sys_close_range((unsigned)from, fd > last ? ~0u : (unsigned)fd - 1);
+			r = sys_close_range((unsigned)from, fd > last ? ~0u : (unsigned)fd - 1);
 		from = fd + 1;
 	}
-	(void)sys_close_range((unsigned)last + 1, ~0u);
+	if (r == 0)
+		r = sys_close_range((unsigned)last + 1, ~0u);
+	return r < 0 ? err_sys(e, r, "close the keeper's descriptors") : 0;
 }
 
 /* Links are followed, but not those of /proc that lead out of any root. */
@@ -93,11 +97,12 @@ static int child_cwd(const char *cwd, struct err *e)
 {
 	auto_fd int fd = sys_open_no_magic(*cwd ? cwd : "/", O_PATH | O_DIRECTORY);
 
-	if (fd < 0 || fchdir(fd) < 0) {
-		err_sys(e, fd < 0 ? fd : errno, "working directory '%s'", cwd);
-		return e->code = ERR_CANNOT_EXEC;
-	}
-	return 0;
+	if (fd >= 0 && fchdir(fd) == 0)
+		return 0;
+	err_sys(e, fd < 0 ? fd : errno, "working directory '%s'", cwd);
+	if (fd != -ENOSYS) /* that is not the command's fault: a filter around us refuses openat2 */
+		e->code = ERR_CANNOT_EXEC;
+	return e->code;
 }
 
 /* Nothing of ours is needed any more but the way to say what failed. */
@@ -147,6 +152,11 @@ static int child_limits(const struct child *c, struct err *e)
 	int r;
 
 	memcpy(limits, nursery_limits, sizeof(limits));
+	/* What is left is for us: see send_it() of wire/msg.c. */
+	if (limits[RLIMIT_NOFILE].rlim_max >= FILES_MANY)
+		limits[RLIMIT_NOFILE].rlim_max -= FILES_OURS;
+	if (limits[RLIMIT_NOFILE].rlim_cur > limits[RLIMIT_NOFILE].rlim_max)
+		limits[RLIMIT_NOFILE].rlim_cur = limits[RLIMIT_NOFILE].rlim_max;
 	/* 0 would still feed a core handler of the host that is a pipe: core(5). */
 	limits[RLIMIT_CORE] = (struct rlimit){1, 1};
 	if (pl->nofile_soft <= limits[RLIMIT_NOFILE].rlim_max)
@@ -176,8 +186,7 @@ static int child_identity(const struct child *c, struct err *e)
 
 	if (syscall(SYS_setgroups, (size_t)w->ngroups, w->groups) < 0 &&
 	    (errno != EPERM || w->ngroups))
-		return err_sys(e, errno, "set supplementary groups (the sandbox has one id only; "
-					 "see /etc/subuid in `hutch doctor`)");
+		return err_sys(e, errno, "set supplementary groups");
 	if (syscall(SYS_setresgid, w->gid, w->gid, w->gid) < 0)
 		return err_sys(e, errno, "become gid %u (not an id of the sandbox)", w->gid);
 	if (syscall(SYS_setresuid, w->uid, w->uid, w->uid) < 0)
@@ -314,7 +323,8 @@ static int child_run(struct child *c, int news, struct err *e)
 	char home[sizeof(c->who.home) + 8];
 	int r = child_prepare(c, e);
 
-	child_close(c, news);
+	if (r == 0)
+		r = child_close(c, news, e);
 	if (r == 0)
 		r = child_bounds(c, e);
 	if (r == 0)
@@ -414,12 +424,32 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 }
 
 /* With one id there is one group too, whatever the image's files say. */
-static void one_id(const struct keeper *k, struct who *w)
+static int one_id(const struct keeper *k, const struct call *c, struct who *w, struct err *e)
 {
-	if (k->prep.ids != PLAN_IDS_SELF || !(k->plan->flags & PLAN_NESTED))
-		return;
-	w->gid = k->plan->nested_gid;
+	if (c->groups.count)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "no supplementary group can be given: the sandbox has one id only (`hutch "
+			       "doctor` says how to get more)");
+	if (k->plan->flags & PLAN_NESTED)
+		w->gid = k->plan->nested_gid;
 	w->ngroups = 0;
+	return 0;
+}
+
+static int check_groups(const struct keeper *k, const struct who *w, struct err *e)
+{
+	const struct prepare *p = &k->prep;
+
+	for (uint32_t i = 0; i < w->ngroups; i++) {
+		bool found = false;
+
+		for (uint32_t j = 0; j < p->ngid; j++)
+			found |= w->groups[i] - p->gid[j].inside < p->gid[j].count;
+		if (!found)
+			return err_set(e, ERR_INVALID, "supplementary group %u is no id of the sandbox",
+				       w->groups[i]);
+	}
+	return 0;
 }
 
 static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_master, int *ret_slave,
@@ -433,9 +463,12 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 	r = vectors(c, e);
 	if (r == 0)
 		r = who_find(k, c->pack, c->call, &c->who, e);
+	if (r == 0 && k->prep.ids == PLAN_IDS_SELF)
+		r = one_id(k, c->call, &c->who, e);
+	if (r == 0)
+		r = check_groups(k, &c->who, e);
 	if (r < 0)
 		return r;
-	one_id(k, &c->who);
 	first = c->call->flags & CALL_TTY ? 0 : 3;
 	if (m->nfds != first + c->call->nnumbers)
 		return err_set(e, ERR_INTERNAL, "%u descriptors", m->nfds);
@@ -480,9 +513,16 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, struct er
 
 void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig)
 {
-	for (struct slot *s = k->slots; s; s = s->next)
-		if (s->client == c && s->id == id)
+	bool group = sig == SIGSTOP || sig == SIGCONT;
+
+	for (struct slot *s = k->slots; s; s = s->next) {
+		if (s->client != c || s->id != id)
+			continue;
+		/* It leads a group of its number as long as we have not reaped it; not yet a session in its
+		 * first moments. */
+		if (!group || kill(-s->pid, sig) < 0)
 			(void)sys_pidfd_signal(s->pidfd, sig);
+	}
 }
 
 void exec_forget(struct keeper *k, const struct client *c)

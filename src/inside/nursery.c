@@ -337,12 +337,34 @@ static void raise_limits(void)
 	}
 }
 
+/* Its descriptors: the socket, and otherwise nothing of the caller's. */
+static int own_descriptors(struct nursery *n, int sock, struct err *e)
+{
+	int r, null;
+
+	n->sock = fcntl(sock, F_DUPFD_CLOEXEC, 3); /* whatever comes, the caller hears of it there */
+	if (n->sock < 0)
+		_exit(1);
+	r = sys_close_range(1, 2);
+	if (r == 0)
+		r = sys_close_range((unsigned)n->sock + 1, ~0u);
+	if (r == 0 && n->sock > 3)
+		r = sys_close_range(3, (unsigned)n->sock - 1);
+	if (r < 0)
+		return err_sys(e, r, "close descriptors of the caller (close_range)");
+	null = open("/dev/null", O_RDWR | O_CLOEXEC); /* 1 */
+	if (null < 0)
+		return err_sys(e, errno, "open '/dev/null'");
+	if (fcntl(null, F_DUPFD_CLOEXEC, 2) < 0 || dup3(null, 0, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "standard descriptors");
+	return 0;
+}
+
 int nursery_main(int sock)
 {
 	struct nursery n = {.sock = sock, .owner = -1};
 	struct sigaction sa = {.sa_handler = on_child};
 	sigset_t block, none;
-	int null;
 
 	sys_signals_default(); /* ignored ones would pass to every command */
 	sigemptyset(&none);
@@ -356,14 +378,8 @@ int nursery_main(int sock)
 	raise_limits();
 	n.score = own_score();
 	if (chdir("/") < 0)
-		return 1;
-	sys_close_range(1, ~0u);
-	null = open("/dev/null", O_RDWR | O_CLOEXEC); /* 1 */
-	if (null != 1 || fcntl(null, F_DUPFD_CLOEXEC, 2) != 2)
-		return 1;
-	n.sock = fcntl(sock, F_DUPFD_CLOEXEC, 3);
-	if (n.sock < 0 || dup3(1, 0, O_CLOEXEC) < 0)
-		return 1;
+		(void)err_sys(&n.bad, errno, "enter '/'");
+	(void)own_descriptors(&n, sock, &n.bad);
 	for (;;) {
 		struct pollfd p[2] = {{n.sock, POLLIN, 0}, {n.owner, POLLIN, 0}};
 		int r = ppoll(p, 2, NULL, &none);

@@ -30,12 +30,19 @@
 #include "inside/keeper.h"
 #include "sys/fsmount.h"
 #include "sys/proc.h"
+#include "sys/restrict.h"
 
 int inside_mkdir(const char *path, mode_t mode, struct err *e)
 {
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return err_sys(e, errno, "mkdir '%s'", path);
 	return 0;
+}
+
+/* To mount a file on. */
+static int inside_file(const char *path, struct err *e)
+{
+	return mknod(path, S_IFREG | 0600, 0) < 0 ? err_sys(e, errno, "make '%s'", path) : 0;
 }
 
 int inside_tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e)
@@ -113,18 +120,16 @@ static int open_trees(struct keeper *k, struct trees *t, struct err *e)
 	return 0;
 }
 
-/* What a mount may do is said before it is attached: it cannot be changed from inside later. */
-static int restrict_volume(const struct plan_mount *m, int fd, struct err *e)
+/* What a volume may do. It cannot be changed from inside later. */
+static int restrict_volume(const struct plan_mount *m, const char *at, struct err *e)
 {
 	uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 	int r;
 
 	if (m->readonly || m->kind == PLAN_COW || m->kind == PLAN_HOST_TREE)
 		attr |= MOUNT_ATTR_RDONLY;
-	r = sys_set_attr(fd, "", attr, 1);
-	if (r == -ENOSYS && !(attr & MOUNT_ATTR_RDONLY))
-		return 0; /* before 5.12; devices and set-id files of others do nothing in a user ns */
-	return r < 0 ? err_sys(e, r, "make it read-only (Linux 5.12 can)") : 0;
+	r = sys_restrict(at, attr, "proc");
+	return r < 0 ? err_sys(e, r, "limit what can be done there") : 0;
 }
 
 /* Covers what a volume is not to show. */
@@ -141,7 +146,7 @@ static int hide(struct keeper *k, const struct plan_mount *m, const char *volume
 		snprintf(path, sizeof(path), "%s/%s", volume, below);
 		if (mount("empty", path, NULL, MS_BIND, NULL) < 0)
 			return err_sys(e, errno, "cover '%s'", below);
-		r = sys_set_attr(AT_FDCWD, path, MOUNT_ATTR_RDONLY, 0);
+		r = sys_restrict(path, MOUNT_ATTR_RDONLY, "proc");
 		if (r < 0)
 			return err_sys(e, r, "cover '%s'", below);
 	}
@@ -159,26 +164,24 @@ static int place_trees(struct keeper *k, struct trees *t, struct err *e)
 		r = inside_mkdir(path, 0755, e);
 		if (r < 0)
 			return r;
-		/* Nobody writes there; should somebody find the way, he does not either. */
-		r = sys_set_attr(t->lower[i], "", MOUNT_ATTR_RDONLY, 0);
-		if (r < 0 && r != -ENOSYS)
-			return err_sys(e, r, "make a layer read-only");
 		r = attach(t->lower[i], path, e);
 		if (r < 0)
 			return r;
+		/* Nobody writes there; should somebody find the way, he does not either. */
+		r = sys_restrict(path, MOUNT_ATTR_RDONLY, "proc");
+		if (r < 0)
+			return err_sys(e, r, "make a layer read-only");
 		close(t->lower[i]);
 	}
 	for (uint32_t i = 0; i < k->plan->mounts.count; i++) {
 		if (m[i].kind == PLAN_TMPFS)
 			continue;
 		snprintf(path, sizeof(path), "vol/%u", i);
-		r = restrict_volume(&m[i], t->vol[i], e);
-		if (r == 0 && m[i].is_dir)
-			r = inside_mkdir(path, 0755, e);
-		else if (r == 0 && mknod(path, S_IFREG | 0600, 0) < 0)
-			r = err_sys(e, errno, "make '%s'", path);
+		r = m[i].is_dir ? inside_mkdir(path, 0755, e) : inside_file(path, e);
 		if (r == 0)
 			r = attach(t->vol[i], path, e);
+		if (r == 0)
+			r = restrict_volume(&m[i], path, e);
 		if (r == 0)
 			r = hide(k, &m[i], path, e);
 		if (r < 0)
@@ -309,10 +312,7 @@ static int close_dev(struct keeper *k, struct err *e)
 		return r;
 	/* With the devices: their times and modes are the host's. Reading and writing them is not a
 	 * matter of the mount. */
-	r = sys_set_attr(AT_FDCWD, "dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 1);
-	if (r == -ENOSYS)
-		r = mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0 ?
-			    -errno : 0;
+	r = sys_restrict("dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, "proc");
 	return r < 0 ? err_sys(e, r, "make /dev read-only") : 0;
 }
 
@@ -345,7 +345,7 @@ static int sysfs(struct keeper *k, struct err *e)
 	     i++) {
 		if (mount("empty", hidden[i], NULL, MS_BIND, NULL) < 0 && errno == ENOENT)
 			continue;
-		r = sys_set_attr(AT_FDCWD, hidden[i], MOUNT_ATTR_RDONLY, 0);
+		r = sys_restrict(hidden[i], MOUNT_ATTR_RDONLY, "proc");
 		if (r < 0)
 			return err_sys(e, r, "mask '/%s'", hidden[i]);
 	}

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "sys/proc.h"
 
 /* Names in /etc; a trailing * is any ending, a slash leads into a directory. Nothing with secrets:
  * no shadow, ssh, sudoers, machine-id, hostid, fstab, cron, ssl/private. */
@@ -115,10 +116,12 @@ static int visit_dir(struct walk *w, int from, int to, const char *name, unsigne
 	if (in < 0 || depth > DEPTH_MAX)
 		return 0;
 	if (to >= 0) {
-		if (mkdirat(to, name, 0755) < 0 && errno != EEXIST)
-			return err_sys(w->e, errno, "make '%s'", name);
+		r = sys_mkdir(to, name, 0755);
+		if (r < 0 && r != -EEXIST)
+			return err_sys(w->e, r, "make '%s'", name);
+		r = 0;
 		out = openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (out < 0 || fchmod(out, 0755) < 0)
+		if (out < 0)
 			return err_sys(w->e, errno, "open '%s'", name);
 	}
 	again = fcntl(in, F_DUPFD_CLOEXEC, 3);
@@ -168,10 +171,11 @@ static int entry(struct walk *w, int etc, int to, const char *name)
 		if (sub < 0)
 			return 0;
 		if (to >= 0) {
-			if (mkdirat(to, dir, 0755) < 0 && errno != EEXIST)
-				return err_sys(w->e, errno, "make 'etc/%s'", dir);
+			r = sys_mkdir(to, dir, 0755);
+			if (r < 0 && r != -EEXIST)
+				return err_sys(w->e, r, "make 'etc/%s'", dir);
 			out = openat(to, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (out < 0 || fchmod(out, 0755) < 0)
+			if (out < 0)
 				return err_sys(w->e, errno, "open 'etc/%s'", dir);
 		}
 		r = visit(w, sub, out, slash + 1, 0);
@@ -221,8 +225,8 @@ static int host_names(int root, struct err *e)
 			continue;
 		if (S_ISLNK(st.st_mode))
 			r = copy_link(host, root, names[i], e);
-		else if (mkdirat(root, names[i], 0755) < 0)
-			r = err_sys(e, errno, "make '%s'", names[i]);
+		else if ((r = sys_mkdir(root, names[i], 0755)) < 0)
+			r = err_sys(e, r, "make '%s'", names[i]);
 	}
 	return r;
 }
@@ -240,9 +244,8 @@ static int fill(int root, struct err *e)
 	int r;
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
-		if (mkdirat(root, dirs[i].name, 0755) < 0 ||
-		    fchmodat(root, dirs[i].name, dirs[i].mode, 0) < 0)
-			return err_sys(e, errno, "make '%s'", dirs[i].name);
+		if ((r = sys_mkdir(root, dirs[i].name, dirs[i].mode)) < 0)
+			return err_sys(e, r, "make '%s'", dirs[i].name);
 	if (symlinkat("/run", root, "var/run") < 0)
 		return err_sys(e, errno, "link 'var/run'");
 	r = host_names(root, e);
@@ -260,11 +263,11 @@ static int make(int layers, const char *name, struct err *e)
 	if (getrandom(&salt, sizeof(salt), 0) != (ssize_t)sizeof(salt))
 		return err_sys(e, errno, "getrandom");
 	snprintf(temp, sizeof(temp), ".new-%s-%llx", name, (unsigned long long)salt);
-	if (mkdirat(layers, temp, 0755) < 0)
-		return err_sys(e, errno, "make '%s' in layers/", temp);
+	r = sys_mkdir(layers, temp, 0755);
+	if (r < 0)
+		return err_sys(e, r, "make '%s' in layers/", temp);
 	root = openat(layers, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = root < 0 ? err_sys(e, errno, "open '%s'", temp) : fchmod(root, 0755) < 0 ?
-		err_sys(e, errno, "chmod '%s'", temp) : fill(root, e);
+	r = root < 0 ? err_sys(e, errno, "open '%s'", temp) : fill(root, e);
 	if (r < 0)
 		return r;
 	if (renameat(layers, temp, layers, name) < 0 && errno != EEXIST && errno != ENOTEMPTY)

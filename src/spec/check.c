@@ -65,6 +65,17 @@ static int fill_defaults(struct spec *s, struct err *e)
 	return 0;
 }
 
+/* Targets have one form (parse_target()). */
+static int check_targets(const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->nmounts; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(s->mounts[i].target, s->mounts[j].target))
+				return err_set(e, ERR_INVALID, "two mounts at '%.200s'",
+					       s->mounts[i].target);
+	return 0;
+}
+
 static size_t depth(const struct spec_mount *m)
 {
 	size_t n = 0;
@@ -115,6 +126,8 @@ int spec_check(struct spec *s, struct err *e)
 	if (r < 0)
 		return r;
 	r = check_sysctls(s, e);
+	if (r == 0)
+		r = check_targets(s, e);
 	if (r < 0)
 		return r;
 	r = fill_defaults(s, e);

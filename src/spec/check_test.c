@@ -112,6 +112,12 @@ static void no_mount_hides_another(void)
 	spec_free(s);
 }
 
+static void one_place_is_for_one_mount(void)
+{
+	check_fails(SPEC("host", "true", "tmpfs", "/a", "tmpfs", "/b", "tmpfs", "/x/../a/"), ERR_INVALID,
+		    "two mounts at '/a'");
+}
+
 #define BIT(cap)     (1ULL << (cap))
 #define DEFAULT_CAPS 0xa80425fbULL /* Docker's, as /proc/self/status shows them */
 #define ALL_CAPS     0x1ffffffffffULL
@@ -149,6 +155,7 @@ int main(void)
 		TAP_TEST(settings_of_the_hosts_network_are_refused),
 		TAP_TEST(defaults_are_filled_in_once),
 		TAP_TEST(no_mount_hides_another),
+		TAP_TEST(one_place_is_for_one_mount),
 		TAP_TEST(capabilities_are_added_and_dropped_as_docker_does),
 	};
 

@@ -87,14 +87,13 @@ static void targets_have_one_form_and_stay_inside(void)
 		const char *text, *want;
 	} right[] = {{"/a", "/a"},
 		     {"//a/./b/../c/", "/a/c"},
-		     {"/dev/shm/x", "/dev/shm/x"},
 		     {"/devices", "/devices"},
 		     {"/procfs", "/procfs"},
 		     {"/a\nb", "/a\nb"}};
 	static const char *const wrong[] = {
 		"",	  "a",	      "/",	    "/..",	     "/a/../..",
 		"/a/..",  "/proc",    "/proc/x",    "/sys/fs",	     "/dev",
-		"/dev/x", "/dev/shm", "/a/../proc", "/dev/shm/../x", "./a"};
+		"/dev/x", "/dev/shm", "/a/../proc", "/dev/shm/x",   "./a"};
 	char longer[PATH_MAX + 10], *got = NULL;
 
 	for (size_t i = 0; i < COUNT(right); i++) {

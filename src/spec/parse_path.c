@@ -133,7 +133,7 @@ int parse_target(const char *text, char **ret, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "'/dev/shm' is there already; its size is --shm-size");
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
-		if (is_in(path, ours[i]) && !is_in(path, "/dev/shm"))
+		if (is_in(path, ours[i]))
 			return err_set(e, ERR_INVALID, "nothing can be mounted in %s ('%.200s')",
 				       ours[i], path);
 	*ret = take_ptr(&path);

@@ -135,11 +135,6 @@ static int set_mount(struct spec *s, const struct spec_rule *r, const char *text
 		return err_oom(e);
 	}
 	s->mounts = room;
-	for (size_t i = 0; i < s->nmounts; i++)
-		if (strcmp(room[i].target, m.target) == 0) {
-			mount_remove(s, i);
-			break;
-		}
 	room[s->nmounts++] = m;
 	return 0;
 }

@@ -29,7 +29,7 @@ enum spec_mount_kind { SPEC_BIND_RW, SPEC_BIND_RO, SPEC_BIND_COW, SPEC_TMPFS };
 struct spec_mount {
 	enum spec_mount_kind kind;
 	char *source;	     /* absolute host path; NULL for tmpfs */
-	char *target;	     /* absolute, normalised, not "/", not in /proc /sys /dev (but /dev/shm/…) */
+	char *target;	     /* absolute, normalised, not "/", not in /proc /sys /dev */
 	uint64_t size_bytes; /* tmpfs: limit; 0: a default */
 	uint32_t mode;	     /* tmpfs: mode of its root; default 01777 */
 	bool exec;	     /* tmpfs: without noexec. As in Docker: noexec,nosuid,nodev unless asked */

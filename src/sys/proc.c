@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -152,4 +153,11 @@ int sys_write_file(int dir, const char *path, const char *text)
 	e = n < 0 ? -errno : (size_t)n == len ? 0 : -EIO;
 	close(fd);
 	return e;
+}
+
+int sys_mkdir(int dir, const char *path, mode_t mode)
+{
+	int r = ret(mkdirat(dir, path, mode));
+
+	return r < 0 ? r : ret(fchmodat(dir, path, mode, 0));
 }

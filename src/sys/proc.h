@@ -52,4 +52,7 @@ uint64_t sys_now_ns(void);
 /* write() of a whole short text into a file below @dir. */
 int sys_write_file(int dir, const char *path, const char *text);
 
+/* mkdirat(), whatever the umask of the program around us is. */
+int sys_mkdir(int dir, const char *path, mode_t mode);
+
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -39,6 +40,35 @@ static int body_to_fd(const void *body, size_t len)
 		done += (size_t)n;
 	}
 	return take_fd(&fd);
+}
+
+static int send_once(int sock, const struct msghdr *mh)
+{
+	for (;;) {
+		if (sendmsg(sock, mh, MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+/* The kernel counts the descriptors that a user of the machine has in flight, in all his processes, and
+ * refuses more where they are over the sender's soft limit of open files (net/core/scm.c). Commands in
+ * sandboxes are processes of his too, and may fill that; their hard limit is below ours. So for this
+ * call ours is what it may be at most. */
+static int send_it(int sock, const struct msghdr *mh)
+{
+	struct rlimit was, most;
+	int r = send_once(sock, mh);
+
+	if (r != -ETOOMANYREFS || getrlimit(RLIMIT_NOFILE, &was) < 0)
+		return r;
+	most = (struct rlimit){was.rlim_max, was.rlim_max};
+	if (setrlimit(RLIMIT_NOFILE, &most) < 0)
+		return r;
+	r = send_once(sock, mh);
+	(void)setrlimit(RLIMIT_NOFILE, &was);
+	return r;
 }
 
 int msg_send(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
@@ -80,12 +110,7 @@ int msg_send(int sock, const struct msg_head *head, const void *body, size_t len
 		if (bodyfd >= 0)
 			memcpy(CMSG_DATA(c) + sizeof(int) * nfds, &bodyfd, sizeof(int));
 	}
-	for (;;) {
-		if (sendmsg(sock, &mh, MSG_NOSIGNAL) >= 0)
-			return 0;
-		if (errno != EINTR)
-			return -errno;
-	}
+	return send_it(sock, &mh);
 }
 
 /* Takes the body out of the last descriptor. */
