@@ -375,7 +375,8 @@ struct hutch_stdio {
 enum {
 	/* A terminal of its own: standard input, output and error are one, hutch_proc_fd(…, 0). */
 	HUTCH_EXEC_TTY = 1,
-	/* The sandbox is there for this command: its end ends everything in it. */
+	/* The sandbox is there for this command: its end ends everything in it. In one that is not detached
+	 * neither hutch_box_reset() nor a shell of hutch_run_start() can be had any more (STATE). */
 	HUTCH_EXEC_MAIN = 2,
 };
 
@@ -414,6 +415,7 @@ enum hutch_end {
 	HUTCH_END_SIGNAL = 1,	/* by a signal; exit_code is 128 + signal */
 	HUTCH_END_TIMEOUT = 2,	/* its time was over; exit_code is 124 */
 	HUTCH_END_NOT_RUN = 3,	/* it could not be executed; 126 cannot, 127 not found, 125 other */
+	HUTCH_END_SHELL_DIED = 4, /* its shell was killed; exit_code is 128 + signal. Since 0.1 */
 };
 
 struct hutch_result {
@@ -468,6 +470,107 @@ HUTCH_PUBLIC int hutch_proc_take_fd(struct hutch_proc *proc, int which);
 /* Frees a command; it goes on when it has not ended. NULL is fine. Threads: one call at a time on
  * the same box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_proc_free(struct hutch_proc *proc);
+
+/* ---- runs: text for a shell, with its output -------------------------------------------------- */
+
+struct hutch_run;
+
+/* hutch_run_options.flags */
+enum {
+	/* A new shell, started for this text alone. Nothing inside can forge its result; that of the warm
+	 * shell or of a session could be by code which an earlier call left behind. */
+	HUTCH_RUN_CLEAN = 1,
+	/* Standard error by itself; without it both come in the order in which they were written. Of a
+	 * session the call that opens it decides. */
+	HUTCH_RUN_APART = 2,
+};
+
+struct hutch_run_options {
+	size_t size;
+	unsigned flags;
+	const char *text; /* for bash, where the image has it, else sh; NULL: argv */
+	size_t len;	  /* of text, in bytes; 0: it ends with a NUL. At most 8 MiB, without a NUL in it */
+	const char *const *argv; /* NULL-terminated; a command without a shell */
+	const char *const *env;	 /* "KEY=VALUE", NULL-terminated, over those of the spec; NULL: none */
+	const char *cwd;	 /* NULL: the spec's working directory; in a session: where it is */
+	/* A session: a shell of this name, in which working directory, variables, functions, options,
+	 * aliases and jobs last from call to call. It is made by the first call; 1 to 63 bytes. NULL: each
+	 * call is in a fresh sub-shell. */
+	const char *session;
+	uint64_t timeout_ms; /* 0: none */
+	/* What is kept of each output, in bytes: the first and the last half of it. 0: 64 MiB; UINT64_MAX:
+	 * all. */
+	uint64_t cap;
+	/* Called in hutch_run_wait() with each part of the output (@which: 1 or 2) in place of keeping it. It
+	 * may not use the box. */
+	void (*on_output)(void *arg, int which, const char *data, size_t len);
+	void *arg;
+};
+
+/**
+ * hutch_run_start() - Run text in the sandbox's warm shell, in a session or in a new shell, or a command
+ * @ret_run: Belongs to the box; hutch_run_free() frees it earlier
+ *
+ * Standard input is /dev/null. The first call starts the shell, which takes about a millisecond. While
+ * the warm shell is busy with another call of this handle, text runs in a new one.
+ *
+ * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell
+ * ends (`exit`, `exec`, a signal) the next call has a new one, in the same working directory; a reset
+ * ends all sessions.
+ *
+ * Return: 0; BUSY (the session is in use), INVALID, LIMIT, NO_COMMAND (neither bash nor sh is there), DIED,
+ *	   or another HUTCH_E_*.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_run_start(struct hutch_box *box, const struct hutch_run_options *opts,
+				 struct hutch_run **ret_run, struct hutch_error *err);
+
+/**
+ * hutch_run_wait() - Take its output, and wait for its end
+ * @timeout_ms, @wake_fd: As with hutch_proc_wait()
+ * @ret: Filled when it has ended; set its size. user_us, system_us and maxrss_bytes are 0 in the warm shell and
+ *	 in sessions, where nobody counts them; so is signal, and a command that was killed by signal n makes
+ *	 128 + n as in any shell. END_SHELL_DIED: the shell itself was killed.
+ *
+ * The end does not wait for who keeps the output open: what a job in the background writes later is in no
+ * other call's output. At the timeout all that the call started is killed, also what it put into
+ * sessions of their own; jobs of earlier calls are spared (those of the hundredth of a second before this
+ * call began may be taken along). A session survives it, unless it is in a loop of its own: then its shell
+ * is killed half a second later.
+ *
+ * Return: 1 it has ended, 0 not yet, or a negative HUTCH_E_*.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_run_wait(struct hutch_run *run, int timeout_ms, int wake_fd,
+				struct hutch_result *ret, struct hutch_error *err);
+
+/* Ends it as a timeout does. Return: 0, or a negative HUTCH_E_*. Threads: one call at a time on the same
+ * box. Since: 0.1 */
+HUTCH_PUBLIC int hutch_run_stop(struct hutch_run *run, struct hutch_error *err);
+
+/* The bytes that were kept. Where there were more than the cap, those between cut_at - 1 and cut_at are
+ * missing. */
+struct hutch_output {
+	size_t size;
+	const char *data; /* with a NUL behind it; NULL when there are none */
+	size_t len;
+	uint64_t total; /* bytes that were written, those that are missing too */
+	size_t cut_at;	/* where in data; len: nothing is missing */
+};
+
+/**
+ * hutch_run_output() - What came out
+ * @which: 1 standard output, or both; 2 standard error, with HUTCH_RUN_APART
+ * @ret:   Set its size. data belongs to the run, until the next call
+ *
+ * Return: 0, INVALID or NOMEM. Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_run_output(struct hutch_run *run, int which, struct hutch_output *ret,
+				  struct hutch_error *err);
+
+/* Frees a run; one that has not ended is stopped. NULL is fine. Threads: one call at a time on the same
+ * box. Since: 0.1 */
+HUTCH_PUBLIC void hutch_run_free(struct hutch_run *run);
 
 /* ---- what this host can do ------------------------------------------------------------------------ */
 

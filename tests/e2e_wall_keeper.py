@@ -211,7 +211,8 @@ class Parent(WallCase):
             got = self.drive({}, 2, "0", "--", "/attack/loop", "STOP")
             self.assertEqual(got.code, 0, str(got))
             self.assertLess(int(re.search(r"delete (\d+)", got.out).group(1)), 500, str(got))
-            caught = [(code, ms, message) for _, end, code, ms, message in self.execs(got.out) if end != "0"]
+            # 0: it got through; 2: it was stopped after its exec, and its timeout ended it.
+            caught = [(code, ms, message) for _, end, code, ms, message in self.execs(got.out) if end == "3"]
             for code, ms, message in caught:
                 self.assertEqual(code, "125", str(got))
                 self.assertIn("stopped", message)

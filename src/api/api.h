@@ -5,6 +5,8 @@
 #ifndef HUTCH_API_API_H
 #define HUTCH_API_API_H
 
+#include <stddef.h>
+
 #include "base/err.h"
 #include "box/box.h"
 #include "hutch.h"
@@ -34,6 +36,13 @@ static inline struct proc *to_proc(struct hutch_proc *p)
 {
 	return (struct proc *)p;
 }
+
+/* The member of an options struct of which the caller may have an older, shorter version. */
+#define HAS(opts, member)                                                                          \
+	((opts) && (opts)->size >= offsetof(__typeof__(*(opts)), member) + sizeof((opts)->member))
+
+/* Strings up to the NULL; 0 of a NULL. */
+size_t api_count(const char *const *v);
 
 /* Hands @e to the caller's struct. Return: @r. */
 int api_give(int r, const struct err *e, struct hutch_error *ret);

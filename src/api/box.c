@@ -11,10 +11,6 @@
 #include "api/api.h"
 #include "base/own.h"
 
-/* The member of an options struct of which the caller may have an older, shorter version. */
-#define HAS(opts, member)                                                                          \
-	((opts) && (opts)->size >= offsetof(__typeof__(*(opts)), member) + sizeof((opts)->member))
-
 int hutch_open(const struct hutch_open_options *opts, struct hutch **ret, struct hutch_error *err)
 {
 	unsigned flags = HAS(opts, flags) ? opts->flags : 0;
@@ -175,15 +171,6 @@ void hutch_box_trace(const struct hutch_box *box)
 
 /* ---- commands --------------------------------------------------------------------------------- */
 
-static size_t count(const char *const *v)
-{
-	size_t n = 0;
-
-	while (v && v[n])
-		n++;
-	return n;
-}
-
 static void to_ask(const struct hutch_exec_options *o, struct exec_ask *ask)
 {
 	unsigned flags = HAS(o, flags) ? o->flags : 0;
@@ -193,11 +180,11 @@ static void to_ask(const struct hutch_exec_options *o, struct exec_ask *ask)
 	ask->main = flags & HUTCH_EXEC_MAIN;
 	if (HAS(o, argv) && o->argv) {
 		ask->argv = (char *const *)(uintptr_t)o->argv;
-		ask->argc = count(o->argv);
+		ask->argc = api_count(o->argv);
 	}
 	if (HAS(o, env) && o->env) {
 		ask->env = (char *const *)(uintptr_t)o->env;
-		ask->nenv = count(o->env);
+		ask->nenv = api_count(o->env);
 	}
 	ask->cwd = HAS(o, cwd) ? o->cwd : NULL;
 	ask->user = HAS(o, user) ? o->user : NULL;

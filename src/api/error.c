@@ -44,3 +44,12 @@ int api_missing(const char *what, struct hutch_error *ret)
 
 	return api_give(err_set(&e, ERR_INVALID, "no %s was given", what), &e, ret);
 }
+
+size_t api_count(const char *const *v)
+{
+	size_t n = 0;
+
+	while (v && v[n])
+		n++;
+	return n;
+}

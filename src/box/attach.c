@@ -188,6 +188,7 @@ int box_attach(struct home *h, const char *name, struct box **ret, struct err *e
 	if (!b)
 		return err_oom(e);
 	b->home = h;
+	b->shared = true;
 	b->ctl = b->pidfd = b->userns = -1;
 	b->spec = spec_new();
 	b->name = strdup(name);
@@ -214,6 +215,8 @@ int box_reset(struct box *b, struct err *e)
 
 	if (r == 0)
 		r = box_wait_ready(b, e);
+	if (r == 0 && b->spent)
+		r = err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
 	if (r < 0)
 		return r;
 	b->reset_id = head.id;
@@ -229,6 +232,7 @@ int box_reset(struct box *b, struct err *e)
 		*e = b->why;
 		return err_wrap(e, "reset '%s' (it is stopped now)", b->name);
 	}
+	shell_drop_all(b);
 	if (b->has_upper)
 		place_generation_give_back(b->home, b->name, b->left_behind);
 	return 0;

@@ -5,6 +5,8 @@
  *	start.c	 the list of what a start does
  *	talk.c	 messages from the keeper
  *	exec.c	 commands: start, wait, signal
+ *	shell.c	 shells that wait for text, and sessions
+ *	run.c	 a run: text or a command, with its output
  *	place.c	 its directories: name, lock, where changes go
  *	attach.c sandboxes that live on without who made them; reset
  *	end.c	 the end
@@ -31,17 +33,22 @@ struct box {
 	int userns; /* its user namespace, while the plan is made; -1: not known, or not needed */
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
+	bool shared; /* others can attach too */
+	bool spent;  /* it is there for one command, which was started: no reset, no shells */
 	char remark[240]; /* "": none */
 	struct err why; /* code != 0: why the start failed */
 	uint32_t next_id;
 	uint32_t reset_id;    /* of the reset that is under way; 0: none */
 	uint32_t left_behind; /* number of the generation that the last one left */
 	struct proc *procs;
+	struct shell *shells;
+	struct run *runs;
 	uint64_t asked_ns; /* when the start was asked for */
 	uint64_t marks[READY_MARKS];
 };
 
-enum stdio_kind { STDIO_NULL = 0, STDIO_FD = 1, STDIO_PIPE = 2 };
+/* STDIO_SAME: as the one before it. */
+enum stdio_kind { STDIO_NULL = 0, STDIO_FD = 1, STDIO_PIPE = 2, STDIO_SAME = 3 };
 
 struct exec_ask {
 	char *const *argv; /* NULL: the spec's entrypoint and command */
@@ -50,6 +57,7 @@ struct exec_ask {
 	size_t nenv;
 	const char *cwd, *user; /* NULL: the spec's */
 	bool tty, main;
+	bool or_sh; /* where argv[0] is not there: sh in its place */
 	uint16_t rows, cols;
 	struct {
 		enum stdio_kind kind;
@@ -59,6 +67,8 @@ struct exec_ask {
 	size_t nfds;
 	uint64_t timeout_ms;
 };
+
+struct run;
 
 /* One direction of bytes that the caller's process carries: a regular file given as a standard
  * descriptor would be reopened with more rights through /proc/self/fd. */
@@ -110,6 +120,54 @@ int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e);
 int proc_signal(struct proc *p, int sig, struct err *e);
 void proc_free(struct proc *p);
 
+/* ---- runs ------------------------------------------------------------------------------------- */
+
+struct run_ask {
+	const char *text; /* for a shell; NULL: argv */
+	size_t len;
+	char *const *argv;
+	size_t argc;
+	char *const *env; /* "K=V", over those of the spec */
+	size_t nenv;
+	const char *cwd;     /* NULL: the spec's; in a session: where it is */
+	const char *session; /* NULL: none */
+	uint64_t timeout_ms; /* 0: none */
+	bool clean;	     /* a new shell, whose result nothing inside can forge */
+	bool apart;	     /* standard error by itself */
+	uint64_t cap;	     /* bytes kept of each; more is cut out of the middle */
+	void (*on_output)(void *arg, int which, const char *data, size_t len); /* NULL: it is kept */
+	void *arg;
+};
+
+/* What came out: the first and the last part of @total bytes. */
+struct run_output {
+	char *data;
+	size_t len;
+	uint64_t total;
+	size_t cut_at; /* where in data something is missing; len: nowhere */
+};
+
+enum run_end { RUN_EXIT, RUN_SIGNAL, RUN_TIMEOUT, RUN_FAULT, RUN_SHELL_DIED };
+
+struct run_result {
+	enum run_end end;
+	int exit_code, signal;
+	uint64_t ns;
+	bool counted; /* the kernel told these */
+	uint64_t user_us, system_us, maxrss_kb;
+	struct err e; /* RUN_FAULT: why */
+};
+
+int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct err *e);
+/* As proc_wait(). */
+int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e);
+/* Ends what runs, as a timeout would: the tree of the command, not the shell. */
+int run_stop(struct run *r, struct err *e);
+void run_result(const struct run *r, struct run_result *ret);
+/* @which: 1 or 2. What is kept belongs to the run. Return: 0, or NOMEM. */
+int run_output(struct run *r, int which, struct run_output *ret, struct err *e);
+void run_free(struct run *r); /* also one that has not ended: it is stopped */
+
 /* Ends everything in it, and removes what it left. Frees @b, also on failure. */
 int box_delete(struct box *b, struct err *e);
 
@@ -139,6 +197,41 @@ int attach_listen(struct home *h, const char *name, const struct spec *spec, int
 /* env.c: the environment of a command. */
 int env_build(const struct box *b, const struct exec_ask *ask, char ***ret, size_t *ret_n,
 	      bool *ret_home_missing, struct err *e);
+
+/* shell.c: a shell of this handle's, or a session, as the caller has it. */
+struct shell {
+	struct shell *next;
+	char *session; /* NULL: the warm one */
+	uint32_t id;
+	bool given, ready, dead, busy;
+	bool bash;	 /* else a plain sh; known when it is ready */
+	int ends[SHELL_ENDS];
+	uint64_t begun, done; /* runs */
+	uint64_t name;	      /* of the last run */
+	int32_t inside;	 /* the process that waits for the next text, as the inside sees it; 0: itself */
+	char *cwd;	 /* of a session after its last run; NULL: not known */
+	int status;	 /* of the last run */
+	unsigned kills;	 /* asked for and not yet done: it may hit what runs next */
+	struct exited end; /* once it is dead */
+	char record[SHELL_CWD_MAX + 64];
+	size_t nrecord;
+};
+
+/* The shell, started where it is not there, that is free to run something. Not there, and busy: *ret is
+ * NULL. */
+int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e);
+void shell_give(struct box *b, struct shell *s); /* free again */
+/* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
+int shell_read(struct shell *s);
+int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, struct err *e);
+/* The keeper's words on shells. */
+void shell_given(struct box *b, struct msg *m);
+void shell_killed(struct box *b, const struct msg *m);
+bool shell_exited(struct box *b, const struct msg *m);
+void shell_drop_all(struct box *b);
+
+/* Output that is not waited for any more goes to the keeper. Closes @fd. */
+void box_drain(struct box *b, int fd);
 
 /* A line on stderr for each step of a start, when HUTCH_TRACE=1. */
 void box_trace(const struct box *b);

@@ -49,8 +49,11 @@ void box_close(struct box *b)
 {
 	if (!b)
 		return;
+	while (b->runs)
+		run_free(b->runs);
 	while (b->procs)
 		proc_free(b->procs);
+	shell_drop_all(b);
 	close_fd(&b->ctl);
 	close_fd(&b->pidfd);
 	close_fd(&b->userns);

@@ -92,7 +92,9 @@ static int make_ends(struct ends *n, struct proc *p, const struct exec_ask *ask,
 	int r = 0;
 
 	for (int i = 0; i < 3 && r == 0; i++) {
-		if (ask->io[i].kind == STDIO_NULL)
+		if (ask->io[i].kind == STDIO_SAME && i)
+			n->child[i] = n->child[i - 1];
+		else if (ask->io[i].kind == STDIO_NULL)
 			r = null_end(n, i, e);
 		else if (ask->io[i].kind == STDIO_PIPE)
 			r = pipe_end(n, i, &p->io[i], e);
@@ -140,7 +142,8 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 
 	if (!c.timeout_ms && ask->main)
 		c.timeout_ms = s->timeout_ms;
-	c.flags = (ask->tty ? CALL_TTY : 0) | (ask->main ? CALL_MAIN : 0);
+	c.flags = (ask->tty ? CALL_TTY : 0) | (ask->main ? CALL_MAIN : 0) |
+		  (ask->or_sh ? CALL_OR_SH : 0);
 	buf_add(blob, &c, sizeof(c));
 	r = pack_argv(blob, &c, b, ask, e);
 	if (r == 0)
@@ -235,6 +238,7 @@ int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struc
 		proc_free(p);
 		return r;
 	}
+	b->spent |= ask->main && !b->shared;
 	*ret = p;
 	return 0;
 }

@@ -387,6 +387,7 @@ int box_start(struct home *h, const struct spec *spec, bool wait, bool detached,
 	if (!b)
 		return err_oom(e);
 	b->home = h;
+	b->shared = detached;
 	b->ctl = b->pidfd = b->userns = -1;
 	b->asked_ns = sys_now_ns();
 	b->spec = spec_copy(spec);

@@ -58,7 +58,15 @@ static void take(struct box *b, struct msg *m)
 		if (p && m->nfds == 1 && p->pty < 0)
 			p->pty = take_fd(&m->fds[0]);
 		break;
+	case OP_SHELL_IS:
+		shell_given(b, m);
+		break;
+	case OP_SHELL_KILLED:
+		shell_killed(b, m);
+		break;
 	case OP_EXITED:
+		if (shell_exited(b, m))
+			break;
 		p = find(b, m->head.id);
 		if (p && !p->done && m->head.body == sizeof(p->end)) {
 			memcpy(&p->end, m->body, sizeof(p->end));

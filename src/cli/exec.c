@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/own.h"
 #include "cli/cli.h"
 #include "cli/foreground.h"
@@ -14,7 +15,7 @@
 #include "cli/spec_words.h"
 
 struct exec {
-	const char *cwd, *user;
+	const char *cwd, *user, *session;
 	bool help;
 	struct hutch_spec *spec; /* for the options that mean the same as with run: env, timeout */
 	struct opt_rest rest;
@@ -45,6 +46,9 @@ static int parse(struct exec *x, char **argv, struct err *e)
 		 .help = "directory to start in (default: the sandbox's)"},
 		{.name = "user", .letter = 'u', .text = &x->user, .value = "USER[:GROUP]",
 		 .help = "user and group to run as (default: the sandbox's)"},
+		{.name = "session", .text = &x->session, .value = "NAME",
+		 .help = "run the words, joined, as text in a shell of this name that lasts from call to "
+			 "call"},
 		{.name = "json", .maybe = &x->fg.json, .value = "FD",
 		 .help = "tell how it ended as one line of JSON (default: last line on stderr)"},
 		{.name = "preserve-fd", .text = &x->fg.preserve, .value = "FD[,FD...]",
@@ -64,9 +68,12 @@ static int parse(struct exec *x, char **argv, struct err *e)
 			some[fields.n++] = all[i];
 	r = opt_parse(argv + 1, own, &fields, &x->rest, e);
 	if (r == 0 && x->help)
-		spec_words_help("usage: hutch exec [OPTION...] NAME COMMAND [ARG...]\n\n", own, &fields);
+		spec_words_help("usage: hutch exec [OPTION...] NAME COMMAND [ARG...]\n"
+				"       hutch exec --session SESSION [OPTION...] NAME TEXT...\n\n", own, &fields);
 	else if (r == 0 && x->rest.n < 2)
 		r = err_set(e, ERR_INVALID, "a name and a command are needed (see `hutch exec --help`)");
+	else if (r == 0 && x->session && (x->fg.interactive || x->fg.tty || x->user || x->fg.preserve))
+		r = err_set(e, ERR_INVALID, "--session: -i, -t, -u and --preserve-fd cannot be had with it");
 	return r;
 }
 
@@ -88,6 +95,29 @@ static int take_fields(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* As ssh does: what the caller's shell took apart is one text again. */
+static int start_text(struct exec *x, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(8 << 20);
+	struct hutch_run_options o = {.size = sizeof(o), .session = x->session, .cwd = x->cwd,
+				      .timeout_ms = x->timeout_ms};
+	struct hutch_error why;
+
+	for (char **word = x->rest.words + 1; *word; word++) {
+		if (text.len)
+			buf_char(&text, ' ');
+		buf_str(&text, *word);
+	}
+	if (buf_bad(&text))
+		return err_set(e, ERR_LIMIT, "a text of over 8 MiB");
+	o.text = text.data ? text.data : "";
+	o.env = (const char *const *)x->env;
+	foreground_run(&o);
+	if (hutch_run_start(x->living.box, &o, &x->fg.run, &why) < 0)
+		return cli_carry(&why, e);
+	return 0;
+}
+
 static int start(struct exec *x, struct err *e)
 {
 	struct hutch_exec_options o = {.size = sizeof(o),
@@ -97,6 +127,8 @@ static int start(struct exec *x, struct err *e)
 	struct hutch_error why;
 	int r = living_open(&x->living, x->rest.words[0], e);
 
+	if (r == 0 && x->session)
+		return start_text(x, e);
 	if (r < 0)
 		return r;
 	o.env = (const char *const *)x->env;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,64 @@ static void pass_signals(struct foreground *f)
 	}
 }
 
+/* ---- text in a session ------------------------------------------------------------------------ */
+
+static void write_out(void *arg, int which, const char *data, size_t len)
+{
+	(void)arg;
+	while (len) {
+		ssize_t n = write(which, data, len);
+
+		if (n < 0 && errno == EAGAIN)
+			(void)poll(&(struct pollfd){which, POLLOUT, 0}, 1, 1000);
+		else if (n < 0 && errno != EINTR)
+			return; /* nobody reads it any more; the text goes on, as with a shell */
+		else if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+void foreground_run(struct hutch_run_options *ret)
+{
+	ret->on_output = write_out;
+	ret->flags |= HUTCH_RUN_APART;
+}
+
+/* Ctrl-C and the like end the text, not the session. */
+static void stop_run(struct foreground *f)
+{
+	struct signalfd_siginfo s;
+
+	while (read(f->signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
+		if (s.ssi_signo != SIGINT && s.ssi_signo != SIGTERM && s.ssi_signo != SIGHUP &&
+		    s.ssi_signo != SIGQUIT)
+			continue;
+		if (!f->stopped_by)
+			(void)hutch_run_stop(f->run, NULL);
+		f->stopped_by = (int)s.ssi_signo;
+	}
+}
+
+static int wait_for_run(struct foreground *f, struct err *e)
+{
+	struct hutch_error why;
+	int code;
+
+	f->result.size = sizeof(f->result);
+	while ((code = hutch_run_wait(f->run, -1, f->signals, &f->result, &why)) == 0)
+		stop_run(f);
+	if (code < 0)
+		return cli_carry(&why, e);
+	if (f->stopped_by) {
+		f->result.end = HUTCH_END_SIGNAL;
+		f->result.signal = f->stopped_by;
+		f->result.exit_code = 128 + f->stopped_by;
+	}
+	return 0;
+}
+
 /* ---- the end ---------------------------------------------------------------------------------- */
 
 static int wait_for_end(struct foreground *f, struct err *e)
@@ -211,7 +270,8 @@ static int wait_for_end(struct foreground *f, struct err *e)
 
 static const char *end_name(int end)
 {
-	static const char *const names[] = {"exit", "signal", "timeout", "not_run"};
+	static const char *const names[] = {"exit", "signal", "timeout", "not_run",
+					   "shell_died"};
 
 	return end >= 0 && end < (int)(sizeof(names) / sizeof(*names)) ? names[end] : "unknown";
 }
@@ -275,7 +335,7 @@ int foreground_end(struct foreground *f, int code, struct err *e)
 	int status;
 
 	if (code == 0)
-		(void)wait_for_end(f, e);
+		(void)(f->run ? wait_for_run(f, e) : wait_for_end(f, e));
 	foreground_step(f, "command ended");
 	terminal_close(&f->terminal);
 	status = verdict(f, e);

@@ -22,6 +22,8 @@ struct foreground {
 	int fds[64], nfds; /* of --preserve-fd */
 	/* the command, once it was started */
 	struct hutch_proc *proc;
+	struct hutch_run *run; /* or text in a session */
+	int stopped_by;	       /* signal at which we ended the run; 0: none */
 	struct hutch_result result;
 	/* ours */
 	struct terminal terminal;
@@ -45,6 +47,8 @@ int foreground_check(struct foreground *f, struct err *e);
 int foreground_begin(struct foreground *f, struct err *e);
 /* Our descriptors, and a terminal where one was asked for. */
 void foreground_exec(struct foreground *f, struct hutch_exec_options *ret);
+/* Text in a session: where its output goes. */
+void foreground_run(struct hutch_run_options *ret);
 /* Waits for the end, unless @code (of what came before) is a failure, whose @e it is; says what there
  * is to say. Return: the exit status. */
 int foreground_end(struct foreground *f, int code, struct err *e);

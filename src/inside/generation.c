@@ -86,7 +86,7 @@ static int reaper_build(struct keeper *k, struct generation *g, int news, struct
 	int r;
 
 	k->marks[MARK_GENERATION] = sys_now_ns();
-	r = root_build(k, g, e);
+	r = root_build(k, g, news, e);
 	if (r == 0 && sethostname(host, strlen(host)) < 0)
 		r = err_sys(e, errno, "set the host name '%s'", host);
 	/* The kernel's default. A new uts namespace has what its parent has: the host's, or after a

@@ -126,9 +126,11 @@ static int build(struct keeper *k, struct err *e)
 		r = root_overlay(k, &g, e);
 	k->marks[MARK_OVERLAY] = sys_now_ns();
 	if (r == 0)
-		r = storage_close(k, e); /* late: the network may still be in the making */
+		r = storage_close(k, e);
 	if (r == 0)
 		r = generation_start(k, &g, e);
+	if (r == 0 && k->prep.net)
+		r = net_join(k, &g, e); /* the generation is built meanwhile */
 	if (r == 0)
 		r = generation_finish(k, &g, e);
 	if (r == 0)
@@ -226,6 +228,7 @@ static void lose_client(struct keeper *k, struct client *c)
 
 	if (c->fd == k->ctl && k->listen < 0)
 		_exit(0);
+	shell_forget(k, c);
 	exec_forget(k, c);
 	while (*at != c)
 		at = &(*at)->next;
@@ -245,14 +248,21 @@ static void one_message(struct keeper *k, struct client *c)
 	if (r == 0)
 		lose_client(k, c);
 	failed.id = m.head.id;
-	if (r == -EMFILE && m.head.op == OP_EXEC) {
+	if (r == -EMFILE && (m.head.op == OP_EXEC || m.head.op == OP_SHELL)) {
 		(void)err_sys(&x.e, r, "take the command's descriptors");
 		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
 	}
 	if (r <= 0)
 		return;
-	if (m.head.op == OP_EXEC && exec_start(k, c, &m, &x.e) < 0)
+	if ((m.head.op == OP_EXEC && exec_start(k, c, &m, NULL, &x.e) < 0) ||
+	    (m.head.op == OP_SHELL && shell_open(k, c, &m, &x.e) < 0))
 		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
+	else if (m.head.op == OP_SHELL_BACK)
+		shell_back(k, c, &m);
+	else if (m.head.op == OP_SHELL_KILL && m.head.body == sizeof(struct shell_kill))
+		shell_kill(k, c, m.head.id, m.body);
+	else if (m.head.op == OP_DRAIN && m.nfds == 1)
+		drain_add(k, take_fd(&m.fds[0]));
 	else if (m.head.op == OP_SIGNAL)
 		exec_signal(k, c, m.head.id, (int)m.head.arg);
 	else if (m.head.op == OP_RESET)
@@ -262,10 +272,11 @@ static void one_message(struct keeper *k, struct client *c)
 	msg_done(&m);
 }
 
-enum { FIXED = 3, CLIENTS_MAX = 250 };
+enum { FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX };
 
-/* What to wait for: the owner's end, somebody new, a spare that reports, and every client. */
-static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who)
+/* What to wait for: the owner's end, somebody new, a spare that reports, every client, and output that
+ * is dropped (*drains: where that begins). */
+static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, unsigned *drains)
 {
 	unsigned n = FIXED;
 
@@ -278,6 +289,9 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who)
 	}
 	if (n == FIXED + CLIENTS_MAX)
 		p[1].fd = -1; /* full: who comes now waits */
+	*drains = n;
+	for (int i = 0; i < k->ndrains; i++)
+		p[n++] = (struct pollfd){k->drains[i], POLLIN, 0};
 	return n;
 }
 
@@ -295,12 +309,12 @@ static int wait_until(struct pollfd *p, unsigned n, uint64_t due, const sigset_t
 
 static void serve(struct keeper *k, const sigset_t *none)
 {
-	static struct pollfd p[FIXED + CLIENTS_MAX];
+	static struct pollfd p[WATCHED];
 	static struct client *who[FIXED + CLIENTS_MAX];
 
 	for (;;) {
 		uint64_t due = exec_due(k, sys_now_ns());
-		unsigned n = watch(k, p, who);
+		unsigned drains, n = watch(k, p, who, &drains);
 		int r = k->want_spare ? wait_until(p, n, 1, none) : wait_until(p, n, due, none);
 
 		reap(k);
@@ -312,9 +326,12 @@ static void serve(struct keeper *k, const sigset_t *none)
 			_exit(0);
 		if (p[2].revents)
 			reset_spare_reports(k);
-		for (unsigned i = FIXED; i < n; i++)
+		for (unsigned i = FIXED; i < drains; i++)
 			if (p[i].revents)
 				one_message(k, who[i]);
+		for (unsigned i = drains; i < n; i++)
+			if (p[i].revents)
+				drain_some(k, p[i].fd);
 		if (p[1].revents)
 			welcome(k);
 	}
@@ -332,6 +349,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.ctl = ctl;
 	k.owner = owner;
 	k.listen = -1;
+	k.fifos = k.fifos_ro = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);

@@ -60,6 +60,10 @@ struct slot {
 	bool timed_out, stuck;
 };
 
+struct shell; /* shell.c */
+
+enum { DRAINS_MAX = 64 };
+
 struct keeper {
 	struct prepare prep;
 	struct msg start; /* the message that brought the plan, and owns what came with it */
@@ -74,6 +78,7 @@ struct keeper {
 	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
 	pid_t net_maker;
 	int net_news;
+	bool net_joined; /* and sysfs is in the storage */
 	int storage;  /* root of the storage's tmpfs, until it is our root */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
@@ -81,12 +86,15 @@ struct keeper {
 	unsigned numbers; /* of generations so far */
 	bool want_spare;
 	struct slot *slots;
+	struct shell *shells;
+	int fifos, fifos_ro; /* mounts of one small tmpfs, attached nowhere; -1 until there is a shell */
+	int drains[DRAINS_MAX], ndrains;
 	uint64_t marks[READY_MARKS];
 };
 
 enum mark {
 	MARK_ASKED, MARK_RUNS, MARK_IDS, MARK_DEV, MARK_PROC, MARK_PLAN,
-	MARK_TREES, MARK_PLACES, MARK_OVERLAY, MARK_NET, MARK_DROPPED,
+	MARK_TREES, MARK_PLACES, MARK_OVERLAY, MARK_DROPPED, MARK_NET,
 	MARK_GENERATION, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
 };
 
@@ -101,15 +109,18 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	__attribute__((noreturn));
 
 /* storage.c: the keeper's mount namespace: what needs no plan, what does, and the end: afterwards no
- * path of the host is there any more. */
+ * path of the host is there any more. sysfs: takes its place there when it comes. */
 int storage_prepare(struct keeper *k, struct err *e);
 int storage_build(struct keeper *k, struct err *e);
 int storage_close(struct keeper *k, struct err *e);
+int storage_sysfs(const struct keeper *k, int made, struct err *e);
 
-/* net.c: loopback up; a namespace begun beside the keeper and taken over; the plan's sysctls. */
+/* net.c: loopback up; a namespace begun beside the keeper, joined by it and handed on to the first
+ * generation, which takes it late; the plan's sysctls. */
 int net_up(struct err *e);
 int net_begin(struct keeper *k, struct err *e);
-int net_finish(struct keeper *k, struct err *e);
+int net_join(struct keeper *k, struct generation *g, struct err *e);
+int net_late(int news, struct err *e);
 int net_sysctls(const struct keeper *k, struct err *e);
 
 /* place.c: the generated layer, and where mounts go. */
@@ -126,16 +137,22 @@ void generation_kill(struct generation *g);
 /* root.c: the overlay of a generation; and, in the reaper, the file tree that the inside sees. */
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
 void root_overlay_done(struct keeper *k, const struct generation *g); /* at home; its tmpfs */
-int root_build(struct keeper *k, struct generation *g, struct err *e);
+/* @news: where a network that is still in the making comes from. */
+int root_build(struct keeper *k, struct generation *g, int news, struct err *e);
 
 /* reset.c: the next generation; a spare one, when nothing else is to do. */
+int reset_go_home(struct keeper *k, struct err *e);
 int reset_run(struct keeper *k, struct client *c, uint32_t id);
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
 
 /* exec.c */
-int exec_start(struct keeper *k, struct client *c, struct msg *m, struct err *e);
+/* @cwd: where it starts, NULL: where the call says. */
+int exec_start(struct keeper *k, struct client *c, struct msg *m, const char *cwd, struct err *e);
+pid_t exec_pid(const struct keeper *k, const struct client *c, uint32_t id); /* 0: no such command */
+/* Another client is told how it ends. */
+void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id);
 void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig);
 void exec_forget(struct keeper *k, const struct client *c); /* he has gone; what he started is killed */
 void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage);
@@ -144,6 +161,20 @@ uint64_t exec_due(struct keeper *k, uint64_t now_ns);
 
 /* tree.c: a command and all that it started. */
 void tree_kill(struct keeper *k, pid_t leader);
+/* What runs in a shell, which lives on. */
+void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);
+
+/* shell.c: shells, and the sessions among them. */
+int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e);
+void shell_back(struct keeper *k, struct client *c, const struct msg *m);
+void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct shell_kill *what);
+void shell_forget(struct keeper *k, const struct client *c); /* before exec_forget() */
+void shell_ended(struct keeper *k, pid_t pid);
+void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
+
+/* drain.c: output that nobody waits for any more. */
+void drain_add(struct keeper *k, int fd);
+void drain_some(struct keeper *k, int fd); /* there is something, or its end */
 
 /* who.c: who a command runs as, looked up in the image by a process of its own. */
 enum { WHO_GROUPS = 256 };

@@ -23,10 +23,13 @@
 #include "sys/proc.h"
 
 /* Home: own mount namespace, children in the keeper's own pid namespace. */
-static int go_home(struct keeper *k, struct err *e)
+int reset_go_home(struct keeper *k, struct err *e)
 {
-	int r = sys_setns(k->self, CLONE_NEWPID);
+	int r;
 
+	if (k->home_mnt < 0)
+		return err_set(e, ERR_STATE, "the sandbox is there for the one command that runs in it");
+	r = sys_setns(k->self, CLONE_NEWPID);
 	if (r == 0)
 		r = sys_setns(k->home_mnt, CLONE_NEWNS);
 	return r < 0 ? err_sys(e, r, "return to the keeper's namespaces") : 0;
@@ -99,7 +102,7 @@ static int change(struct keeper *k, struct generation *old, struct err *e)
 	generation_kill(old);
 	k->now.pid = 0;
 	k->spare.pid = 0;
-	r = go_home(k, e);
+	r = reset_go_home(k, e);
 	if (r == 0)
 		root_overlay_done(k, old);
 	if (r == 0 && !g.pid)
@@ -117,11 +120,14 @@ int reset_run(struct keeper *k, struct client *c, uint32_t id)
 	struct generation old;
 	struct err e = {0};
 
+	if (k->home_mnt < 0)
+		return ERR_STATE; /* the caller knows and does not ask */
 	if (change(k, &old, &e) < 0) { /* never half reset */
 		done.op = OP_FAILED;
 		(void)msg_send(c->fd, &done, &e, sizeof(e), NULL, 0);
 		_exit(1);
 	}
+	shell_reset(k);
 	done.arg = old.number;
 	(void)msg_send(c->fd, &done, NULL, 0, NULL, 0);
 	drop_later(k, &old);
@@ -143,7 +149,7 @@ void reset_prepare(struct keeper *k)
 	if (!k->want_spare || k->spare.pid || !k->now.pid)
 		return;
 	k->want_spare = false;
-	r = go_home(k, &e);
+	r = reset_go_home(k, &e);
 	if (r == 0 && begin(k, &k->spare, &e) < 0)
 		give_up(k, &k->spare); /* the next reset tries again, and says why */
 	if (generation_return(k, &e) < 0)

@@ -168,11 +168,6 @@ static int kernel_trees(struct keeper *k, struct generation *g, struct err *e)
 	r = sys_move(AT_FDCWD, "/dev", AT_FDCWD, "/new/dev");
 	if (r < 0)
 		return err_sys(e, r, "move /dev");
-	if (k->plan->flags & PLAN_NET) {
-		r = sys_move(AT_FDCWD, "/sys", AT_FDCWD, "/new/sys");
-		if (r < 0)
-			return err_sys(e, r, "move /sys");
-	}
 	r = sys_attach(g->pts, AT_FDCWD, "/new/dev/pts");
 	if (r < 0)
 		return err_sys(e, r, "attach /dev/pts");
@@ -401,7 +396,15 @@ static int proc(struct keeper *k, struct err *e)
 	return k->plan->flags & PLAN_UNMASKED ? 0 : mask(e);
 }
 
-int root_build(struct keeper *k, struct generation *g, struct err *e)
+/* Last: for the first generation it is still in the making. */
+static int sysfs(const struct keeper *k, int news, struct err *e)
+{
+	int r = k->net_joined ? sys_move(AT_FDCWD, "/sys", AT_FDCWD, "/new/sys") : net_late(news, e);
+
+	return r < 0 && k->net_joined ? err_sys(e, r, "move /sys") : r;
+}
+
+int root_build(struct keeper *k, struct generation *g, int news, struct err *e)
 {
 	int r = sys_attach(g->root, AT_FDCWD, "/new");
 
@@ -414,6 +417,8 @@ int root_build(struct keeper *k, struct generation *g, struct err *e)
 	if (r == 0)
 		r = proc(k, e);
 	k->marks[MARK_GPROC] = sys_now_ns();
+	if (r == 0 && k->prep.net)
+		r = sysfs(k, news, e);
 	if (r < 0)
 		return r;
 	if (chdir("/new") < 0)

@@ -14,8 +14,8 @@
  *			theirs (a fully visible proc in the mount namespace is the condition)
  *	/empty, /new	for masks, and where a generation's root is built
  *
- * The order is forced: proc and sysfs can only be mounted while the caller's fully visible ones are
- * still there; clones can only be taken of mounts in one's own namespace.
+ * The order is forced: proc can only be mounted while the caller's fully visible one is still there;
+ * clones can only be taken of mounts in one's own namespace. (sysfs comes from net.c.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -318,38 +318,28 @@ static int close_dev(struct keeper *k, struct err *e)
 
 /* ---- the whole -------------------------------------------------------------------------------- */
 
-enum { KERNEL_TREE = MS_NOSUID | MS_NODEV | MS_NOEXEC };
-
 static int witness(struct err *e)
 {
-	if (mount("proc", "proc", "proc", KERNEL_TREE, NULL) < 0)
+	if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return err_sys(e, errno,
 			       "mount proc (hidden by a container? `hutch doctor` has the remedy)");
 	return 0;
 }
 
-/* sysfs shows the network namespace in which it is mounted. Without one of our own: none. */
-static int sysfs(struct keeper *k, struct err *e)
+int storage_sysfs(const struct keeper *k, int made, struct err *e)
 {
 	static const char *const hidden[] = {"sys/firmware", "sys/devices/virtual/powercap"};
-	int r;
+	int r = attach(made, "sys", e);
 
-	if (!k->prep.net)
-		return 0;
-	r = net_finish(k, e);
-	if (r < 0)
-		return r;
-	if (mount("sysfs", "sys", "sysfs", KERNEL_TREE | MS_RDONLY, NULL) < 0)
-		return err_sys(e, errno, "mount sysfs");
-	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden) && !(k->plan->flags & PLAN_UNMASKED);
-	     i++) {
-		if (mount("empty", hidden[i], NULL, MS_BIND, NULL) < 0 && errno == ENOENT)
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden) && r == 0; i++) {
+		if (k->plan->flags & PLAN_UNMASKED ||
+		    (mount("empty", hidden[i], NULL, MS_BIND, NULL) < 0 && errno == ENOENT))
 			continue;
 		r = sys_restrict(hidden[i], MOUNT_ATTR_RDONLY, "proc");
 		if (r < 0)
 			return err_sys(e, r, "mask '/%s'", hidden[i]);
 	}
-	return 0;
+	return r;
 }
 
 static int drop_callers_tree(struct keeper *k, struct err *e)
@@ -415,11 +405,8 @@ int storage_build(struct keeper *k, struct err *e)
 
 int storage_close(struct keeper *k, struct err *e)
 {
-	int r = sysfs(k, e);
+	int r = drop_callers_tree(k, e);
 
-	k->marks[MARK_NET] = sys_now_ns();
-	if (r == 0)
-		r = drop_callers_tree(k, e);
 	k->marks[MARK_DROPPED] = sys_now_ns();
 	return r;
 }

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -124,4 +125,125 @@ void tree_kill(struct keeper *k, pid_t leader)
 	for (size_t j = 0; j < t.n; j++)
 		(void)kill(t.pids[j], SIGKILL);
 	free(t.pids);
+}
+
+/* ---- what runs in a shell --------------------------------------------------------------------- */
+
+/* The number behind the last blank of the line that begins with @key, or -1. */
+static long long status_of(const struct keeper *k, pid_t pid, const char *key)
+{
+	char path[32], text[4096];
+	auto_fd int fd = -1;
+	const char *at, *end;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/status", pid);
+	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -1;
+	text[n] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		return -1;
+	end = strchrnul(at, '\n');
+	while (end > at && end[-1] != '\t' && end[-1] != ' ')
+		end--;
+	return atoll(end);
+}
+
+/* Field @number of stat(5), from 3 on; *state: the third. */
+static unsigned long long stat_field(const struct keeper *k, pid_t pid, int number, char *state)
+{
+	char path[32], text[1024];
+	auto_fd int fd = -1;
+	const char *at;
+	ssize_t n;
+
+	*state = 'Z';
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	if (!at || !at[1])
+		return 0;
+	at += 2;
+	*state = *at;
+	for (int i = 3; i < number && at; i++) {
+		at = strchr(at, ' ');
+		at += at != NULL;
+	}
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+/* The start of a process is told in hundredths of a second, counted from the machine's. */
+static bool is_of_run(const struct keeper *k, pid_t pid, const struct shell_kill *what,
+		      unsigned long long since)
+{
+	char state;
+	unsigned long long start = stat_field(k, pid, 22, &state);
+
+	if (state == 'Z')
+		return false;
+	return start >= since ||
+	       (what->inside && status_of(k, pid, "\nNSpid:") == (long long)what->inside);
+}
+
+static size_t children_of(const struct keeper *k, pid_t pid, pid_t *ret, size_t room)
+{
+	char path[64], text[4096], *at = text;
+	auto_fd int fd = -1;
+	size_t n = 0;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%d/task/%d/children", pid, pid);
+	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (len < 0)
+		return 0;
+	text[len] = '\0';
+	while (n < room) {
+		char *end;
+		long child = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		ret[n++] = (pid_t)child;
+		at = end;
+	}
+	return n;
+}
+
+/* The shell is stopped meanwhile: it would make the next of its children. What it then inherits from
+ * those that end is of the run too. */
+void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
+{
+	const struct timespec nap = {.tv_nsec = 200000};
+	unsigned long long since;
+	struct timespec now;
+	pid_t child[512];
+	bool found = true;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	since = (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec;
+	since = what->age_ns < since ? (since - what->age_ns) / 10000000u : 0;
+	(void)kill(shell, SIGSTOP);
+	if (what->told)
+		(void)kill(shell, SHELL_SIGNAL);
+	for (int i = 0; i < 200 && found; i++) {
+		size_t n = children_of(k, shell, child, sizeof(child) / sizeof(*child));
+
+		found = false;
+		for (size_t j = 0; j < n; j++)
+			if (is_of_run(k, child[j], what, since)) {
+				tree_kill(k, child[j]);
+				found = true;
+			}
+		if (found)
+			nanosleep(&nap, NULL);
+	}
+	(void)kill(shell, SIGCONT);
 }

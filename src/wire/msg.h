@@ -30,12 +30,19 @@ enum msg_op {
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
 	OP_EXITED,  /* body: struct exited */
 	OP_RESET_DONE, /* arg: number of the generation that is left behind */
+	OP_SHELL_IS,   /* arg: 1 it was started just now, 2 it is bash; fds: enum shell_end of plan.h */
+	OP_SHELL_KILLED, /* OP_SHELL_KILL was done */
 	/* caller to keeper */
 	OP_PLAN,   /* body: plan; fds: those of the plan */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
 	OP_RESET,  /* the next generation */
 	OP_END,	   /* the end of the sandbox */
+	/* caller to keeper, about shells; id: what the caller called it by */
+	OP_SHELL,      /* body: struct call; fd: directory for fifos, where the keeper cannot make one */
+	OP_SHELL_BACK, /* a session is free for others; arg: 2 it is bash; body: its working directory */
+	OP_SHELL_KILL, /* body: struct shell_kill: what runs in it, but not the shell; is answered */
+	OP_DRAIN,      /* fd: read it until its end, and forget what comes */
 };
 
 struct msg_head {

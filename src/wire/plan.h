@@ -137,6 +137,8 @@ enum call_flags {
 	CALL_TTY = 1 << 0,
 	CALL_MAIN = 1 << 1,	 /* its end, and its timeout, is that of the whole generation */
 	CALL_HOME = 1 << 2,	 /* HOME was not asked: from the image's passwd */
+	CALL_OR_SH = 1 << 3,	 /* where argv[0] is not there: sh in its place */
+	CALL_APART = 1 << 4,	 /* a session: standard error is a pipe of its own */
 };
 
 struct call {
@@ -149,11 +151,27 @@ struct call {
 	pack_ref numbers;	 /* uint32_t: what the descriptors behind the first three are called */
 	uint32_t nnumbers;
 	uint16_t rows, cols; /* of the terminal */
+	pack_ref session;    /* OP_SHELL: its name; 0: a shell of this client's own */
 };
 
 const struct call *call_open(const struct pack *p, struct err *e);
 
 enum { CALL_FDS_MAX = 64 };
+
+/* A shell reads what to run on descriptor 7, tells on 8 how that ended, and finds under 9 the directory
+ * in which the caller makes fifos for output (box/shell.c has the program that it runs). These ends the
+ * caller gets; the last two are those of a session, whose output is a pipe. */
+enum { SHELL_SIGNAL = 64 }; /* SIGRTMAX of the kernel, and of bash */
+enum shell_fd { SHELL_COMMANDS = 7, SHELL_RESULTS = 8, SHELL_DIR = 9 };
+enum shell_end { SHELL_END_COMMANDS, SHELL_END_RESULTS, SHELL_END_DIR, SHELL_END_OUT, SHELL_END_ERR, SHELL_ENDS };
+
+struct shell_kill {
+	int32_t inside;	 /* a child of the shell, by its pid as the inside sees it; 0: none */
+	uint32_t told;	 /* the shell itself gets SHELL_SIGNAL: it shall run no more of its text */
+	uint64_t age_ns; /* and its children that are younger */
+};
+
+enum { SHELL_NAME_MAX = 64, SHELL_CWD_MAX = 4096 };
 
 enum exited_how {
 	EXITED_STATUS = 0,  /* status is that of wait() */

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_test.c - runs in the warm shell, in sessions, clean and without a shell, as a caller sees them
+ */
+#include <string.h>
+#include <time.h>
+
+#include "api/world_test.h"
+
+struct ran {
+	struct hutch_result r;
+	char out[2048], err[64];
+	uint64_t total;
+	double seconds;
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void take(struct hutch_run *run, int which, char *to, size_t room, uint64_t *total)
+{
+	struct hutch_output o = {.size = sizeof(o)};
+
+	ok(hutch_run_output(run, which, &o, NULL) == 0);
+	snprintf(to, room, "%s", o.data ? o.data : "");
+	if (total)
+		*total = o.total;
+}
+
+static struct ran run_with(struct world *w, struct hutch_box *box, struct hutch_run_options *o)
+{
+	struct ran x = {.r = {.size = sizeof(x.r), .exit_code = -1}};
+	struct hutch_run *run = NULL;
+	double since = now();
+
+	o->size = sizeof(*o);
+	if (!ok(hutch_run_start(box, o, &run, &w->e) == 0, "%s", w->e.message))
+		return x;
+	ok(hutch_run_wait(run, 20000, -1, &x.r, &w->e) == 1, "%s", w->e.message);
+	x.seconds = now() - since;
+	take(run, 1, x.out, sizeof(x.out), &x.total);
+	take(run, 2, x.err, sizeof(x.err), NULL);
+	hutch_run_free(run);
+	return x;
+}
+
+static struct ran text(struct world *w, struct hutch_box *box, const char *script, const char *session)
+{
+	struct hutch_run_options o = {.text = script, .session = session};
+
+	return run_with(w, box, &o);
+}
+
+/* Runs @script and looks at what it wrote and how it ended. */
+static void expect(struct world *w, struct hutch_box *box, const char *session, const char *script, int code,
+		   const char *out)
+{
+	struct ran x = text(w, box, script, session);
+
+	ok(x.r.exit_code == code && !strcmp(x.out, out), "'%s': %d, not %d; '%s', not '%s'", script,
+	   x.r.exit_code, code, x.out, out);
+}
+
+static void text_runs_fresh_each_time(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, "echo one; echo two >&2; exit 3", 3, "one\ntwo\n");
+	expect(&w, box, NULL, "cd /usr; X=1; f() { :; }; set -u; trap 'echo x' EXIT", 0, "x\n");
+	expect(&w, box, NULL, "pwd; echo \"[$X]\"; f 2>/dev/null; echo $?", 0, "/\n[]\n127\n");
+	expect(&w, box, NULL, "printf 'no end'", 0, "no end");
+	expect(&w, box, NULL, "", 0, "");
+	expect(&w, box, NULL, "# nothing", 0, "");
+	expect(&w, box, NULL, "false", 1, "");
+	expect(&w, box, NULL, "cat; ls /proc/self/fd | wc -l", 0, "4\n");
+	hutch_box_delete(box, NULL);
+}
+
+static void bad_text_is_reported_and_the_next_is_well(void)
+{
+	static const char *const bad[] = {"echo 'no end", "if true; then", "a ( b", "${x", "exit 9; (", "((("};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct ran x = text(&w, box, bad[i], NULL);
+
+		ok(x.r.exit_code > 0 && *x.out, "'%s': %d '%s'", bad[i], x.r.exit_code, x.out);
+		x = text(&w, box, bad[i], "s");
+		ok(x.r.exit_code > 0, "'%s': %d", bad[i], x.r.exit_code);
+		expect(&w, box, NULL, "echo well", 0, "well\n");
+		expect(&w, box, "s", "echo well", 0, "well\n");
+	}
+	hutch_box_delete(box, NULL);
+}
+
+static void output_comes_merged_or_apart(void)
+{
+	struct hutch_run_options o = {.text = "echo out; echo err >&2; echo out", .flags = HUTCH_RUN_APART};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 3; i++) { /* in the warm shell, clean, in a session */
+		x = run_with(&w, box, &o);
+		is_str(x.out, "out\nout\n");
+		is_str(x.err, "err\n");
+		o.flags = HUTCH_RUN_APART | (i == 0 ? HUTCH_RUN_CLEAN : 0);
+		o.session = i == 1 ? "apart" : NULL;
+	}
+	o = (struct hutch_run_options){.text = "echo out; echo err >&2; echo out"};
+	for (int i = 0; i < 3; i++) {
+		x = run_with(&w, box, &o);
+		is_str(x.out, "out\nerr\nout\n");
+		is_str(x.err, "");
+		o.flags = i == 0 ? HUTCH_RUN_CLEAN : 0;
+		o.session = i == 1 ? "merged" : NULL;
+	}
+	hutch_box_delete(box, NULL);
+}
+
+static void the_end_does_not_wait_for_who_keeps_the_output(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 2; i++) {
+		struct hutch_run_options o = {.text = "(sleep 0.2; echo late; sleep 30) & echo now",
+					      .flags = i ? HUTCH_RUN_CLEAN : 0};
+
+		x = run_with(&w, box, &o);
+		is_str(x.out, "now\n");
+		ok(x.seconds < 0.2, "%f", x.seconds);
+		expect(&w, box, NULL, "sleep 0.4; echo me", 0, "me\n");
+		expect(&w, box, NULL, "pgrep -x sleep >/dev/null; echo $?", 0, "0\n"); /* not killed by it */
+	}
+	hutch_box_delete(box, NULL);
+}
+
+static void a_timeout_ends_the_tree_and_keeps_the_output(void)
+{
+	struct hutch_run_options o = {.timeout_ms = 300,
+				      .text = "echo before; (setsid sleep 61 &); setsid sh -c 'sleep 62 & sleep 63' "
+					      "& (trap '' TERM; sleep 64); echo after"};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, "sleep 70 >/dev/null & sleep 0.05", 0, ""); /* of an earlier call: is spared */
+	for (int i = 0; i < 3; i++) {
+		x = run_with(&w, box, &o);
+		is_int(x.r.end, HUTCH_END_TIMEOUT);
+		is_int(x.r.exit_code, 124);
+		ok(strncmp(x.out, "before\n", 7) == 0 && !strstr(x.out, "after"), "%s", x.out);
+		ok(x.seconds > 0.29 && x.seconds < 1, "%f", x.seconds);
+		expect(&w, box, NULL, "pgrep -x sleep | wc -l; pgrep -fx 'sleep 70' >/dev/null && echo 70", 0,
+		       "1\n70\n");
+		o.flags = i == 0 ? HUTCH_RUN_CLEAN : 0;
+		o.session = i == 1 ? "s" : NULL;
+	}
+	hutch_box_delete(box, NULL);
+}
+
+static void a_session_keeps_its_state(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, "a", "cd /usr; export X=1; Y=2; f() { echo \"f $1\"; }; alias g='echo alias'", 0, "");
+	expect(&w, box, "a", "pwd; sh -c 'echo $X'; echo $Y; f z; g", 0, "/usr\n1\n2\nf z\nalias\n");
+	expect(&w, box, "b", "pwd; echo \"[$X]\"", 0, "/\n[]\n"); /* another one */
+	expect(&w, box, "a", "sleep 50 & echo $(jobs -p | wc -l)", 0, "1\n");
+	expect(&w, box, "a", "jobs -r | wc -l; kill %1", 0, "1\n");
+	expect(&w, box, "a", "(exit 4)", 4, "");
+	expect(&w, box, "a", "echo 'a\nb'", 0, "a\nb\n");
+	expect(&w, box, "a", "set -f; echo *", 0, "*\n");
+	expect(&w, box, "a", "echo *", 0, "*\n");
+	hutch_box_delete(box, NULL);
+}
+
+static void a_session_outlives_the_end_of_its_shell(void)
+{
+	static const struct {
+		const char *text;
+		int code, end;
+		const char *out;
+	} ends[] = {{"echo x; exit 7", 7, HUTCH_END_EXIT, "x\n"},
+		    {"exec sh -c 'echo y; exit 8'", 8, HUTCH_END_EXIT, "y\n"},
+		    {"echo z; kill -9 $$", 137, HUTCH_END_SHELL_DIED, "z\n"},
+		    {"set -e; false; echo not", 1, HUTCH_END_EXIT, ""}};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		struct ran x;
+
+		expect(&w, box, "s", "cd /etc; A=1", 0, "");
+		x = text(&w, box, ends[i].text, "s");
+		ok(x.r.exit_code == ends[i].code && x.r.end == ends[i].end && !strcmp(x.out, ends[i].out),
+		   "'%s': %d %d '%s'", ends[i].text, x.r.exit_code, x.r.end, x.out);
+		expect(&w, box, "s", "pwd; echo \"[$A]\"", 0, "/etc\n[]\n");
+	}
+	expect(&w, box, "s", "mkdir /tmp/d; cd /tmp/d; rmdir /tmp/d; exit", 0, "");
+	(void)text(&w, box, "pwd", "s"); /* that directory is gone */
+	expect(&w, box, "s", "echo well", 0, "well\n");
+	hutch_box_delete(box, NULL);
+}
+
+static void a_session_survives_a_timeout(void)
+{
+	struct hutch_run_options o = {.text = "sleep 60; echo went on; touch /went-on", .session = "s",
+				      .timeout_ms = 200};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, "s", "A=1; sleep 50 & sleep 0.05", 0, "");
+	x = run_with(&w, box, &o);
+	ok(x.r.end == HUTCH_END_TIMEOUT && !strstr(x.out, "went on"), "%d '%s'", x.r.end, x.out);
+	expect(&w, box, "s", "echo \"[$A]\"; jobs -r | wc -l; ls /went-on 2>/dev/null; :", 0, "[1]\n1\n");
+	o.text = "while :; do :; done"; /* nothing to kill but the shell */
+	x = run_with(&w, box, &o);
+	ok(x.r.end == HUTCH_END_TIMEOUT && x.r.exit_code == 124 && x.seconds < 2, "%d %f", x.r.end, x.seconds);
+	expect(&w, box, "s", "echo \"[$A]\"", 0, "[]\n");
+	hutch_box_delete(box, NULL);
+}
+
+static void long_text_and_long_output_come_whole(void)
+{
+	enum { LONG = 1 << 20 };
+	struct hutch_run_options o = {.cap = 1000};
+	char *script = malloc(LONG + 64);
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!script || !world_open(&w)) {
+		free(script);
+		return;
+	}
+	box = world_start(&w);
+	for (int i = 0; i < 3; i++) {
+		memset(script, '#', LONG);
+		strcpy(script + LONG, "\necho end\n");
+		expect(&w, box, i == 2 ? "s" : NULL, script, 0, "end\n");
+	}
+	o.text = "i=0; while [ $i -lt 400000 ]; do echo 1234567; i=$((i+1)); done";
+	o.text = "head -c 10000000 /dev/zero | tr '\\0' x; echo end";
+	for (int i = 0; i < 3; i++) {
+		x = run_with(&w, box, &o);
+		ok(x.total == 10000004 && strlen(x.out) == 1000 && !strcmp(x.out + 996, "end\n"), "%llu %zu",
+		   (unsigned long long)x.total, strlen(x.out));
+		o.flags = i == 0 ? HUTCH_RUN_CLEAN : 0;
+		o.session = i == 1 ? "s" : NULL;
+	}
+	free(script);
+	hutch_box_delete(box, NULL);
+}
+
+static void count_bytes(void *arg, int which, const char *data, size_t len)
+{
+	uint64_t *n = arg;
+
+	ok(which == 1 && data[0] == 'x' && data[len - 1] == 'x');
+	*n += len;
+}
+
+static void output_can_be_taken_as_it_comes(void)
+{
+	uint64_t n = 0;
+	struct hutch_run_options o = {.text = "head -c 3000000 /dev/zero | tr '\\0' x", .on_output = count_bytes,
+				      .arg = &n};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	x = run_with(&w, box, &o);
+	ok(n == 3000000 && !x.total, "%llu", (unsigned long long)n);
+	hutch_box_delete(box, NULL);
+}
+
+static void variables_and_directory_are_of_one_call(void)
+{
+	static const char *const env[] = {"A=it's \"$B\" \\ `x`\n", "B=", NULL};
+	struct hutch_run_options o = {.env = env, .cwd = "/usr/lib",
+				      .text = "printf '%s|%s|' \"$A\" \"$B\"; sh -c 'printf \"$A\"'; pwd"};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 2; i++) {
+		x = run_with(&w, box, &o);
+		is_str(x.out, "it's \"$B\" \\ `x`\n||it's \"$B\" \\ `x`\n/usr/lib\n");
+		o.flags = HUTCH_RUN_CLEAN;
+	}
+	expect(&w, box, NULL, "echo \"[$A]\"; pwd", 0, "[]\n/\n");
+	o = (struct hutch_run_options){.text = "echo not", .cwd = "/no/such"};
+	x = run_with(&w, box, &o);
+	is_int(x.r.exit_code, 126);
+	ok(!strstr(x.out, "not\n"), "%s", x.out);
+	hutch_box_delete(box, NULL);
+}
+
+static void words_run_without_a_shell(void)
+{
+	const char *const argv[] = {"printf", "%s|", "a b", "$HOME", NULL};
+	const char *const none[] = {"no-such-command", NULL};
+	struct hutch_run_options o = {.argv = argv};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	x = run_with(&w, box, &o);
+	ok(x.r.exit_code == 0 && !strcmp(x.out, "a b|$HOME|"), "%s", x.out);
+	ok(x.r.maxrss_bytes > 0, "the kernel counts what has no shell");
+	o.argv = none;
+	x = run_with(&w, box, &o);
+	ok(x.r.end == HUTCH_END_NOT_RUN && x.r.exit_code == 127 && strstr(x.r.message, "no-such-command"), "%s",
+	   x.r.message);
+	hutch_box_delete(box, NULL);
+}
+
+static void while_the_shell_is_busy_others_run(void)
+{
+	struct hutch_run_options slow = {.size = sizeof(slow), .text = "sleep 0.5; echo slow"};
+	struct hutch_run_options held = {.size = sizeof(held), .text = "sleep 0.5; echo held", .session = "s"};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *a = NULL, *b = NULL, *c = NULL;
+	auto_world w;
+	struct hutch_box *box;
+	double since;
+	char out[64];
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	since = now();
+	ok(hutch_run_start(box, &slow, &a, &w.e) == 0, "%s", w.e.message);
+	ok(hutch_run_start(box, &held, &b, &w.e) == 0, "%s", w.e.message);
+	expect(&w, box, NULL, "echo fast", 0, "fast\n");
+	ok(hutch_run_start(box, &held, &c, &w.e) == HUTCH_E_BUSY && strstr(w.e.message, "'s'"), "%s",
+	   w.e.message);
+	ok(hutch_run_wait(a, 0, -1, &r, &w.e) == 0);
+	ok(hutch_run_wait(a, 5000, -1, &r, &w.e) == 1);
+	ok(hutch_run_wait(b, 5000, -1, &r, &w.e) == 1);
+	take(a, 1, out, sizeof(out), NULL);
+	is_str(out, "slow\n");
+	take(b, 1, out, sizeof(out), NULL);
+	is_str(out, "held\n");
+	ok(now() - since < 0.95, "one after the other");
+	hutch_run_free(a);
+	hutch_run_free(b);
+	hutch_box_delete(box, NULL);
+}
+
+static void a_run_can_be_stopped_and_let_go_of(void)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = "sleep 60"};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 3; i++) {
+		o.flags = i == 1 ? HUTCH_RUN_CLEAN : 0;
+		o.session = i == 2 ? "s" : NULL;
+		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+		ok(hutch_run_wait(run, 50, -1, &r, &w.e) == 0);
+		ok(hutch_run_stop(run, &w.e) == 0);
+		ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
+		ok(r.exit_code > 128, "%d", r.exit_code);
+		hutch_run_free(run);
+		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+		hutch_run_free(run); /* with its command */
+		expect(&w, box, NULL, "for i in 1 2 3 4 5 6 7 8 9; do pgrep -x sleep >/dev/null || break; sleep 0.05;"
+		       " done; pgrep -fx 'sleep 60'", 1, "");
+	}
+	ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+	hutch_box_delete(box, NULL); /* also with a run that is under way */
+}
+
+static void a_reset_begins_anew(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 4; i++) {
+		expect(&w, box, "s", "pwd; echo \"[$A]\"; ls /tmp; cd /usr; A=1; touch /tmp/x", 0, "/\n[]\n");
+		expect(&w, box, NULL, "ls /tmp", 0, "x\n");
+		ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+		expect(&w, box, NULL, "ls /tmp", 0, "");
+	}
+	hutch_box_delete(box, NULL);
+}
+
+/* Code that an earlier call left can write to the shell's descriptor; not to the keeper's. */
+static void a_result_can_be_forged_in_the_warm_shell_alone(void)
+{
+	static const char forger[] =
+		"(for i in 1 2 3 4 5 6 7 8; do p=/proc/$$/fd/8; for n in 2 3; do printf 'E%d 0\\0' $n >$p; done; "
+		"sleep 0.1; done) >/dev/null 2>&1 & :";
+	const char *const argv[] = {"sh", "-c", "sleep 0.3; exit 5", NULL};
+	struct hutch_run_options o = {.text = "sleep 0.3; exit 5"};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	(void)text(&w, box, forger, NULL);
+	x = run_with(&w, box, &o);
+	is_int(x.r.exit_code, 0); /* which is why there is HUTCH_RUN_CLEAN */
+	(void)text(&w, box, forger, NULL);
+	o.flags = HUTCH_RUN_CLEAN;
+	x = run_with(&w, box, &o);
+	is_int(x.r.exit_code, 5);
+	o = (struct hutch_run_options){.argv = argv};
+	x = run_with(&w, box, &o);
+	is_int(x.r.exit_code, 5);
+	is_int(world_sh(&w, box, "sleep 0.3; exit 5", NULL).exit_code, 5);
+	hutch_box_delete(box, NULL);
+}
+
+static void wrong_asks_are_refused(void)
+{
+	const char *const bad_env[] = {"a b=1", NULL};
+	struct hutch_run_options o = {.size = sizeof(o)};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+	o.text = "a\0b";
+	o.len = 3;
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+	o.len = 1;
+	o.env = bad_env;
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+	o.env = NULL;
+	o.session = "";
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+	o.session = "s";
+	o.flags = HUTCH_RUN_CLEAN;
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_run_start(NULL, &o, &run, &w.e), HUTCH_E_INVALID);
+	expect(&w, box, NULL, "echo well", 0, "well\n");
+	hutch_box_delete(box, NULL);
+}
+
+int main(void)
+{
+	static const struct tap_test t[] = {
+		TAP_TEST(text_runs_fresh_each_time),
+		TAP_TEST(bad_text_is_reported_and_the_next_is_well),
+		TAP_TEST(output_comes_merged_or_apart),
+		TAP_TEST(the_end_does_not_wait_for_who_keeps_the_output),
+		TAP_TEST(a_timeout_ends_the_tree_and_keeps_the_output),
+		TAP_TEST(a_session_keeps_its_state),
+		TAP_TEST(a_session_outlives_the_end_of_its_shell),
+		TAP_TEST(a_session_survives_a_timeout),
+		TAP_TEST(long_text_and_long_output_come_whole),
+		TAP_TEST(output_can_be_taken_as_it_comes),
+		TAP_TEST(variables_and_directory_are_of_one_call),
+		TAP_TEST(words_run_without_a_shell),
+		TAP_TEST(while_the_shell_is_busy_others_run),
+		TAP_TEST(a_run_can_be_stopped_and_let_go_of),
+		TAP_TEST(a_reset_begins_anew),
+		TAP_TEST(a_result_can_be_forged_in_the_warm_shell_alone),
+		TAP_TEST(wrong_asks_are_refused),
+	};
+
+	return tap_run(t, sizeof(t) / sizeof(*t));
+}

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - a run: text or a command, with its output
+ *
+ * How it works: text goes to the warm shell, or to that of a session (shell.c); words, text that is to
+ * run clean, and text while the warm shell is busy are commands of the keeper's (exec.c). Output is
+ * read while somebody waits: handed on as it comes, or kept, the first and the last part where it is
+ * more than the cap. When the run has ended, what is in the pipes belongs to it; whoever holds them
+ * open longer writes to the keeper, who forgets it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "sys/proc.h"
+
+enum {
+	TEXT_BY_PIPE = 1000,	  /* longer text goes by a file: a shell reads pipes byte by byte */
+	READ_SIZE = 65536,
+	READS_AT_END = 32,	  /* what fits into a pipe that root made as large as it gets */
+	START_WITHIN_MS = 10000,  /* until a new shell says that it waits */
+	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
+};
+
+/* The first part of what came, and the last in a ring. */
+struct sink {
+	struct buf head;
+	char *ring;
+	size_t at, ring_len; /* where the next byte goes; bytes in it */
+	uint64_t total;
+};
+
+struct run {
+	struct run *next;
+	struct box *b;
+	struct shell *s; /* or */
+	struct proc *p;
+	int out[2];	 /* reading ends; -1 */
+	bool own[2];	 /* ours to close: those of a session stay */
+	struct sink sink[2];
+	char *buf;   /* READ_SIZE */
+	size_t half; /* bytes of the head, and of the ring */
+	void (*on_output)(void *arg, int which, const char *data, size_t len);
+	void *arg;
+	uint64_t began_ns, end_by_ns, kill_by_ns, ended_ns; /* end_by 0: no timeout */
+	bool timed_out, stopped, done, shell_died;
+};
+
+/* ---- output ----------------------------------------------------------------------------------- */
+
+static void keep(struct run *r, struct sink *k, const char *data, size_t len)
+{
+	size_t room = r->half - (k->head.len < r->half ? k->head.len : r->half);
+	size_t n = len < room ? len : room;
+
+	k->total += len;
+	buf_add(&k->head, data, n);
+	data += n;
+	len -= n;
+	if (!len)
+		return;
+	if (!k->ring)
+		k->ring = malloc(r->half);
+	if (!k->ring) {
+		k->head.bad = true;
+		return;
+	}
+	if (len > r->half) {
+		data += len - r->half;
+		len = r->half;
+	}
+	while (len) {
+		n = r->half - k->at < len ? r->half - k->at : len;
+		memcpy(k->ring + k->at, data, n);
+		k->at = (k->at + n) % r->half;
+		k->ring_len = k->ring_len + n < r->half ? k->ring_len + n : r->half;
+		data += n;
+		len -= n;
+	}
+}
+
+/* Return: bytes; 0 nothing more for now, or for ever. */
+static size_t take(struct run *r, int i)
+{
+	char *buf = r->buf;
+	ssize_t n = read(r->out[i], buf, READ_SIZE);
+
+	if (n > 0) {
+		if (r->on_output)
+			r->on_output(r->arg, i + 1, buf, (size_t)n);
+		else
+			keep(r, &r->sink[i], buf, (size_t)n);
+		return (size_t)n;
+	}
+	/* A fifo that nobody has opened yet reads as if it had ended. */
+	if (n == 0 && !(r->s && !r->s->session) && r->own[i])
+		close_fd(&r->out[i]);
+	return 0;
+}
+
+/* What is still there. The rest goes elsewhere. */
+static void take_rest(struct run *r)
+{
+	for (int i = 0; i < 2; i++) {
+		int k = 0;
+
+		while (r->out[i] >= 0 && k++ < READS_AT_END && take(r, i))
+			;
+		if (r->out[i] < 0 || !r->own[i])
+			continue;
+		/* Where nobody holds it any more, poll() says so. */
+		if (poll(&(struct pollfd){r->out[i], POLLIN, 0}, 1, 0) == 0)
+			box_drain(r->b, take_fd(&r->out[i]));
+		else
+			close_fd(&r->out[i]);
+	}
+}
+
+int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
+{
+	struct sink *k;
+
+	*ret = (struct run_output){0};
+	if (which < 1 || which > 2)
+		return err_set(e, ERR_INVALID, "%d is neither 1 nor 2", which);
+	k = &r->sink[which - 1];
+	ret->cut_at = k->head.len;
+	if (k->ring_len) {
+		size_t first = k->ring_len < r->half ? 0 : k->at;
+
+		k->head.max += k->ring_len;
+		buf_add(&k->head, k->ring + first, k->ring_len - first);
+		buf_add(&k->head, k->ring, first);
+		k->ring_len = k->at = 0;
+	}
+	if (buf_bad(&k->head))
+		return err_oom(e);
+	ret->data = k->head.data;
+	ret->len = k->head.len;
+	ret->total = k->total;
+	if (ret->total == ret->len)
+		ret->cut_at = ret->len;
+	return 0;
+}
+
+/* ---- text for a shell ------------------------------------------------------------------------- */
+
+/* In single quotes, which hide everything but themselves. */
+static void quote(struct buf *b, const char *s, size_t len)
+{
+	buf_char(b, '\'');
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '\'')
+			buf_str(b, "'\\''");
+		else
+			buf_char(b, s[i]);
+	}
+	buf_char(b, '\'');
+}
+
+/* The text, behind what was asked for beside it, all on its first line: lines keep their numbers. */
+static int make_text(struct buf *b, const struct run_ask *ask, struct err *e)
+{
+	for (size_t i = 0; i < ask->nenv; i++) {
+		const char *c = ask->env[i];
+		size_t key = strspn(c, "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+
+		if (!key || c[key] != '=' || (*c >= '0' && *c <= '9'))
+			return err_set(e, ERR_INVALID, "'%.100s' is no variable of a shell", ask->env[i]);
+		buf_str(b, "export ");
+		buf_add(b, c, key + 1);
+		quote(b, c + key + 1, strlen(c + key + 1));
+		buf_str(b, "; ");
+	}
+	if (ask->cwd) {
+		buf_str(b, "cd -- ");
+		quote(b, ask->cwd, strlen(ask->cwd));
+		buf_str(b, ask->session ? "; " : " || exit 126; ");
+	}
+	buf_add(b, ask->text, ask->len);
+	return buf_bad(b) ? err_set(e, ERR_LIMIT, "a text of over %d bytes", MSG_BODY_MAX) : 0;
+}
+
+static int write_file(int dir, const char *name, const struct buf *text, struct err *e)
+{
+	auto_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	size_t done = 0;
+
+	if (fd < 0 || fchmod(fd, 0644) < 0)
+		return err_sys(e, errno, "make a file for the text");
+	while (done < text->len) {
+		ssize_t n = write(fd, text->data + done, text->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_sys(e, n < 0 ? errno : EIO, "write a file for the text");
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static void name_of(const struct run *r, char kind, char *ret, size_t room)
+{
+	snprintf(ret, room, "%llu.%c", (unsigned long long)r->s->name, kind);
+}
+
+static int make_fifo(struct run *r, int i, struct err *e)
+{
+	int dir = r->s->ends[SHELL_END_DIR];
+	char name[40];
+
+	name_of(r, i ? 'e' : 'o', name, sizeof(name));
+	/* Whoever runs inside may be anybody. */
+	if (mkfifoat(dir, name, 0622) < 0 || fchmodat(dir, name, 0622, 0) < 0)
+		return err_sys(e, errno, "make a fifo for output");
+	r->out[i] = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	r->own[i] = true;
+	return r->out[i] < 0 ? err_sys(e, errno, "open a fifo for output") : 0;
+}
+
+static void remove_names(const struct run *r)
+{
+	static const char kinds[] = {'o', 'e', 't'};
+	char name[40];
+
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		name_of(r, kinds[i], name, sizeof(name));
+		(void)unlinkat(r->s->ends[SHELL_END_DIR], name, 0); /* most have not all of them */
+	}
+}
+
+/* A shell that was just started: what it is decides how it is talked to. */
+static int wait_waits(struct run *r, struct err *e)
+{
+	struct shell *s = r->s;
+	struct pollfd p[2] = {{s->ends[SHELL_END_RESULTS], POLLIN, 0}, {r->b->ctl, POLLIN, 0}};
+	uint64_t until = sys_now_ns() + START_WITHIN_MS * 1000000ull;
+	int code = 0;
+
+	while (!s->ready && !s->dead && code >= 0 && sys_now_ns() < until) {
+		if (poll(p, 2, 100) <= 0)
+			continue;
+		if (p[0].revents && shell_read(s) < 0)
+			p[0].fd = -1; /* its last words come by the other way */
+		if (p[1].revents)
+			code = box_talk(r->b, 0, e);
+	}
+	if (s->ready)
+		return 0;
+	if (s->dead && s->end.e.code) {
+		if (e)
+			*e = s->end.e;
+		return err_wrap(e, "start a shell");
+	}
+	return code < 0 ? code : s->dead ? err_set(e, ERR_DIED, "the shell ended as soon as it was started") :
+					   err_set(e, ERR_TIMEOUT, "the shell does not say that it waits");
+}
+
+static int send_text(struct run *r, const struct buf *text, bool apart, struct err *e)
+{
+	auto_buf struct buf request = BUF_INIT(READ_SIZE);
+	bool by_file = !r->s->bash || text->len > TEXT_BY_PIPE;
+	char name[40];
+	int code = 0;
+
+	if (by_file) {
+		name_of(r, 't', name, sizeof(name));
+		code = write_file(r->s->ends[SHELL_END_DIR], name, text, e);
+	}
+	buf_fmt(&request, "%d%llu", 1 + apart + 2 * by_file, (unsigned long long)r->s->name);
+	buf_char(&request, r->s->bash ? '\0' : '\n');
+	if (!by_file)
+		buf_add(&request, text->data, text->len);
+	if (r->s->bash)
+		buf_char(&request, '\0');
+	if (code == 0 && buf_bad(&request))
+		code = err_oom(e);
+	if (code < 0)
+		return code;
+	if (write(r->s->ends[SHELL_END_COMMANDS], request.data, request.len) != (ssize_t)request.len)
+		return err_sys(e, errno, "talk to the shell");
+	r->s->begun++;
+	return 0;
+}
+
+static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(MSG_BODY_MAX);
+	struct shell *s = r->s;
+	int code = make_text(&text, ask, e);
+
+	if (code == 0 && !s->ready)
+		code = wait_waits(r, e);
+	s->name++;
+	for (int i = 0; i < 2 && code == 0; i++) {
+		if (s->session)
+			r->out[i] = s->ends[SHELL_END_OUT + i];
+		else if (i == 0 || ask->apart)
+			code = make_fifo(r, i, e);
+	}
+	if (code == 0)
+		code = send_text(r, &text, ask->apart, e);
+	if (code < 0)
+		remove_names(r);
+	return code;
+}
+
+/* ---- a command -------------------------------------------------------------------------------- */
+
+static int start_command(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	auto_free char *text = NULL;
+	char *shell[] = {(char *)(uintptr_t)"bash", (char *)(uintptr_t)"-c", NULL, NULL};
+	struct exec_ask x = {
+		.argv = ask->argv, .argc = ask->argc, .env = ask->env, .nenv = ask->nenv,
+		.cwd = ask->cwd, .io = {{STDIO_NULL, -1}, {STDIO_PIPE, -1},
+					{ask->apart ? STDIO_PIPE : STDIO_SAME, -1}},
+		.timeout_ms = ask->timeout_ms,
+	};
+	int code;
+
+	if (ask->text) {
+		text = strndup(ask->text, ask->len);
+		if (!text)
+			return err_oom(e);
+		shell[2] = text;
+		x.argv = shell;
+		x.argc = 3;
+		x.or_sh = true;
+	}
+	code = box_exec(r->b, &x, &r->p, e);
+	for (int i = 0; i < 2 && code == 0; i++) {
+		r->out[i] = take_fd(&r->p->io[i + 1]);
+		r->own[i] = true;
+		if (r->out[i] >= 0)
+			(void)fcntl(r->out[i], F_SETFL, O_NONBLOCK);
+	}
+	return code;
+}
+
+/* ---- start, wait, end ------------------------------------------------------------------------- */
+
+static int check(const struct run_ask *ask, struct err *e)
+{
+	if (!ask->text && !ask->argc)
+		return err_set(e, ERR_INVALID, "nothing to run");
+	if (ask->text && memchr(ask->text, '\0', ask->len))
+		return err_set(e, ERR_INVALID, "the text has a NUL in it, which no shell can read");
+	if (ask->session && (!ask->text || ask->clean))
+		return err_set(e, ERR_INVALID, "in a session runs text, and not clean");
+	if (ask->session && (!*ask->session || strlen(ask->session) >= SHELL_NAME_MAX))
+		return err_set(e, ERR_INVALID, "a session has a name of at most %d bytes", SHELL_NAME_MAX - 1);
+	return 0;
+}
+
+int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct err *e)
+{
+	uint64_t cap = ask->cap ? ask->cap : 1;
+	struct run *r;
+	int code = home_check_owner(b->home, e);
+
+	if (code == 0)
+		code = check(ask, e);
+	if (code < 0)
+		return code;
+	r = calloc(1, sizeof(*r));
+	if (r)
+		r->buf = malloc(READ_SIZE);
+	if (!r || !r->buf) {
+		free(r);
+		return err_oom(e);
+	}
+	r->b = b;
+	r->out[0] = r->out[1] = -1;
+	r->half = cap / 2 + cap % 2 < SIZE_MAX / 4 ? (size_t)(cap / 2 + cap % 2) : SIZE_MAX / 4;
+	r->sink[0].head.max = r->sink[1].head.max = r->half + 1;
+	r->on_output = ask->on_output;
+	r->arg = ask->arg;
+	r->next = b->runs;
+	b->runs = r;
+	if (ask->text && !ask->clean)
+		code = shell_take(b, ask->session, ask->apart, &r->s, e);
+	r->began_ns = sys_now_ns();
+	if (ask->timeout_ms)
+		r->end_by_ns = r->began_ns + ask->timeout_ms * 1000000u;
+	if (code == 0)
+		code = r->s ? start_in_shell(r, ask, e) : start_command(r, ask, e);
+	if (code < 0) {
+		run_free(r);
+		return code;
+	}
+	*ret = r;
+	return 0;
+}
+
+static void end(struct run *r)
+{
+	r->done = true;
+	r->ended_ns = sys_now_ns();
+	take_rest(r);
+	if (r->s)
+		remove_names(r);
+}
+
+/* Time is over. Of a command the keeper knows by himself. */
+static int on_time(struct run *r, uint64_t now, struct err *e)
+{
+	if (r->end_by_ns && now >= r->end_by_ns && !r->timed_out) {
+		r->timed_out = true;
+		return r->s ? run_stop(r, e) : 0;
+	}
+	if (r->kill_by_ns && now >= r->kill_by_ns) { /* a loop of builtins, or what goes on regardless */
+		struct msg_head head = {.op = OP_SIGNAL, .id = r->s->id, .arg = 9};
+
+		r->kill_by_ns = 0;
+		(void)msg_send(r->b->ctl, &head, NULL, 0, NULL, 0);
+	}
+	return 0;
+}
+
+int run_stop(struct run *r, struct err *e)
+{
+	uint64_t now = sys_now_ns();
+
+	if (r->done)
+		return 0;
+	r->stopped = true;
+	if (!r->s)
+		return proc_signal(r->p, 9, e);
+	if (!r->kill_by_ns)
+		r->kill_by_ns = now + KILL_WITHIN_NS;
+	(void)shell_read(r->s); /* who the sub-shell is */
+	return shell_kill(r->b, r->s, now - r->began_ns, e);
+}
+
+/* What the keeper and the shell said. Return: 1 it has ended. */
+static int look(struct run *r, struct err *e)
+{
+	if (!r->s)
+		return r->p->done;
+	if (r->s->done != r->s->begun)
+		(void)shell_read(r->s);
+	if (r->s->dead || (r->s->done == r->s->begun && !r->s->kills)) {
+		r->shell_died = r->s->done != r->s->begun;
+		return 1;
+	}
+	if (r->b->dead)
+		return err_set(e, ERR_DIED, "sandbox '%s' has ended", r->b->name);
+	return 0;
+}
+
+static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, struct err *e)
+{
+	struct pollfd p[5] = {{r->b->ctl, POLLIN, 0},
+			      {r->s && !r->s->dead ? r->s->ends[SHELL_END_RESULTS] : -1, POLLIN, 0},
+			      {r->out[0], POLLIN, 0},
+			      {r->out[1], POLLIN, 0},
+			      {wake_fd, POLLIN, 0}};
+
+	if (poll(p, 5, timeout_ms) < 0)
+		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
+	for (int i = 0; i < 2; i++)
+		if (p[i + 2].revents & POLLIN || (p[i + 2].revents && r->own[i]))
+			(void)take(r, i);
+	*woken = p[4].revents;
+	return p[0].revents ? box_talk(r->b, 0, e) : 0;
+}
+
+/* Milliseconds until @at, rounded up, at most @most (-1: no end). */
+static int until(uint64_t at, uint64_t now, int most)
+{
+	uint64_t ms = at <= now ? 0 : (at - now + 999999) / 1000000;
+
+	if (!at || (most >= 0 && ms > (uint64_t)most))
+		return most;
+	return ms > 1000000 ? 1000000 : (int)ms;
+}
+
+int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e)
+{
+	uint64_t now = sys_now_ns(), over = now + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
+	bool woken = false;
+	int code = home_check_owner(r->b->home, e);
+
+	while (code >= 0 && !r->done) {
+		int left = timeout_ms < 0 ? -1 : until(over, now, timeout_ms);
+
+		code = look(r, e);
+		if (code > 0)
+			end(r);
+		if (code != 0 || woken || (timeout_ms >= 0 && now >= over && timeout_ms))
+			break;
+		code = on_time(r, now, e);
+		if (r->s)
+			left = until(r->timed_out ? r->kill_by_ns : r->end_by_ns, now, left);
+		if (code == 0)
+			code = wait_once(r, left, wake_fd, &woken, e);
+		if (r->b->why.code) {
+			(void)box_gone(r->b, e);
+			return err_wrap(e, "start '%s'", r->b->name);
+		}
+		if (timeout_ms == 0)
+			woken = true;
+		now = sys_now_ns();
+	}
+	return r->done ? 1 : code < 0 ? code : 0;
+}
+
+/* ---- what came of it -------------------------------------------------------------------------- */
+
+static void of_command(const struct exited *x, struct run_result *ret)
+{
+	ret->counted = x->how != EXITED_FAULT;
+	ret->user_us = x->user_us;
+	ret->system_us = x->system_us;
+	ret->maxrss_kb = x->maxrss_kb;
+	if (x->how == EXITED_FAULT) {
+		ret->end = RUN_FAULT;
+		ret->e = x->e;
+		ret->exit_code = x->e.code == ERR_NO_COMMAND ? 127 : x->e.code == ERR_CANNOT_EXEC ? 126 : 125;
+	} else if (WIFSIGNALED(x->status)) {
+		ret->end = RUN_SIGNAL;
+		ret->signal = WTERMSIG(x->status);
+		ret->exit_code = 128 + ret->signal;
+	} else {
+		ret->exit_code = WEXITSTATUS(x->status);
+	}
+	if (x->how == EXITED_TIMEOUT)
+		ret->end = RUN_TIMEOUT;
+}
+
+void run_result(const struct run *r, struct run_result *ret)
+{
+	*ret = (struct run_result){.ns = r->ended_ns - r->began_ns};
+	if (r->s && !r->shell_died)
+		ret->exit_code = r->s->status;
+	else
+		of_command(r->s ? &r->s->end : &r->p->end, ret);
+	if (r->shell_died) { /* of its exit the status is known, of a kill the signal */
+		ret->counted = false;
+		if (ret->end == RUN_SIGNAL)
+			ret->end = RUN_SHELL_DIED;
+	}
+	if (r->timed_out && !(r->p && r->p->end.how == EXITED_FAULT)) {
+		ret->end = RUN_TIMEOUT;
+		ret->exit_code = 124;
+	}
+	if (ret->end == RUN_TIMEOUT)
+		ret->exit_code = 124;
+}
+
+void run_free(struct run *r)
+{
+	struct run **at;
+
+	if (!r)
+		return;
+	if (!r->done && (r->s || r->p) && r->b->home->owner == getpid())
+		(void)run_stop(r, NULL);
+	for (at = &r->b->runs; *at != r;)
+		at = &(*at)->next;
+	*at = r->next;
+	for (int i = 0; i < 2; i++) {
+		if (r->own[i])
+			close_fd(&r->out[i]);
+		buf_done(&r->sink[i].head);
+		free(r->sink[i].ring);
+	}
+	if (r->s) {
+		remove_names(r);
+		shell_give(r->b, r->s);
+	}
+	proc_free(r->p);
+	free(r->buf);
+	free(r);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shell.c - shells that wait for text, and sessions
+ *
+ * How it works: the keeper starts a shell on the program below and hands us its ends; from then on we
+ * talk to it without him. It reads a request, "KIND NAME" and a text, runs the text, and tells with a
+ * record how that ended. Of the warm shell each text runs in a sub-shell that was forked ahead, and
+ * writes into fifos that we made for this call; so what a daemon of one call writes later is in no
+ * other call's output. In a session the text runs in the shell itself.
+ *
+ * Records are read as hostile: code of an earlier call that runs as the same user can write there. A
+ * result of the warm shell is worth what that user is worth; whoever must know runs clean.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "ns/mounts.h"
+#include "sys/fsmount.h"
+#include "sys/proc.h"
+#include "wire/draft.h"
+#include "wire/msg.h"
+
+/* Names that begin with _h are ours. A request's KIND: 1 output merged, 2 apart, 3 and 4 the same with the
+ * text in a file. The record of an end: "E", number of the run (in a session: name), status, and in a
+ * session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this
+ * is bash. */
+static const char program[] =
+	"if [ -n \"$BASH_VERSION\" ]; then\n"
+	"_hr() { IFS= read -r -d '' -u 7 _hk && IFS= read -r -d '' -u 7 _ht || return 1\n"
+	" _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}\n"
+	" case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\"; esac; return 0; }\n"
+	"_hp() { _hw=$BASHPID; }; _hb=1\n"
+	"else\n"
+	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}\n"
+	" _ht=\". /proc/self/fd/9/$_hn.t\"; }\n"
+	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0\n"
+	"fi\n"
+	"_hi=0\n";
+static const char loop_warm[] =
+	"while :; do\n"
+	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }\n"
+	" case $_hk in 2|4) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;;\n"
+	" *) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-; esac || exit 125\n"
+	" eval \"$_ht\")\n"
+	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8\n"
+	"done\n";
+/* At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
+ * then on its debugging trap passes over every command but ours. */
+static const char loop_session[] =
+	"if [ $_hb = 1 ]; then shopt -s expand_aliases\n"
+	"_hd() { trap - DEBUG; shopt -u extdebug; }\n"
+	"trap 'if [ \"$_hx\" = 1 ]; then _hx=2; shopt -s extdebug;"
+	" trap '\\''[[ $BASH_COMMAND == *_h[dxs]* || $BASH_COMMAND == \"trap - DEBUG\" ]]'\\'' DEBUG; fi' RTMAX\n"
+	"fi\n"
+	"printf 'R0 %d\\0' $_hb >&8\n"
+	"while _hr; do\n"
+	" _hx=1; eval \"$_ht\" 7<&- 8>&- 9<&-\n"
+	" _hs=$?; case $_hx in 2) _hd;; esac; _hx=\n"
+	" printf 'E%s %d %s\\0' \"$_hn\" \"$_hs\" \"$PWD\" >&8\n"
+	"done\n";
+
+enum { START_WITHIN_MS = 10000 };
+
+/* ---- start ------------------------------------------------------------------------------------ */
+
+/* Where the keeper cannot make a directory in which we can make names: his ids are not ours. Nobody inside
+ * can write there either, its owner being none of theirs. */
+static int make_dir(const struct box *b, int *ret, struct err *e)
+{
+	auto_fd int fs = -1, mnt = -1;
+	int r;
+
+	*ret = -1;
+	if (!ns_by_fd(&b->home->ids, b->spec))
+		return 0;
+	r = fs = sys_fsopen("tmpfs");
+	if (r >= 0)
+		r = sys_fs_string(fs, "size", "64m");
+	if (r >= 0)
+		r = sys_fs_string(fs, "nr_inodes", "4096");
+	if (r >= 0)
+		r = sys_fs_string(fs, "mode", "0755");
+	if (r >= 0)
+		r = mnt = sys_fs_mount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (r < 0)
+		return err_sys(e, r, "make a directory for output");
+	*ret = take_fd(&mnt);
+	return 0;
+}
+
+static int pack_shell(struct buf *blob, const struct box *b, const struct shell *s, bool apart,
+		      struct err *e)
+{
+	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
+	const struct spec *spec = b->spec;
+	const struct exec_ask ask = {0};
+	struct call c = {.umask = 022, .flags = CALL_OR_SH | (apart ? CALL_APART : 0)};
+	auto_free char *text = NULL;
+	bool home_missing;
+	char **env = NULL;
+	size_t nenv = 0;
+	int r;
+
+	if (asprintf(&text, "%s%s", program, s->session ? loop_session : loop_warm) < 0) {
+		text = NULL;
+		return err_oom(e);
+	}
+	buf_add(blob, &c, sizeof(c));
+	c.argv = pack_strs(blob, (char *[]){(char *)(uintptr_t)"bash", (char *)(uintptr_t)"-c", text}, 3);
+	r = env_build(b, &ask, &env, &nenv, &home_missing, e);
+	if (r == 0) {
+		c.env = pack_strs(blob, env, nenv);
+		c.flags |= home_missing ? CALL_HOME : 0;
+		c.cwd = pack_str(blob, s->cwd ? s->cwd : spec->working_dir ? spec->working_dir : "/");
+		c.user = pack_str(blob, spec->user && strcmp(spec->user, "0") ? spec->user : NULL);
+		c.groups = pack_strs(blob, spec->group_add.v, spec->group_add.n);
+		c.numbers = pack_bytes(blob, numbers, sizeof(numbers));
+		c.nnumbers = 3;
+		c.session = pack_str(blob, s->session);
+	}
+	for (size_t i = 0; i < nenv; i++)
+		free(env[i]);
+	free(env);
+	if (r == 0 && buf_bad(blob))
+		r = err_oom(e);
+	if (r == 0)
+		memcpy(blob->data, &c, sizeof(c));
+	return r;
+}
+
+static int ask_keeper(struct box *b, struct shell *s, bool apart, struct err *e)
+{
+	auto_buf struct buf blob = BUF_INIT(MSG_BODY_MAX);
+	struct msg_head head = {.op = OP_SHELL, .id = s->id};
+	auto_fd int dir = -1;
+	int r = make_dir(b, &dir, e);
+
+	if (r == 0)
+		r = pack_shell(&blob, b, s, apart, e);
+	if (r < 0)
+		return r;
+	r = msg_send(b->ctl, &head, blob.data, blob.len, &dir, dir >= 0);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return box_gone(b, e);
+	return r < 0 ? err_sys(e, r, "ask the keeper for a shell") : 0;
+}
+
+/* ---- what comes back -------------------------------------------------------------------------- */
+
+static struct shell *by_id(struct box *b, uint32_t id)
+{
+	struct shell *s = b->shells;
+
+	while (s && s->id != id)
+		s = s->next;
+	return s;
+}
+
+void shell_given(struct box *b, struct msg *m)
+{
+	struct shell *s = by_id(b, m->head.id);
+	unsigned n = m->nfds;
+
+	if (!s || s->given || n < 3 || n > SHELL_ENDS)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		s->ends[i] = take_fd(&m->fds[i]);
+	for (int i = 0; i < SHELL_ENDS; i++)
+		if (s->ends[i] >= 0 && i != SHELL_END_DIR)
+			(void)fcntl(s->ends[i], F_SETFL, O_NONBLOCK);
+	s->given = true;
+	if (!(m->head.arg & 1)) { /* it was there before, and has said that it waits */
+		s->ready = true;
+		s->bash = m->head.arg & 2;
+	}
+}
+
+void shell_killed(struct box *b, const struct msg *m)
+{
+	struct shell *s = by_id(b, m->head.id);
+
+	if (s && s->kills)
+		s->kills--;
+}
+
+bool shell_exited(struct box *b, const struct msg *m)
+{
+	struct shell *s = by_id(b, m->head.id);
+
+	if (!s)
+		return false;
+	if (m->head.body == sizeof(s->end) && !s->dead) {
+		memcpy(&s->end, m->body, sizeof(s->end));
+		s->end.e.msg[sizeof(s->end.e.msg) - 1] = '\0';
+		s->dead = true;
+	}
+	return true;
+}
+
+/* "R pid bash" or "E number status [directory]". Return: 1 the end of the run that is awaited. */
+static int one_record(struct shell *s, const char *text)
+{
+	int status, bash, used = 0, pid;
+	unsigned long long number;
+
+	if (sscanf(text, "R%d %d", &pid, &bash) == 2) {
+		s->bash = bash;
+		s->ready = true;
+		s->inside = pid;
+		return 0;
+	}
+	if (s->done == s->begun || sscanf(text, "E%llu %d%n", &number, &status, &used) != 2 ||
+	    number != (s->session ? s->name : s->done + 1))
+		return 0;
+	s->done++;
+	s->inside = 0; /* the next one says who it is */
+	s->status = status & 255;
+	if (text[used] == ' ' && text[used + 1] == '/') {
+		free(s->cwd);
+		s->cwd = strdup(text + used + 1);
+	}
+	return s->done == s->begun;
+}
+
+int shell_read(struct shell *s)
+{
+	char *end, *at = s->record;
+	ssize_t n;
+	int r = 0;
+
+	do {
+		n = read(s->ends[SHELL_END_RESULTS], s->record + s->nrecord,
+			 sizeof(s->record) - 1 - s->nrecord);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		s->nrecord += (size_t)n;
+	while ((end = memchr(at, '\0', (size_t)(s->record + s->nrecord - at)))) {
+		r |= one_record(s, at);
+		at = end + 1;
+	}
+	s->nrecord -= (size_t)(at - s->record);
+	memmove(s->record, at, s->nrecord);
+	if (s->nrecord >= sizeof(s->record) - 1) /* no record is that long */
+		s->nrecord = 0;
+	if (r == 0 && n == 0)
+		return ERR_DIED;
+	return r;
+}
+
+/* ---- take and give ---------------------------------------------------------------------------- */
+
+static void drop(struct box *b, struct shell *s)
+{
+	struct shell **at = &b->shells;
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	for (int i = 0; i < SHELL_ENDS; i++)
+		close_fd(&s->ends[i]);
+	free(s->session);
+	free(s->cwd);
+	free(s);
+}
+
+void shell_drop_all(struct box *b)
+{
+	for (struct shell *s = b->shells, *next; s; s = next) {
+		next = s->next;
+		if (s->busy)
+			s->dead = true; /* the run has it still */
+		else
+			drop(b, s);
+	}
+}
+
+static struct shell *make(struct box *b, const char *session)
+{
+	struct shell *s = calloc(1, sizeof(*s));
+
+	if (s && session && !(s->session = strdup(session))) {
+		free(s);
+		s = NULL;
+	}
+	if (!s)
+		return NULL;
+	for (int i = 0; i < SHELL_ENDS; i++)
+		s->ends[i] = -1;
+	if (getrandom(&s->name, sizeof(s->name), GRND_NONBLOCK) < 0)
+		s->name = sys_now_ns();
+	s->name >>= 16; /* they count from here */
+	s->id = ++b->next_id;
+	s->next = b->shells;
+	b->shells = s;
+	return s;
+}
+
+/* Until the keeper has given it. */
+static int wait_given(struct box *b, struct shell *s, struct err *e)
+{
+	int r = 1;
+
+	while (!s->given && !s->dead && !b->why.code && r > 0)
+		r = box_talk(b, START_WITHIN_MS, e);
+	if (b->why.code) {
+		(void)box_gone(b, e);
+		return err_wrap(e, "start '%s'", b->name);
+	}
+	if (s->dead) {
+		if (e)
+			*e = s->end.e;
+		return s->end.e.code ? s->end.e.code : err_set(e, ERR_DIED, "the shell has ended");
+	}
+	return r < 0 ? r : s->given ? 0 : err_set(e, ERR_TIMEOUT, "the keeper gives no shell");
+}
+
+int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e)
+{
+	auto_free char *cwd = NULL; /* where the one that has ended was */
+	struct shell *s = b->shells;
+	int r;
+
+	*ret = NULL;
+	if (b->spent)
+		return err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
+	while (s && (s->busy || (session ? !s->session || strcmp(s->session, session) : !!s->session)))
+		s = s->next;
+	if (s && s->dead) {
+		cwd = take_ptr(&s->cwd);
+		drop(b, s);
+		s = NULL;
+	}
+	for (const struct shell *x = b->shells; x && !s; x = x->next)
+		if (x->busy && (session ? x->session && !strcmp(x->session, session) : !x->session))
+			return session ? err_set(e, ERR_BUSY, "session '%s' is in use by another call",
+						 session) : 0;
+	if (!s) {
+		s = make(b, session);
+		if (!s)
+			return err_oom(e);
+		s->cwd = take_ptr(&cwd);
+		r = ask_keeper(b, s, apart, e);
+		if (r == 0)
+			r = wait_given(b, s, e);
+		if (r < 0) {
+			drop(b, s);
+			return r;
+		}
+	}
+	s->busy = true;
+	*ret = s;
+	return 0;
+}
+
+void shell_give(struct box *b, struct shell *s)
+{
+	struct msg_head end = {.op = OP_SIGNAL, .id = s->id, .arg = 9};
+	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = s->bash ? 2 : 0};
+
+	s->busy = false;
+	if (!s->session && s->dead) {
+		drop(b, s);
+		return;
+	}
+	if (!s->dead && (s->done != s->begun || s->kills)) { /* nobody knows what it does */
+		(void)msg_send(b->ctl, &end, NULL, 0, NULL, 0);
+		s->dead = true;
+	}
+	if (!s->session || !b->shared)
+		return;
+	(void)msg_send(b->ctl, &back, s->cwd, s->cwd ? strlen(s->cwd) : 0, NULL, 0);
+	drop(b, s);
+}
+
+int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, struct err *e)
+{
+	struct msg_head head = {.op = OP_SHELL_KILL, .id = s->id};
+	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns,
+				  .told = s->session && s->bash};
+	int r = msg_send(b->ctl, &head, &what, sizeof(what), NULL, 0);
+
+	s->kills += r == 0;
+	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+}
+
+void box_drain(struct box *b, int fd)
+{
+	struct msg_head head = {.op = OP_DRAIN};
+
+	(void)msg_send(b->ctl, &head, NULL, 0, &fd, 1); /* or its writers get SIGPIPE */
+	close(fd);
+}

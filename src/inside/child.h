@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * child.h - a command that is about to be one
+ */
+#ifndef HUTCH_INSIDE_CHILD_H
+#define HUTCH_INSIDE_CHILD_H
+
+#include "inside/keeper.h"
+
+struct child {
+	struct keeper *k;
+	const struct pack *pack;
+	const struct call *call;
+	const char *cwd; /* NULL: the call's */
+	struct who who;
+	char **argv, **env;
+	int in[3]; /* standard descriptors */
+	int more[CALL_FDS_MAX]; /* those asked for by number */
+};
+
+/* In a clone of the keeper's: becomes the command. @news: closes when it has, or says why it has not. */
+void child_main(struct child *c, int news) __attribute__((noreturn));
+
+#endif

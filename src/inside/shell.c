@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shell.c - shells that wait for commands
+ *
+ * How it works: a shell is a command that lives on. The keeper starts it and holds its ends; whoever
+ * asked for it gets copies and from then on talks to it without the keeper. A session is kept under
+ * its name when its client goes, and lent to one client at a time; who is gone without having given
+ * it back has left something running in it, and it is killed.
+ *
+ * Output goes through fifos that the client makes in a small tmpfs. Inside it is seen read-only, as a
+ * mount that is attached nowhere.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/fsmount.h"
+#include "sys/proc.h"
+
+struct shell {
+	struct shell *next;
+	char *name;	      /* of a session; NULL: a client's own */
+	struct client *lent;  /* who has its ends; NULL: nobody */
+	uint32_t id;	      /* what he calls it by */
+	pid_t pid;	      /* 0: it has ended, and its name is kept for its directory's sake */
+	bool dying;
+	uint32_t kind;	      /* 2: bash; what its clients found */
+	int ends[SHELL_ENDS]; /* ours: the other sides of the shell's */
+	char *cwd;	      /* where its last command left it; NULL: not known */
+};
+
+/* ---- the directory for fifos ------------------------------------------------------------------ */
+
+static int make_fifos(struct keeper *k, struct err *e)
+{
+	auto_fd int ro = -1, rw = -1;
+	int r;
+
+	rw = inside_tmpfs("67108864", "4096", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
+	if (rw < 0)
+		return rw;
+	/* Cloned where it is attached: of a mount that is attached nowhere only new kernels make one. */
+	r = inside_mkdir("fifos", 0755, e);
+	if (r == 0 && (r = sys_attach(rw, AT_FDCWD, "fifos")) < 0)
+		r = err_sys(e, r, "attach a directory for fifos");
+	if (r == 0) {
+		ro = sys_clone_tree(AT_FDCWD, "fifos", 0);
+		r = ro < 0 ? ro : sys_set_attr(ro, "", MOUNT_ATTR_RDONLY, 0);
+		if (r < 0)
+			err_sys(e, r, "make the directory for fifos read-only (Linux 5.12 can)");
+	}
+	if (r < 0)
+		return e->code;
+	k->fifos = take_fd(&rw);
+	k->fifos_ro = take_fd(&ro);
+	return 0;
+}
+
+/* Mounts are made at home, whose root is the storage. */
+static int need_fifos(struct keeper *k, struct err *e)
+{
+	struct err back;
+	int r;
+
+	if (k->fifos >= 0)
+		return 0;
+	r = reset_go_home(k, e);
+	if (r < 0)
+		return r;
+	r = make_fifos(k, e);
+	if (generation_return(k, &back) < 0)
+		_exit(1); /* nothing could be started any more */
+	return r;
+}
+
+/* ---- one shell -------------------------------------------------------------------------------- */
+
+static void close_ends(struct shell *s)
+{
+	for (int i = 0; i < SHELL_ENDS; i++)
+		close_fd(&s->ends[i]);
+}
+
+static void forget(struct keeper *k, struct shell *s)
+{
+	struct shell **at = &k->shells;
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	close_ends(s);
+	free(s->name);
+	free(s->cwd);
+	free(s);
+}
+
+static struct shell *by_name(struct keeper *k, const char *name)
+{
+	struct shell *s = k->shells;
+
+	while (s && (!s->name || strcmp(s->name, name) || s->dying))
+		s = s->next;
+	return s;
+}
+
+static struct shell *by_id(struct keeper *k, const struct client *c, uint32_t id)
+{
+	struct shell *s = k->shells;
+
+	while (s && (s->lent != c || s->id != id))
+		s = s->next;
+	return s;
+}
+
+/* One pipe: the shell's end becomes m->fds[@at]. */
+static int add_pipe(struct shell *s, struct msg *m, int at, enum shell_end end, bool shell_reads,
+		    struct err *e)
+{
+	int fd[2];
+
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	m->fds[at] = fd[shell_reads ? 0 : 1];
+	s->ends[end] = fd[shell_reads ? 1 : 0];
+	return 0;
+}
+
+/* Fills the message as if the client had sent its descriptors: standard ones, then 7, 8, 9. */
+static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apart, struct err *e)
+{
+	int dir = m->nfds ? take_fd(&m->fds[0]) : -1, r = 0;
+
+	for (int i = 0; i < 6; i++)
+		m->fds[i] = -1;
+	m->nfds = 6;
+	if (dir < 0) {
+		r = need_fifos(k, e);
+		if (r == 0) {
+			m->fds[5] = fcntl(k->fifos_ro, F_DUPFD_CLOEXEC, 3);
+			s->ends[SHELL_END_DIR] = fcntl(k->fifos, F_DUPFD_CLOEXEC, 3);
+		}
+	} else {
+		m->fds[5] = dir;
+		s->ends[SHELL_END_DIR] = fcntl(dir, F_DUPFD_CLOEXEC, 3);
+	}
+	if (r == 0 && (m->fds[5] < 0 || s->ends[SHELL_END_DIR] < 0))
+		r = err_sys(e, errno, "the directory for fifos");
+	for (int i = 0; i < 3 && r == 0; i++) {
+		m->fds[i] = fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null */
+		if (m->fds[i] < 0)
+			r = err_sys(e, errno, "standard descriptors");
+	}
+	if (r == 0)
+		r = add_pipe(s, m, 3, SHELL_END_COMMANDS, true, e);
+	if (r == 0)
+		r = add_pipe(s, m, 4, SHELL_END_RESULTS, false, e);
+	if (r < 0 || !s->name)
+		return r;
+	close_fd(&m->fds[1]);
+	close_fd(&m->fds[2]);
+	r = add_pipe(s, m, 1, SHELL_END_OUT, false, e);
+	if (r == 0 && apart)
+		return add_pipe(s, m, 2, SHELL_END_ERR, false, e);
+	if (r == 0)
+		m->fds[2] = fcntl(m->fds[1], F_DUPFD_CLOEXEC, 3);
+	return r == 0 && m->fds[2] < 0 ? err_sys(e, errno, "standard error") : r;
+}
+
+static int start(struct keeper *k, struct shell *s, struct client *c, struct msg *m, bool apart,
+		 struct err *e)
+{
+	int r = make_ends(k, s, m, apart, e);
+
+	if (r == 0)
+		r = exec_start(k, c, m, s->cwd, e);
+	if (r < 0) {
+		close_ends(s);
+		return r;
+	}
+	s->pid = exec_pid(k, c, m->head.id);
+	return 0;
+}
+
+static struct shell *make(struct keeper *k, const char *name, struct err *e)
+{
+	struct shell *s = calloc(1, sizeof(*s));
+
+	if (s && name)
+		s->name = strdup(name);
+	if (!s || (name && !s->name)) {
+		free(s);
+		err_oom(e);
+		return NULL;
+	}
+	for (int i = 0; i < SHELL_ENDS; i++)
+		s->ends[i] = -1;
+	s->next = k->shells;
+	k->shells = s;
+	return s;
+}
+
+/* ---- what clients ask ------------------------------------------------------------------------- */
+
+static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh)
+{
+	struct msg_head is = {.op = OP_SHELL_IS, .id = id, .arg = fresh ? 1 : s->kind};
+	int fds[SHELL_ENDS];
+	unsigned n = 0;
+
+	s->lent = c;
+	s->id = id;
+	exec_assign(k, s->pid, c, id);
+	for (int i = 0; i < SHELL_ENDS; i++)
+		if (s->ends[i] >= 0)
+			fds[n++] = s->ends[i];
+	(void)msg_send(c->fd, &is, NULL, 0, fds, n);
+	if (!s->name) /* all of them are his */
+		close_ends(s);
+}
+
+int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
+{
+	struct pack p = {m->body, m->head.body};
+	const struct call *call = call_open(&p, e);
+	const char *name = call ? pack_get_str(&p, call->session) : NULL;
+	struct shell *s;
+	bool fresh;
+	int r = 0;
+
+	if (!call)
+		return e->code;
+	if (call->nnumbers != 3 || call->flags & (CALL_TTY | CALL_MAIN))
+		return err_set(e, ERR_INTERNAL, "a shell that is none");
+	s = name ? by_name(k, name) : NULL;
+	if (s && s->lent)
+		return err_set(e, ERR_BUSY, "session '%s' is in use by another call", name);
+	if (!s)
+		s = make(k, name, e);
+	if (!s)
+		return e->code;
+	fresh = !s->pid;
+	if (fresh)
+		r = start(k, s, c, m, call->flags & CALL_APART, e);
+	if (r < 0) {
+		forget(k, s);
+		return r;
+	}
+	lend(k, s, c, m->head.id, fresh);
+	return 0;
+}
+
+void shell_back(struct keeper *k, struct client *c, const struct msg *m)
+{
+	struct shell *s = by_id(k, c, m->head.id);
+	size_t len = m->head.body;
+
+	if (!s || !s->name)
+		return;
+	s->kind = m->head.arg & 2;
+	s->lent = NULL;
+	exec_assign(k, s->pid, NULL, 0);
+	if (len && len < SHELL_CWD_MAX) {
+		free(s->cwd);
+		s->cwd = strndup(m->body, len);
+	}
+}
+
+void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct shell_kill *what)
+{
+	struct shell *s = by_id(k, c, id);
+
+	struct msg_head done = {.op = OP_SHELL_KILLED, .id = id};
+
+	if (s && s->pid)
+		tree_kill_run(k, s->pid, what);
+	(void)msg_send(c->fd, &done, NULL, 0, NULL, 0);
+}
+
+void shell_forget(struct keeper *k, const struct client *c)
+{
+	for (struct shell *s = k->shells; s; s = s->next)
+		if (s->lent == c) {
+			s->lent = NULL;
+			s->dying = true;
+		}
+}
+
+void shell_ended(struct keeper *k, pid_t pid)
+{
+	struct shell *s = k->shells;
+
+	while (s && s->pid != pid)
+		s = s->next;
+	if (!s)
+		return;
+	s->pid = 0;
+	s->lent = NULL;
+	close_ends(s);
+	if (s->dying || !s->name || !s->cwd)
+		forget(k, s);
+}
+
+void shell_reset(struct keeper *k)
+{
+	for (struct shell *s = k->shells, *next; s; s = next) {
+		next = s->next;
+		if (!s->pid)
+			forget(k, s);
+	}
+}
