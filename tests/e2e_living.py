@@ -63,11 +63,12 @@ for my $pid (grep { /^\d+$/ } names('/proc')) {
 }
 print sort @lines;
 for (qw(shm sem msg)) { print "ipc $_ ", slurp("/proc/sysvipc/$_") =~ s/\n/\\n/gr, "\n" }
-for (split /\n/, slurp('/proc/self/mountinfo')) {
+my @mounts = split /\n/, slurp('/proc/self/mountinfo');
+for (@mounts) {
     s/^\d+ \d+ \d+:\d+ //;      # numbers that the kernel gives in turn
     s{/g\d+/}{/gN/}g;           # the directory of this generation's changes
-    print "mounts $_\n";
 }
+print "mounts $_\n" for sort @mounts;  # the network comes when it is ready, and with it /sys
 settings('/proc/sys');
 for my $kind (qw(tcp tcp6 udp udp6 udplite udplite6 raw raw6 icmp icmp6 unix packet route if_inet6)) {
     my ($head, @rest) = split /\n/, slurp("/proc/net/$kind");

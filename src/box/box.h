@@ -208,6 +208,7 @@ struct shell {
 	int ends[SHELL_ENDS];
 	uint64_t begun, done; /* runs */
 	uint64_t name;	      /* of the last run */
+	uint64_t since_ns;    /* when that began */
 	int32_t inside;	 /* the process that waits for the next text, as the inside sees it; 0: itself */
 	char *cwd;	 /* of a session after its last run; NULL: not known */
 	int status;	 /* of the last run */
@@ -223,7 +224,8 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 void shell_give(struct box *b, struct shell *s); /* free again */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);
-int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, struct err *e);
+/* What it runs, begun @age_ns ago; and the shell, with @whole. */
+int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e);
 /* The keeper's words on shells. */
 void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);

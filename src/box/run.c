@@ -27,6 +27,8 @@ enum {
 	READ_SIZE = 65536,
 	READS_AT_END = 32,	  /* what fits into a pipe that root made as large as it gets */
 	START_WITHIN_MS = 10000,  /* until a new shell says that it waits */
+	STOP_WITHIN_MS = 1000,	  /* until what was stopped has ended */
+	AGAIN_NS = 30000000,	  /* from one kill of what was stopped to the next */
 	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
 };
 
@@ -50,8 +52,9 @@ struct run {
 	size_t half; /* bytes of the head, and of the ring */
 	void (*on_output)(void *arg, int which, const char *data, size_t len);
 	void *arg;
-	uint64_t began_ns, end_by_ns, kill_by_ns, ended_ns; /* end_by 0: no timeout */
-	bool timed_out, stopped, done, shell_died;
+	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
+	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
+	bool timed_out, done, shell_died;
 };
 
 /* ---- output ----------------------------------------------------------------------------------- */
@@ -289,6 +292,7 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 	if (write(r->s->ends[SHELL_END_COMMANDS], request.data, request.len) != (ssize_t)request.len)
 		return err_sys(e, errno, "talk to the shell");
 	r->s->begun++;
+	r->s->since_ns = r->began_ns;
 	return 0;
 }
 
@@ -418,13 +422,26 @@ static int on_time(struct run *r, uint64_t now, struct err *e)
 		r->timed_out = true;
 		return r->s ? run_stop(r, e) : 0;
 	}
-	if (r->kill_by_ns && now >= r->kill_by_ns) { /* a loop of builtins, or what goes on regardless */
-		struct msg_head head = {.op = OP_SIGNAL, .id = r->s->id, .arg = 9};
+	if (r->kill_by_ns && now >= r->again_ns && !r->s->kills) {
+		/* It had not begun the text yet. Later: a loop of builtins, or what goes on regardless. */
+		bool whole = now >= r->kill_by_ns;
 
-		r->kill_by_ns = 0;
-		(void)msg_send(r->b->ctl, &head, NULL, 0, NULL, 0);
+		r->again_ns = now + AGAIN_NS;
+		if (!whole && !r->s->session) /* its sub-shell was there before */
+			return 0;
+		return shell_kill(r->b, r->s, now - r->began_ns, whole, e);
 	}
 	return 0;
+}
+
+/* Who runs the text: a sub-shell that was forked just now tells it before it takes the text. */
+static void wait_inside(struct shell *s)
+{
+	struct pollfd p = {s->ends[SHELL_END_RESULTS], POLLIN, 0};
+
+	while (!s->session && !s->inside && s->done != s->begun && poll(&p, 1, STOP_WITHIN_MS) == 1)
+		if (shell_read(s) < 0)
+			return;
 }
 
 int run_stop(struct run *r, struct err *e)
@@ -433,13 +450,13 @@ int run_stop(struct run *r, struct err *e)
 
 	if (r->done)
 		return 0;
-	r->stopped = true;
 	if (!r->s)
 		return proc_signal(r->p, 9, e);
 	if (!r->kill_by_ns)
 		r->kill_by_ns = now + KILL_WITHIN_NS;
-	(void)shell_read(r->s); /* who the sub-shell is */
-	return shell_kill(r->b, r->s, now - r->began_ns, e);
+	r->again_ns = now + AGAIN_NS;
+	wait_inside(r->s);
+	return r->s->done == r->s->begun ? 0 : shell_kill(r->b, r->s, now - r->began_ns, false, e);
 }
 
 /* What the keeper and the shell said. Return: 1 it has ended. */
@@ -501,7 +518,7 @@ int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e)
 			break;
 		code = on_time(r, now, e);
 		if (r->s)
-			left = until(r->timed_out ? r->kill_by_ns : r->end_by_ns, now, left);
+			left = until(r->kill_by_ns ? r->again_ns : r->end_by_ns, now, left);
 		if (code == 0)
 			code = wait_once(r, left, wake_fd, &woken, e);
 		if (r->b->why.code) {
@@ -558,14 +575,25 @@ void run_result(const struct run *r, struct run_result *ret)
 		ret->exit_code = 124;
 }
 
+static void drop_output(void *arg, int which, const char *data, size_t len)
+{
+	(void)arg;
+	(void)which;
+	(void)data;
+	(void)len;
+}
+
 void run_free(struct run *r)
 {
 	struct run **at;
 
 	if (!r)
 		return;
-	if (!r->done && (r->s || r->p) && r->b->home->owner == getpid())
-		(void)run_stop(r, NULL);
+	if (!r->done && (r->s || r->p) && r->b->home->owner == getpid()) {
+		r->on_output = drop_output;
+		if (run_stop(r, NULL) == 0) /* of a shell it is known only then that it is free again */
+			(void)run_wait(r, STOP_WITHIN_MS, -1, NULL);
+	}
 	for (at = &r->b->runs; *at != r;)
 		at = &(*at)->next;
 	*at = r->next;

@@ -31,40 +31,41 @@
  * text in a file. The record of an end: "E", number of the run (in a session: name), status, and in a
  * session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this
  * is bash. */
+/* All on one line: then the first line of a text is line 1 in what the shell says of it. */
 static const char program[] =
-	"if [ -n \"$BASH_VERSION\" ]; then\n"
-	"_hr() { IFS= read -r -d '' -u 7 _hk && IFS= read -r -d '' -u 7 _ht || return 1\n"
-	" _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}\n"
-	" case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\"; esac; return 0; }\n"
-	"_hp() { _hw=$BASHPID; }; _hb=1\n"
-	"else\n"
-	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}\n"
-	" _ht=\". /proc/self/fd/9/$_hn.t\"; }\n"
-	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0\n"
-	"fi\n"
-	"_hi=0\n";
+	"if [ -n \"$BASH_VERSION\" ]; then "
+	"_hr() { IFS= read -r -d '' -u 7 _hk && IFS= read -r -d '' -u 7 _ht || return 1; "
+	"_hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; "
+	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; esac; return 0; }; "
+	"_hp() { _hw=$BASHPID; }; _hb=1; "
+	"else "
+	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; "
+	"_ht=\". /proc/self/fd/9/$_hn.t\"; }; "
+	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
+	"fi; "
+	"_hi=0; ";
 static const char loop_warm[] =
-	"while :; do\n"
-	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }\n"
-	" case $_hk in 2|4) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;;\n"
-	" *) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-; esac || exit 125\n"
-	" eval \"$_ht\")\n"
-	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8\n"
-	"done\n";
+	"while :; do "
+	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
+	"case $_hk in 2|4) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
+	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
+	"eval \"$_ht\"); "
+	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; "
+	"done";
 /* At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
  * then on its debugging trap passes over every command but ours. */
 static const char loop_session[] =
-	"if [ $_hb = 1 ]; then shopt -s expand_aliases\n"
-	"_hd() { trap - DEBUG; shopt -u extdebug; }\n"
-	"trap 'if [ \"$_hx\" = 1 ]; then _hx=2; shopt -s extdebug;"
-	" trap '\\''[[ $BASH_COMMAND == *_h[dxs]* || $BASH_COMMAND == \"trap - DEBUG\" ]]'\\'' DEBUG; fi' RTMAX\n"
-	"fi\n"
-	"printf 'R0 %d\\0' $_hb >&8\n"
-	"while _hr; do\n"
-	" _hx=1; eval \"$_ht\" 7<&- 8>&- 9<&-\n"
-	" _hs=$?; case $_hx in 2) _hd;; esac; _hx=\n"
-	" printf 'E%s %d %s\\0' \"$_hn\" \"$_hs\" \"$PWD\" >&8\n"
-	"done\n";
+	"if [ $_hb = 1 ]; then shopt -s expand_aliases; "
+	"_hd() { trap - DEBUG; shopt -u extdebug; }; "
+	"trap 'if [ \"$_hx\" = 1 ]; then _hx=2; shopt -s extdebug; "
+	"trap '\\''[[ $BASH_COMMAND == *_h[dxs]* || $BASH_COMMAND == \"trap - DEBUG\" ]]'\\'' DEBUG; fi' RTMAX; "
+	"fi; "
+	"printf 'R0 %d\\0' $_hb >&8; "
+	"while _hr; do "
+	"_hx=1; eval \"$_ht\" 7<&- 8>&- 9<&-; "
+	"_hs=$?; case $_hx in 2) _hd;; esac; _hx=; "
+	"printf 'E%s %d %s\\0' \"$_hn\" \"$_hs\" \"$PWD\" >&8; "
+	"done";
 
 enum { START_WITHIN_MS = 10000 };
 
@@ -361,7 +362,6 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 
 void shell_give(struct box *b, struct shell *s)
 {
-	struct msg_head end = {.op = OP_SIGNAL, .id = s->id, .arg = 9};
 	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = s->bash ? 2 : 0};
 
 	s->busy = false;
@@ -370,7 +370,7 @@ void shell_give(struct box *b, struct shell *s)
 		return;
 	}
 	if (!s->dead && (s->done != s->begun || s->kills)) { /* nobody knows what it does */
-		(void)msg_send(b->ctl, &end, NULL, 0, NULL, 0);
+		(void)shell_kill(b, s, sys_now_ns() - s->since_ns, true, NULL);
 		s->dead = true;
 	}
 	if (!s->session || !b->shared)
@@ -379,11 +379,12 @@ void shell_give(struct box *b, struct shell *s)
 	drop(b, s);
 }
 
-int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, struct err *e)
+int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e)
 {
 	struct msg_head head = {.op = OP_SHELL_KILL, .id = s->id};
 	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns,
-				  .told = s->session && s->bash};
+				  .shell = whole ? SHELL_KILLED :
+					   s->session && s->bash ? SHELL_TOLD : SHELL_SPARED};
 	int r = msg_send(b->ctl, &head, &what, sizeof(what), NULL, 0);
 
 	s->kills += r == 0;

@@ -276,6 +276,8 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 
 	struct msg_head done = {.op = OP_SHELL_KILLED, .id = id};
 
+	if (s && what->shell == SHELL_KILLED)
+		s->dying = true; /* its name is free */
 	if (s && s->pid)
 		tree_kill_run(k, s->pid, what);
 	(void)msg_send(c->fd, &done, NULL, 0, NULL, 0);

@@ -146,7 +146,7 @@ static long long status_of(const struct keeper *k, pid_t pid, const char *key)
 	at = strstr(text, key);
 	if (!at)
 		return -1;
-	end = strchrnul(at, '\n');
+	end = strchrnul(at + 1, '\n');
 	while (end > at && end[-1] != '\t' && end[-1] != ' ')
 		end--;
 	return atoll(end);
@@ -179,8 +179,22 @@ static unsigned long long stat_field(const struct keeper *k, pid_t pid, int numb
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
+/* Does @pid read from the pipe from which the shell has its texts? So does its next sub-shell, which was
+ * forked ahead and is of no run yet; whoever runs a text has closed it. */
+static bool waits(const struct keeper *k, pid_t shell, pid_t pid)
+{
+	char path[40], a[64], b[64];
+	ssize_t n, m;
+
+	snprintf(path, sizeof(path), "%d/fd/%d", shell, SHELL_COMMANDS);
+	n = readlinkat(k->proc, path, a, sizeof(a));
+	snprintf(path, sizeof(path), "%d/fd/%d", pid, SHELL_COMMANDS);
+	m = readlinkat(k->proc, path, b, sizeof(b));
+	return n > 0 && n == m && !memcmp(a, b, (size_t)n);
+}
+
 /* The start of a process is told in hundredths of a second, counted from the machine's. */
-static bool is_of_run(const struct keeper *k, pid_t pid, const struct shell_kill *what,
+static bool is_of_run(const struct keeper *k, pid_t shell, pid_t pid, const struct shell_kill *what,
 		      unsigned long long since)
 {
 	char state;
@@ -188,8 +202,9 @@ static bool is_of_run(const struct keeper *k, pid_t pid, const struct shell_kill
 
 	if (state == 'Z')
 		return false;
-	return start >= since ||
-	       (what->inside && status_of(k, pid, "\nNSpid:") == (long long)what->inside);
+	if (what->inside && status_of(k, pid, "\nNSpid:") == (long long)what->inside)
+		return true;
+	return start >= since && (what->shell != SHELL_SPARED || !waits(k, shell, pid));
 }
 
 static size_t children_of(const struct keeper *k, pid_t pid, pid_t *ret, size_t room)
@@ -231,19 +246,19 @@ void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
 	since = (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec;
 	since = what->age_ns < since ? (since - what->age_ns) / 10000000u : 0;
 	(void)kill(shell, SIGSTOP);
-	if (what->told)
+	if (what->shell == SHELL_TOLD)
 		(void)kill(shell, SHELL_SIGNAL);
 	for (int i = 0; i < 200 && found; i++) {
 		size_t n = children_of(k, shell, child, sizeof(child) / sizeof(*child));
 
 		found = false;
 		for (size_t j = 0; j < n; j++)
-			if (is_of_run(k, child[j], what, since)) {
+			if (is_of_run(k, shell, child[j], what, since)) {
 				tree_kill(k, child[j]);
 				found = true;
 			}
 		if (found)
 			nanosleep(&nap, NULL);
 	}
-	(void)kill(shell, SIGCONT);
+	(void)kill(shell, what->shell == SHELL_KILLED ? SIGKILL : SIGCONT);
 }

@@ -165,9 +165,15 @@ enum { SHELL_SIGNAL = 64 }; /* SIGRTMAX of the kernel, and of bash */
 enum shell_fd { SHELL_COMMANDS = 7, SHELL_RESULTS = 8, SHELL_DIR = 9 };
 enum shell_end { SHELL_END_COMMANDS, SHELL_END_RESULTS, SHELL_END_DIR, SHELL_END_OUT, SHELL_END_ERR, SHELL_ENDS };
 
+enum shell_fate {
+	SHELL_SPARED,
+	SHELL_TOLD,   /* it gets SHELL_SIGNAL: it shall run no more of its text */
+	SHELL_KILLED, /* it too */
+};
+
 struct shell_kill {
 	int32_t inside;	 /* a child of the shell, by its pid as the inside sees it; 0: none */
-	uint32_t told;	 /* the shell itself gets SHELL_SIGNAL: it shall run no more of its text */
+	uint32_t shell;	 /* enum shell_fate */
 	uint64_t age_ns; /* and its children that are younger */
 };
 
