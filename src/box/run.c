@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -434,19 +436,30 @@ static int on_time(struct run *r, uint64_t now, struct err *e)
 	return 0;
 }
 
-/* Who runs the text: a sub-shell that was forked just now tells it before it takes the text. */
-static void wait_inside(struct shell *s)
+/* Until the shell has taken the text: a sub-shell that were killed while it reads would leave the rest to the
+ * next. And until it is known who that is: he tells it before. Return: false, it does not come to it. */
+static bool wait_taken(struct run *r)
 {
-	struct pollfd p = {s->ends[SHELL_END_RESULTS], POLLIN, 0};
+	const struct timespec nap = {.tv_nsec = 200000};
+	uint64_t until_ns = sys_now_ns() + STOP_WITHIN_MS * 1000000ull;
+	struct shell *s = r->s;
+	int unread = 1;
 
-	while (!s->session && !s->inside && s->done != s->begun && poll(&p, 1, STOP_WITHIN_MS) == 1)
+	while (s->done != s->begun && sys_now_ns() < until_ns) {
 		if (shell_read(s) < 0)
-			return;
+			return false;
+		if (ioctl(s->ends[SHELL_END_COMMANDS], FIONREAD, &unread) == 0 && !unread &&
+		    (s->session || s->inside))
+			return true;
+		nanosleep(&nap, NULL);
+	}
+	return s->done == s->begun;
 }
 
 int run_stop(struct run *r, struct err *e)
 {
 	uint64_t now = sys_now_ns();
+	bool whole;
 
 	if (r->done)
 		return 0;
@@ -455,8 +468,11 @@ int run_stop(struct run *r, struct err *e)
 	if (!r->kill_by_ns)
 		r->kill_by_ns = now + KILL_WITHIN_NS;
 	r->again_ns = now + AGAIN_NS;
-	wait_inside(r->s);
-	return r->s->done == r->s->begun ? 0 : shell_kill(r->b, r->s, now - r->began_ns, false, e);
+	/* A plain sh cannot be told to pass over the rest of its text. */
+	whole = !wait_taken(r) || (r->s->session && !r->s->bash);
+	if (r->s->done == r->s->begun)
+		return 0;
+	return shell_kill(r->b, r->s, sys_now_ns() - r->began_ns, whole, e);
 }
 
 /* What the keeper and the shell said. Return: 1 it has ended. */

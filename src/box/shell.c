@@ -31,7 +31,7 @@
  * text in a file. The record of an end: "E", number of the run (in a session: name), status, and in a
  * session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this
  * is bash. */
-/* All on one line: then the first line of a text is line 1 in what the shell says of it. */
+/* A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is line 1 in what the shell says of it. */
 static const char program[] =
 	"if [ -n \"$BASH_VERSION\" ]; then "
 	"_hr() { IFS= read -r -d '' -u 7 _hk && IFS= read -r -d '' -u 7 _ht || return 1; "
@@ -39,8 +39,10 @@ static const char program[] =
 	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; esac; return 0; }; "
 	"_hp() { _hw=$BASHPID; }; _hb=1; "
 	"else "
-	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; "
-	"_ht=\". /proc/self/fd/9/$_hn.t\"; }; "
+	"_hl=$(printf '\\nx'); _hl=${_hl%x}; "
+	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "
+	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "
+	"return 0; }; "
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
 	"fi; "
 	"_hi=0; ";

@@ -303,8 +303,11 @@ void shell_ended(struct keeper *k, pid_t pid)
 	s->pid = 0;
 	s->lent = NULL;
 	close_ends(s);
-	if (s->dying || !s->name || !s->cwd)
+	s->dying = true; /* as long as we look whether there is another of its name */
+	if (!s->name || !s->cwd || by_name(k, s->name))
 		forget(k, s);
+	else
+		s->dying = false;
 }
 
 void shell_reset(struct keeper *k)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hutch exec --session: a shell that lasts from call to call."""
+
+import signal
+import time
+
+from lib import only
+from lib.extra import RunCase, states, wait_for
+
+
+class Sessions(RunCase):
+    """Each test has a sandbox "box", which is gone at its end."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_ok("create", "--rootfs", self.rootfs, "box")
+
+    def tearDown(self):
+        self.hutch("rm", "box")
+        super().tearDown()
+
+    def say(self, text: str, *options, session: str = "s", **more):
+        return self.hutch("exec", "--session", session, *options, "box", text, **more)
+
+    def assert_says(self, text: str, out: str, code: int = 0, **more):
+        result = self.say(text, **more)
+        self.assertEqual((result.code, result.out), (code, out), str(result))
+
+    def test_state_lasts_and_a_plain_command_is_fresh(self):
+        self.assert_says("cd /usr; export A=1; B=2; f() { echo \"f $1\"; }; alias g='echo alias'; sleep 300 &", "")
+        self.assert_says("pwd; sh -c 'echo $A'; echo $B; f x; g; jobs -r | wc -l", "/usr\n1\n2\nf x\nalias\n1\n")
+        self.assert_says("pwd; echo [$B]", "/\n[]\n", session="other")
+        result = self.hutch("exec", "box", "sh", "-c", "pwd; echo [$A]")
+        self.assertEqual(result.out, "/\n[]\n")
+
+    def test_words_are_joined_and_output_comes_apart(self):
+        result = self.hutch("exec", "--session", "s", "box", "echo", "out;", "echo", "err", ">&2;", "(exit 4)")
+        self.assertEqual((result.code, result.out, result.err), (4, "out\n", "err\n"))
+        result = self.say("pwd; echo $A", "-w", "/usr", "-e", "A=it's")
+        self.assertEqual(result.out, "/usr\nit's\n")
+
+    def test_after_the_end_of_the_shell_there_is_a_new_one_in_the_same_directory(self):
+        for end, code in (("exit 3", 3), ("exec sh -c 'exit 4'", 4), ("kill -9 $$", 137)):
+            self.assert_says("cd /usr/bin; A=1", "")
+            self.assert_says(end, "", code)
+            self.assert_says("pwd; echo [$A]", "/usr/bin\n[]\n")
+
+    def test_a_timeout_ends_the_text_and_spares_the_session(self):
+        self.assert_says("A=1", "")
+        result = self.say("echo before; sleep 301; echo after; touch /after", "--timeout", "0.3")
+        self.assertEqual(result.code, 124, str(result))
+        self.assertTrue(result.out.startswith("before\n") and "after" not in result.out, str(result))
+        self.assertLess(result.seconds, 1)
+        self.assert_says("echo $A; ls /after 2>/dev/null; :", "1\n")
+        self.assertEqual(states("sleep 301"), "")
+
+    @only("root", "plain")
+    def test_ctrl_c_ends_the_text_and_spares_the_session(self):
+        self.assert_says("A=1", "")
+        process = self.start("exec", "--session", "s", "box", "sleep 302; echo after")
+        wait_for(lambda: states("sleep 302"), what="the text")
+        result = self.say("echo not")
+        self.assert_fails(result, 125, "'s' is in use")
+        process.send_signal(signal.SIGINT)
+        result = self.finish(process)
+        self.assertEqual((result.code, result.out), (130, ""), str(result))
+        self.assert_says("echo $A", "1\n")
+
+    @only("root", "plain")
+    def test_when_hutch_exec_is_killed_its_text_ends_too(self):
+        process = self.start("exec", "--session", "s", "box", "sleep 303")
+        wait_for(lambda: states("sleep 303"), what="the text")
+        process.kill()
+        process.wait()
+        wait_for(lambda: not states("sleep 303"), what="the end of the text")
+        self.assert_says("echo well", "well\n")
+
+    def test_a_reset_ends_sessions(self):
+        self.assert_says("cd /usr; A=1; sleep 304 & touch /x", "")
+        self.run_ok("reset", "box")
+        self.assert_says("pwd; echo [$A]; ls /x 2>/dev/null; :", "/\n[]\n")
+        self.assertEqual(states("sleep 304"), "")
+
+    def test_long_text_and_output(self):
+        self.assert_says("#" * 100_000 + "\necho end", "end\n")
+        result = self.say("head -c 5000000 /dev/zero | tr '\\0' x")
+        self.assertEqual(len(result.out), 5_000_000)
+
+    @only("root", "plain")
+    def test_what_cannot_be_had_is_refused(self):
+        for option in ("-i", "-t", "-u0", "--preserve-fd=9"):
+            self.assert_fails(self.say("true", option), 125, "--session")
+        self.assert_fails(self.say("true", session=""), 125, "session")
+        self.assert_fails(self.say("true", session="x" * 64), 125, "session")
+
+    @only("root", "plain")
+    def test_where_there_is_no_bash_it_is_sh(self):
+        root = self.copy_of_rootfs()
+        for path in {(root / name).resolve() for name in ("bin/bash", "usr/bin/bash") if (root / name).exists()}:
+            path.unlink()
+        self.hutch("rm", "box")
+        self.run_ok("create", "--rootfs", root, "box")
+        self.assert_says("echo [$BASH_VERSION]; cd /usr; A=1; f() { echo f; }", "[]\n")
+        self.assert_says("f; pwd; echo $A\n\necho 'a\n b'", "f\n/usr\n1\na\n b\n")
+        self.assert_says("exit 3", "", 3)
+        self.assert_says("pwd; echo [$A]", "/usr\n[]\n")
+        result = self.say("echo before; sleep 305; echo after; touch /after", "--timeout", "0.3")
+        self.assertEqual((result.code, result.out), (124, "before\n"), str(result))
+        self.assert_says("ls /after 2>/dev/null; pwd", "/usr\n")
+        self.assertEqual(states("sleep 305"), "")
+        result = self.say("echo 'unclosed")
+        self.assertEqual(result.code, 2, str(result))
+        self.assert_says("echo well", "well\n")
+
+    @only("root", "plain")
+    def test_two_hundred_calls_one_after_the_other(self):
+        since = time.monotonic()
+        for n in range(200):
+            self.assert_says(f"N=$((N+1)); echo $N", f"{n + 1}\n")
+        self.assertLess(time.monotonic() - since, 30)
