@@ -388,9 +388,9 @@ int nursery_main(int sock)
 			;
 		if (r <= 0)
 			continue;
-		if (p[1].revents)
-			_exit(0);
-		if (p[0].revents)
+		if (p[0].revents) /* first: what its owner asked for before he ended is done */
 			one_message(&n);
+		else if (p[1].revents)
+			_exit(0);
 	}
 }

@@ -179,6 +179,8 @@ static void bury_nameless(int state, int boxes, int trash)
 			to_trash(boxes, trash, x->d_name);
 }
 
+enum { TRIES = 10 };
+
 void sweep_main(int trash, int state, int boxes)
 {
 	struct sched_param none = {0};
@@ -187,12 +189,14 @@ void sweep_main(int trash, int state, int boxes)
 	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* only a courtesy */
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
-	while (flock(trash, LOCK_EX | LOCK_NB) == 0) {
+	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | LOCK_NB) == 0;) {
 		bool all = empty_trash(trash);
 
 		flock(trash, LOCK_UN);
-		if (!all || !has_entries(trash))
+		if (!has_entries(trash))
 			break;
+		if (!all && ++failed < TRIES) /* somebody was at the same, or it is in use for a moment */
+			usleep(100000);
 	}
 	_exit(0);
 }
