@@ -92,7 +92,7 @@ static void keep(struct run *r, struct sink *k, const char *data, size_t len)
 	}
 }
 
-/* Return: bytes; 0 nothing more for now, or for ever. */
+/* Return: how many bytes it took; 0: there are none. */
 static size_t take(struct run *r, int i)
 {
 	char *buf = r->buf;
@@ -501,9 +501,12 @@ static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, st
 
 	if (poll(p, 5, timeout_ms) < 0)
 		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
-	for (int i = 0; i < 2; i++)
-		if (p[i + 2].revents & POLLIN || (p[i + 2].revents && r->own[i]))
+	for (int i = 0; i < 2; i++) {
+		if (p[i + 2].revents & POLLIN)
 			(void)take(r, i);
+		else if (p[i + 2].revents && r->own[i]) /* its writers were there, and are gone */
+			close_fd(&r->out[i]);
+	}
 	*woken = p[4].revents;
 	return p[0].revents ? box_talk(r->b, 0, e) : 0;
 }
