@@ -252,6 +252,11 @@ class LivingCase(RunCase):
         out = self.inside_ok(box, r"for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done 2>/dev/null; :")
         return sorted(line.split()[1] for line in out.splitlines() if re.fullmatch(r"sleep \d+ ?", line))
 
+    def zombies(self, box: Box) -> int:
+        """How many processes inside have ended and are not reaped yet; asks without any further process."""
+        states = self.inside_ok(box, 'for p in /proc/[0-9]*/stat; do read -r line <$p && echo "$line"; done 2>/dev/null; :')
+        return states.count(") Z ")
+
     def kill(self, pid: int) -> None:
         """SIGKILL, and the end of it."""
         os.kill(pid, signal.SIGKILL)
@@ -664,7 +669,8 @@ class Timeouts(LivingCase):
             result = self.hutch("exec", "--timeout", "0.5", box.name, "sh", "-c", 'sh -c "$0" & sleep 60', bomb, **quiet)
             self.assertEqual(result.code, 124, str(result))
             self.assertLess(result.seconds, 2, str(result))
-            wait_for(lambda: self.sleepers(box) == [], what="the end of all that it made")
+            # The dead that nobody has reaped yet still count for nproc.
+            wait_for(lambda: self.zombies(box) == 0 and self.sleepers(box) == [], what="the end of all that it made")
         self.assertEqual(self.inside_ok(box, "echo well"), "well\n")
         self.rm_ok(box)
 
