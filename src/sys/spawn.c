@@ -11,15 +11,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/own.h"
+#include "sys/proc.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* Linux 6.3 */
@@ -31,7 +34,10 @@ struct task {
 	int image, sock;
 	const char *arg;
 	volatile int failed;
-	char *stack2; /* not NULL: orphan */
+	volatile bool in_spaces; /* it failed later than in making its namespaces */
+	bool orphan;
+	char *stack2; /* of the second clone, for an orphan */
+	uint64_t spaces; /* its own namespaces; 0: none */
 };
 
 int sys_image_seal(const void *data, size_t len)
@@ -61,6 +67,27 @@ int sys_image_seal(const void *data, size_t len)
 	return high < 0 ? -errno : take_fd(&high);
 }
 
+/* Whoever has no id yet would lose his powers in the exec, were they not ambient (capabilities(7)).
+ * And nobody may share memory with a process of another time: that namespace comes with the exec. */
+static int settle(const struct task *t)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (t->spaces & CLONE_NEWTIME && syscall(SYS_unshare, CLONE_NEWTIME) < 0)
+		return -1;
+	if (syscall(SYS_capget, &h, d) < 0)
+		return -1;
+	d[0].inheritable = d[0].permitted;
+	d[1].inheritable = d[1].permitted;
+	if (syscall(SYS_capset, &h, d) < 0)
+		return -1;
+	for (unsigned c = 0; c < 64; c++)
+		if (d[c / 32].permitted >> (c % 32) & 1)
+			(void)syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
+	return 0;
+}
+
 /* Raw system calls only: the memory is the caller's. The table of descriptors is a copy. */
 static int become_init(void *p)
 {
@@ -68,6 +95,11 @@ static int become_init(void *p)
 	char *argv[] = {(char *)(uintptr_t)"hutch-init", (char *)(uintptr_t)t->arg, NULL};
 	char *env[] = {NULL};
 
+	if (t->spaces && settle(t) < 0) {
+		t->failed = errno;
+		return 127;
+	}
+	t->in_spaces = true;
 	if (syscall(SYS_dup3, t->sock, 0, 0) >= 0) {
 		if (t->image > 1)
 			(void)syscall(SYS_close_range, 1, t->image - 1, 0);
@@ -87,35 +119,58 @@ static int middle(void *p)
 	return 0;
 }
 
-int sys_spawn_image(int image, const char *arg, int sock, bool orphan, pid_t *ret_pid)
+/* *ret_pidfd may be NULL. */
+static int spawn(struct task *t, int sock, pid_t *ret_pid, int *ret_pidfd)
 {
-	struct task t = {.image = image, .arg = arg};
 	auto_fd int high = fcntl(sock, F_DUPFD_CLOEXEC, 3); /* 0 is written over in the child */
+	int flags = CLONE_VM | CLONE_VFORK | (int)(t->spaces & ~(uint64_t)CLONE_NEWTIME) |
+		    (ret_pidfd ? CLONE_PIDFD : 0);
 	uint64_t all = ~0ull, before;
-	int keep = errno;
+	int keep = errno, pidfd = -1;
 	pid_t pid;
 	char *stack;
 
 	if (high < 0)
 		return -errno;
-	t.sock = high;
+	t->sock = high;
 	stack = mmap(NULL, 2 * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK,
 		     -1, 0);
 	if (stack == MAP_FAILED)
 		return -errno;
-	t.stack2 = orphan ? stack + STACK : NULL;
+	t->stack2 = stack + STACK;
 	(void)syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, 8);
-	pid = clone(orphan ? middle : become_init, stack + STACK, CLONE_VM | CLONE_VFORK, &t);
+	pid = clone(t->orphan ? middle : become_init, stack + STACK, flags, t, &pidfd);
 	if (pid < 0)
-		t.failed = errno;
+		t->failed = errno;
 	(void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
-	if (pid > 0 && (orphan || t.failed))
+	if (pid > 0 && (t->orphan || t->failed))
 		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 			;
 	munmap(stack, 2 * STACK);
 	errno = keep;
-	if (t.failed)
-		return -t.failed;
-	*ret_pid = orphan ? 0 : pid;
+	if (t->failed) {
+		close_fd(&pidfd);
+		return -t->failed;
+	}
+	*ret_pid = t->orphan ? 0 : pid;
+	if (ret_pidfd)
+		*ret_pidfd = pidfd;
 	return 0;
+}
+
+int sys_spawn_image(int image, const char *arg, int sock, bool orphan, pid_t *ret_pid)
+{
+	struct task t = {.image = image, .arg = arg, .orphan = orphan};
+
+	return spawn(&t, sock, ret_pid, NULL);
+}
+
+int sys_spawn_apart(int image, const char *arg, int sock, uint64_t spaces, pid_t *ret_pid,
+		    int *ret_pidfd, bool *ret_in_spaces)
+{
+	struct task t = {.image = image, .arg = arg, .spaces = spaces};
+	int r = spawn(&t, sock, ret_pid, ret_pidfd);
+
+	*ret_in_spaces = t.in_spaces;
+	return r;
 }

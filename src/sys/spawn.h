@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A sealed, executable copy of a program in memory: nothing can write to it any more. A descriptor
@@ -23,5 +24,12 @@ int sys_image_seal(const void *data, size_t len);
  * SIGCHLD (fs/exec.c), so a child would be seen by the caller's wait(-1). Otherwise *ret_pid is to
  * be waited for. Return: 0 or -errno. */
 int sys_spawn_image(int image, const char *arg, int sock, bool orphan, pid_t *ret_pid);
+
+/* Likewise a child, in namespaces of its own: @spaces, CLONE_NEWUSER among them. It has all powers over
+ * those (as ambient capabilities) and no id yet: who maps its ids, by *ret_pid, tells it over @sock. On
+ * older kernels only its children have the new time. *ret_in_spaces: with a failure,
+ * whether the namespaces were made. Return: 0 or -errno. */
+int sys_spawn_apart(int image, const char *arg, int sock, uint64_t spaces, pid_t *ret_pid,
+		    int *ret_pidfd, bool *ret_in_spaces);
 
 #endif
