@@ -2,10 +2,12 @@
 """A sandbox that lives: create, exec by any process of the same user, reset, rm, ps; and what happens when
 somebody else's process, the keeper or the reaper is killed in the middle of it."""
 
+import ctypes
 import difflib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -636,6 +638,49 @@ class Callers(LivingCase):
         wait_for(lambda: len(os.listdir(f"/proc/{box.keeper}/fd")) == fds, what="the descriptors were closed")
         self.assertEqual(self.finish(other, "go\n").code, 9)
         self.rm_ok(box)
+
+
+IN_UNMOUNT = 0x2000  # inotify(7): the file system below is gone
+
+
+class Mounts(LivingCase):
+    def is_let_go(self, begin, end, seconds: float = 2) -> bool:
+        """Does a file system of the host end when the host unmounts it, which was there when @begin was called?"""
+        libc = ctypes.CDLL(None, use_errno=True)
+        place = self.mkdir("mounted")
+        subprocess.run(["mount", "-t", "tmpfs", "probe", place], check=True)
+        watch = libc.inotify_init1(os.O_CLOEXEC)
+        try:
+            self.assertGreaterEqual(libc.inotify_add_watch(watch, os.fsencode(place), IN_UNMOUNT), 0)
+            begun = begin()
+            time.sleep(0.3)
+            subprocess.run(["umount", place], check=True)
+            let_go, _, _ = select.select([watch], [], [], seconds)
+            end(begun)
+            return bool(let_go)
+        finally:
+            os.close(watch)
+            subprocess.run(["umount", place], capture_output=True)
+            place.rmdir()
+
+    @only("root")
+    @needs(is_root_of_machine, "only root can mount")
+    def test_a_sandbox_holds_on_to_no_mount_of_the_host(self):
+        def stop(process: subprocess.Popen) -> None:
+            process.terminate()
+            process.communicate()
+
+        def reset() -> Box:
+            box = self.create()
+            self.reset_ok(box)
+            return box
+
+        holder = ["unshare", "-m", "sleep", "60"]
+        self.assertFalse(self.is_let_go(lambda: subprocess.Popen(holder), stop, 0.3), "the test sees nothing")
+        self.assertTrue(self.is_let_go(self.create, self.rm_ok), "create")
+        self.assertTrue(self.is_let_go(reset, self.rm_ok), "create, reset")
+        self.assertTrue(self.is_let_go(lambda: self.create("--network", "host"), self.rm_ok), "create --network host")
+        self.assertTrue(self.is_let_go(lambda: self.start("run", "--host", "--", "sleep", "60"), stop), "run")
 
 
 class Timeouts(LivingCase):

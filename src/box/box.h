@@ -31,6 +31,7 @@ struct box {
 	int ctl;   /* socket to the keeper */
 	int pidfd; /* of the keeper; -1 until it is known */
 	int userns; /* its user namespace, while the plan is made; -1: not known, or not needed */
+	bool child; /* the keeper is a child of ours */
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
 	bool shared; /* others can attach too */

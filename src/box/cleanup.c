@@ -19,7 +19,6 @@
 #include "base/own.h"
 #include "box/box.h"
 #include "sys/proc.h"
-#include "wire/msg.h"
 
 enum { HALF_MADE_AFTER_S = 60, ENDING_MS = 200 };
 
@@ -45,7 +44,6 @@ static void move_half_made(struct home *h, int dir, const char *prefix)
 
 static int sweep(struct home *h, int timeout_ms, struct err *e)
 {
-	struct msg_head head = {.op = OP_SWEEP};
 	struct pollfd done = {.events = POLLIN};
 	auto_fd int in = -1, out = -1;
 	int pipefd[2], r;
@@ -54,11 +52,9 @@ static int sweep(struct home *h, int timeout_ms, struct err *e)
 		return err_sys(e, errno, "pipe");
 	in = pipefd[0];
 	out = pipefd[1];
-	pthread_mutex_lock(&h->lock);
-	r = msg_send(h->nursery, &head, NULL, 0, (int[]){h->trash, h->state, h->boxes, out}, 4);
-	pthread_mutex_unlock(&h->lock);
+	r = home_sweep(h, out, e);
 	if (r < 0)
-		return err_sys(e, r, "ask the sweeper");
+		return r;
 	close_fd(&out);
 	done.fd = in;
 	do {

@@ -10,7 +10,6 @@
  */
 #include "box/doctor.h"
 
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +120,8 @@ const char *doctor_says(int fact, char *buf, size_t size)
 		return "works";
 	if (fact > 0)
 		return "could not be asked";
-	return strerror_r(-fact, buf, size);
+	snprintf(buf, size, "%s", strerror(-fact));
+	return buf;
 }
 
 const char *doctor_sudo(const struct doctor *d)
@@ -216,23 +216,32 @@ struct places {
 	char data[1024], state[1024]; /* "": nothing says where */
 };
 
+/* Is @line that of @uid in /etc/passwd, "name:password:uid:..."? */
+static bool is_line_of(const char *line, uid_t uid, struct str_span *ret_name)
+{
+	struct str_span password, number;
+	uint64_t n;
+
+	return str_next(&line, ':', ret_name) && line && str_next(&line, ':', &password) && line &&
+	       str_next(&line, ':', &number) && str_u64(number, UINT32_MAX, &n) && n == uid;
+}
+
 /* From the file, not from the name service: this may run in a program without shared libraries. */
 static void find_user(struct places *w, uid_t uid)
 {
 	FILE *f = fopen("/etc/passwd", "re");
 	const char *user = getenv("USER");
-	struct passwd line, *found;
-	char room[4096];
+	struct str_span name;
+	char line[4096];
 
 	snprintf(w->user, sizeof(w->user), "%s", user ? user : "");
 	if (!f)
 		return;
-	while (fgetpwent_r(f, &line, room, sizeof(room), &found) == 0) {
-		if (line.pw_uid != uid)
-			continue;
-		snprintf(w->user, sizeof(w->user), "%s", line.pw_name);
-		break;
-	}
+	while (fgets(line, sizeof(line), f))
+		if (is_line_of(line, uid, &name)) {
+			snprintf(w->user, sizeof(w->user), "%.*s", (int)name.len, name.at);
+			break;
+		}
 	fclose(f);
 }
 

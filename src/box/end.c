@@ -39,6 +39,8 @@ static int kill_keeper(struct box *b, struct err *e)
 	do {
 		r = poll(&gone, 1, END_WITHIN_MS);
 	} while (r < 0 && errno == EINTR);
+	if (r == 1 && b->child)
+		home_reap_keeper(b->pidfd);
 	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT,
 				    "sandbox '%s' has not ended within %d s (a process in it may "
 				    "hang in the kernel)",

@@ -1,28 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * home.c - where hutch keeps things, and the one nursery of a caller
+ * home.c - where hutch keeps things
  */
 #include "box/home.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/init_image.h"
 #include "sys/proc.h"
-#include "sys/spawn.h"
-#include "wire/msg.h"
 
 /* ---- directories ------------------------------------------------------------------------------ */
 
@@ -191,131 +184,6 @@ static int open_data(struct home *h, struct err *e)
 	return 0;
 }
 
-/* ---- the nursery ------------------------------------------------------------------------------ */
-
-static int start_nursery(struct home *h, struct err *e)
-{
-	struct msg_head head = {.op = OP_HELLO};
-	struct hello hello;
-	auto_fd int ours_end = -1, theirs = -1;
-	int pair[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, errno, "socketpair");
-	ours_end = pair[0];
-	theirs = pair[1];
-	if (h->image < 0) {
-		r = init_image_open(e);
-		if (r < 0)
-			return r;
-		h->image = r;
-	}
-	r = sys_spawn_image(h->image, "nursery", theirs, !h->children, &h->nursery_pid);
-	if (r < 0)
-		return err_sys(e, r, "start hutch-init");
-	ns_ids_hello(&h->ids, &hello);
-	r = msg_send(ours_end, &head, &hello, sizeof(hello), &h->self, 1);
-	if (r < 0)
-		return err_sys(e, r, "talk to the nursery");
-	h->nursery = take_fd(&ours_end);
-	return 0;
-}
-
-static void stop_nursery(struct home *h)
-{
-	close_fd(&h->nursery); /* it ends by itself */
-	if (h->children && h->nursery_pid > 0 && h->owner == getpid())
-		while (waitpid(h->nursery_pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
-	h->nursery_pid = 0;
-}
-
-/* Asks the nursery, which is started anew when it has died. Under the lock. */
-static int ask_nursery(struct home *h, const struct prepare *p, const int *fds, unsigned nfds,
-		       struct err *e)
-{
-	struct msg_head head = {.op = OP_PREPARE};
-	int r = -EPIPE;
-
-	for (int try = 0; try < 2 && (r == -EPIPE || r == -ECONNRESET); try++) {
-		if (try)
-			stop_nursery(h);
-		if (h->nursery < 0) {
-			r = start_nursery(h, e);
-			if (r < 0)
-				return r;
-		}
-		r = msg_send(h->nursery, &head, p, sizeof(*p), fds, nfds);
-	}
-	return r < 0 ? err_sys(e, r, "ask the nursery") : 0;
-}
-
-static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
-		       struct err *e)
-{
-	auto_fd int ours_end = -1, theirs = -1, lock = -1;
-	struct spare s = {.host_ids = host_ids};
-	uint32_t range = 0;
-	int pair[2], r = 0;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, errno, "socketpair");
-	ours_end = pair[0];
-	theirs = pair[1];
-	if (h->ids.persona == NS_ROOT && !host_ids)
-		r = ns_range_take(h->state, &h->window, &h->range_hint, &range, &lock, e);
-	if (r < 0)
-		return r;
-	s.prep.net = net;
-	s.prep.timens = 1;
-	s.prep.oom_score_adj = oom_score_adj;
-	ns_ids_prepare(&h->ids, host_ids, range, &s.prep);
-	r = ask_nursery(h, &s.prep, (int[]){theirs, lock}, lock < 0 ? 1 : 2, e);
-	if (r < 0)
-		return r;
-	s.ctl = take_fd(&ours_end);
-	*ret = s;
-	return 0;
-}
-
-/* Is there a spare of this kind, and is it alive? */
-static bool spare_fits(struct home *h, bool net, bool host_ids)
-{
-	struct pollfd p = {.fd = h->spare.ctl};
-
-	if (h->spare.ctl < 0 || h->spare.prep.net != (uint32_t)net || h->spare.host_ids != host_ids)
-		return false;
-	if (poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR)) {
-		close_fd(&h->spare.ctl);
-		return false;
-	}
-	return true;
-}
-
-int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
-		     struct err *e)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&h->lock);
-	if (oom_score_adj >= 0 && spare_fits(h, net, host_ids)) {
-		*ret = h->spare;
-		h->spare.ctl = -1;
-	} else {
-		r = make_keeper(h, net, host_ids, oom_score_adj, ret, e);
-	}
-	pthread_mutex_unlock(&h->lock);
-	return r;
-}
-
-void home_fill_spare(struct home *h, bool net, bool host_ids)
-{
-	pthread_mutex_lock(&h->lock);
-	if (h->keep_spare && h->spare.ctl < 0)
-		(void)make_keeper(h, net, host_ids, 0, &h->spare, NULL);
-	pthread_mutex_unlock(&h->lock);
-}
-
 int home_check_owner(const struct home *h, struct err *e)
 {
 	if (h->owner != getpid())
@@ -332,8 +200,7 @@ static void close_all(struct home *h)
 	int *fds[] = {&h->state, &h->data, &h->boxes, &h->layers, &h->pool, &h->trash, &h->image,
 		      &h->self};
 
-	close_fd(&h->spare.ctl);
-	stop_nursery(h);
+	keepers_close(h);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		close_fd(fds[i]);
 	pthread_mutex_destroy(&h->lock);
@@ -355,11 +222,11 @@ static int open_all(struct home *h, const struct home_ask *ask, struct err *e)
 	h->self = sys_pidfd_open(h->owner);
 	if (h->self < 0)
 		return err_sys(e, h->self, "pidfd_open");
-	r = start_nursery(h, e);
+	r = keepers_open(h, e);
 	if (r == 0)
 		r = open_state(h, e);
 	if (r == 0 && ask->prepare)
-		r = make_keeper(h, ask->net, ask->host_ids, 0, &h->spare, e);
+		r = keepers_first(h, ask->net, ask->host_ids, e);
 	return r < 0 ? r : open_data(h, e);
 }
 
@@ -373,8 +240,10 @@ int home_open(const struct home_ask *ask, struct home **ret, struct err *e)
 	h->owner = getpid();
 	h->children = ask->children;
 	h->keep_spare = ask->keep_spare;
+	h->nurseless = ask->children && !ask->keep_spare;
 	h->state = h->data = h->boxes = h->layers = h->pool = h->trash = -1;
-	h->image = h->nursery = h->self = h->spare.ctl = -1;
+	h->image = h->nursery = h->self = -1;
+	h->spare = SPARE_NONE;
 	pthread_mutex_init(&h->lock, NULL);
 	r = open_all(h, ask, e);
 	if (r < 0) {

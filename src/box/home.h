@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * home.h - where hutch keeps things, and the one nursery of a caller
+ * home.h - where hutch keeps things (home.c), and where a caller's keepers come from (keepers.c)
  *
  *	state	/run/hutch (root caller), $XDG_RUNTIME_DIR/hutch, or /tmp/hutch-UID
  *	data	/var/lib/hutch, or $XDG_DATA_HOME/hutch (~/.local/share/hutch)
@@ -24,13 +24,18 @@
 /* A keeper without a plan. */
 struct spare {
 	int ctl; /* -1: none */
+	int pidfd, userns; /* -1: they come over ctl, from the nursery */
+	bool child; /* of ours: to be waited for */
 	bool host_ids;
 	struct prepare prep;
 };
 
+#define SPARE_NONE ((struct spare){.ctl = -1, .pidfd = -1, .userns = -1})
+
 struct home {
 	pid_t owner;	    /* the process that opened it */
-	bool children;	    /* nursery as a child of the caller */
+	bool children;	    /* helpers are children of the caller */
+	bool nurseless;	    /* so are keepers, which the caller starts himself */
 	char *state_path, *data_path;
 	int state, data, boxes, layers, pool, trash; /* directories */
 	struct ns_ids ids;
@@ -54,7 +59,7 @@ struct home_ask {
 	bool net, host_ids;
 };
 
-/* Opens the directories (makes them where missing) and starts the nursery. */
+/* Opens the directories (makes them where missing) and starts the nursery, if there is to be one. */
 int home_open(const struct home_ask *ask, struct home **ret, struct err *e);
 void home_close(struct home *h);
 
@@ -63,8 +68,21 @@ void home_close(struct home *h);
 int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
 		     struct err *e);
 
+/* The end of one that is not needed any more; of one that was a sandbox: waits for its end, where it is a
+ * child of ours. */
+void home_drop_keeper(struct spare *s);
+void home_reap_keeper(int pidfd);
+
 /* Makes the next one ready, where that is wanted; no failure is told, the next start has it. */
 void home_fill_spare(struct home *h, bool net, bool host_ids);
+
+/* For home.c: the nursery, the first keeper, the end of both. */
+int keepers_open(struct home *h, struct err *e);
+int keepers_first(struct home *h, bool net, bool host_ids, struct err *e);
+void keepers_close(struct home *h);
+
+/* Starts a sweeper on the store, which holds @out (-1: nothing) until it ends. */
+int home_sweep(struct home *h, int out, struct err *e);
 
 /* Removes what dead sandboxes left, and waits for the end of it. */
 int home_cleanup(struct home *h, int timeout_ms, struct err *e);

@@ -6,7 +6,9 @@
  */
 #include "box/home.c"
 
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "base/scratch.h"
 #include "tap.h"
@@ -211,7 +213,7 @@ static void a_home_leaves_nothing_when_it_closes(void)
 
 static void helpers_that_are_children_are_waited_for(void)
 {
-	struct home_ask ask = {.children = true};
+	struct home_ask ask = {.children = true, .keep_spare = true};
 	struct home *h = NULL;
 	struct scratch s;
 	struct err e = {0};
@@ -227,10 +229,57 @@ static void helpers_that_are_children_are_waited_for(void)
 	scratch_close(&s);
 }
 
+/* The name of a process of ours. */
+static void name_of(pid_t pid, char name[32])
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	f = fopen(path, "re");
+	*name = '\0';
+	if (!f)
+		return;
+	if (fgets(name, 32, f))
+		name[strcspn(name, "\n")] = '\0';
+	fclose(f);
+}
+
+static void who_makes_one_sandbox_starts_its_keeper_himself(void)
+{
+	struct home_ask ask = {.children = true, .prepare = true, .net = true};
+	int before = scratch_descriptors();
+	struct spare k = SPARE_NONE;
+	struct home *h = NULL;
+	struct scratch s;
+	struct err e = {0};
+	siginfo_t which = {0};
+	char name[32];
+
+	if (!ok(scratch_open(&s)))
+		return;
+	set("HUTCH_HOME", s.path);
+	if (ok(home_open(&ask, &h, &e) == 0, "%s", e.msg)) {
+		is_int(h->nursery, -1);
+		ok(home_take_keeper(h, true, false, 0, &k, &e) == 0, "%s", e.msg);
+		ok(k.child && k.pidfd >= 0);
+		is_int(k.userns >= 0, k.prep.ids == PLAN_IDS_MAP);
+		sys_pidfd_signal(k.pidfd, SIGKILL);
+		ok(waitid((idtype_t)3 /* P_PIDFD */, (id_t)k.pidfd, &which, WEXITED | WNOWAIT) == 0);
+		name_of(which.si_pid, name);
+		is_str(name, "hutch-keeper");
+		home_drop_keeper(&k);
+		home_close(h);
+	}
+	ok(waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD);
+	scratch_close(&s);
+	is_int(scratch_descriptors(), before);
+}
+
 static void a_nursery_that_died_is_started_anew(void)
 {
-	struct home_ask ask = {.children = true};
-	struct spare k = {.ctl = -1};
+	struct home_ask ask = {.children = true, .keep_spare = true};
+	struct spare k = SPARE_NONE;
 	struct home *h = NULL;
 	struct scratch s;
 	struct err e = {0};
@@ -275,7 +324,7 @@ static void a_home_that_cannot_be_opened_leaves_no_process(void)
 static void the_spare_is_given_to_who_wants_its_kind(void)
 {
 	struct home_ask ask = {.children = true, .keep_spare = true, .prepare = true, .net = true};
-	struct spare k = {.ctl = -1}, other = {.ctl = -1};
+	struct spare k = SPARE_NONE, other = SPARE_NONE;
 	struct home *h = NULL;
 	struct scratch s;
 	struct err e = {0};
@@ -320,6 +369,7 @@ int main(void)
 		TAP_TEST(what_is_no_directory_is_refused),
 		TAP_TEST(a_home_leaves_nothing_when_it_closes),
 		TAP_TEST(helpers_that_are_children_are_waited_for),
+		TAP_TEST(who_makes_one_sandbox_starts_its_keeper_himself),
 		TAP_TEST(a_nursery_that_died_is_started_anew),
 		TAP_TEST(a_home_that_cannot_be_opened_leaves_no_process),
 		TAP_TEST(the_spare_is_given_to_who_wants_its_kind),

@@ -31,7 +31,6 @@
 #include "base/own.h"
 #include "box/box.h"
 #include "sys/proc.h"
-#include "wire/msg.h"
 
 #define FREE ".free"
 
@@ -76,14 +75,14 @@ static bool take_unused(int dir, const char *from, int to, const char *name)
 	int again = list < 0 ? -1 : fcntl(list, F_DUPFD_CLOEXEC, 3);
 	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
 	struct dirent *x;
+	int r;
 
 	while (d && (x = readdir(d))) {
 		if (x->d_name[0] == '.')
 			continue;
-		if (renameat2(list, x->d_name, to, name, RENAME_NOREPLACE) == 0)
-			return true;
-		if (errno == EEXIST)
-			return false;
+		r = sys_rename_new(list, x->d_name, to, name);
+		if (r == 0 || r == -EEXIST)
+			return r == 0;
 	}
 	return false;
 }
@@ -256,13 +255,7 @@ void place_generation_give_back(struct home *h, const char *name, uint32_t numbe
 
 void place_sweep(struct home *h)
 {
-	struct msg_head head = {.op = OP_SWEEP};
-	int fds[] = {h->trash, h->state, h->boxes};
-
-	pthread_mutex_lock(&h->lock);
-	if (h->nursery >= 0)
-		(void)msg_send(h->nursery, &head, NULL, 0, fds, 3); /* or a later one sweeps */
-	pthread_mutex_unlock(&h->lock);
+	(void)home_sweep(h, -1, NULL); /* or a later one sweeps */
 }
 
 void place_sweep_others(struct home *h)

@@ -219,13 +219,18 @@ static int step_keeper(struct start *s, struct err *e)
 	if (r < 0)
 		return r;
 	b->ctl = s->keeper.ctl;
+	b->pidfd = s->keeper.pidfd;
+	b->userns = s->keeper.userns;
+	b->child = s->keeper.child;
 	if (!ns_by_fd(&s->h->ids, spec))
 		return 0;
-	while (b->userns < 0 && !b->why.code)
+	while (b->pidfd < 0 && !b->why.code) /* both come together */
 		if (box_talk(b, -1, e) < 0 && !b->why.code)
 			return e ? e->code : ERR_DIED;
 	if (b->why.code)
 		*e = b->why;
+	else if (b->userns < 0)
+		return err_set(e, ERR_DIED, "the user namespace of the keeper cannot be opened");
 	return b->why.code;
 }
 

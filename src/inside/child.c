@@ -133,7 +133,7 @@ static int child_limits(const struct child *c, struct err *e)
 	char text[16];
 	int r;
 
-	memcpy(limits, nursery_limits, sizeof(limits));
+	memcpy(limits, callers_limits, sizeof(limits));
 	/* What is left is for us: see send_it() of wire/msg.c. */
 	if (limits[RLIMIT_NOFILE].rlim_max >= FILES_MANY)
 		limits[RLIMIT_NOFILE].rlim_max -= FILES_OURS;

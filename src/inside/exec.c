@@ -170,10 +170,10 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 		r = launch(k, &c, s, e);
 	if (r < 0)
 		free(s);
-	/* There is no other generation after it: what is there for building one goes now, beside the command's
-	 * exec, and not when somebody waits for the end. */
+	/* There is no other generation after it: what is there for building one goes beside the command's exec,
+	 * and not when somebody waits for the end. */
 	if (r == 0 && c.call->flags & CALL_MAIN && k->listen < 0)
-		close_fd(&k->home_mnt);
+		k->spent = true;
 	if (r == 0 && master >= 0)
 		(void)msg_send(client->fd, &(struct msg_head){.op = OP_PTY, .id = m->head.id}, NULL, 0,
 			       &master, 1);

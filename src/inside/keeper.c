@@ -2,7 +2,7 @@
  *
  * keeper.c - the process that holds a sandbox
  *
- * How it works: born from the nursery with all its powers, it gets its ids and makes all that
+ * How it works: born from the nursery, or from its caller, with all powers over its namespaces, it gets its ids and makes all that
  * depends on no plan (storage_prepare). Then it waits for the plan: a keeper may stand ready long
  * before it is needed. With the plan it builds its storage (storage.c) and the first generation
  * (generation.c), says OP_READY, and answers what comes over its socket. It is pid 1 of a pid
@@ -32,6 +32,7 @@
 #include "base/own.h"
 #include "inside/keeper.h"
 #include "sys/proc.h"
+#include "wire/birth.h"
 
 static int tell(int fd, uint16_t op, const void *body, size_t len)
 {
@@ -60,20 +61,31 @@ static int map_self(const struct prepare *p, struct err *e)
 	return r < 0 ? err_sys(e, r, "write gid_map") : 0;
 }
 
-/* The nursery maps them. */
+/* Whoever made us maps them. */
 static int wait_for_ids(int go, struct err *e)
 {
 	char c;
 
-	if (read(go, &c, 1) != 1)
+	if (go >= 0 && read(go, &c, 1) != 1)
 		return err_set(e, ERR_DIED, "the nursery is gone");
 	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
 		return err_sys(e, errno, "become uid 0 of the sandbox");
 	return 0;
 }
 
+/* Over the exec they were ambient; no command may inherit them. */
+static int only_own_powers(struct err *e)
+{
+	uint64_t caps = 0;
+	int r = sys_capget(&caps);
+
+	if (r == 0)
+		r = sys_capset(caps);
+	return r < 0 ? err_sys(e, r, "set capabilities") : 0;
+}
+
 /**
- * become() - Turn the nursery's child into a keeper
+ * become() - Turn a fresh process into a keeper
  *
  * Should:  have uid 0 and all capabilities of the new user namespace, nothing inheritable, no
  *	    dumpability (and so no core dumps), a session keyring of its own
@@ -84,7 +96,9 @@ static int become(struct keeper *k, int go, struct err *e)
 	int r;
 
 	r = k->prep.ids == PLAN_IDS_SELF ? map_self(&k->prep, e) : wait_for_ids(go, e);
-	close(go);
+	close_fd(&go);
+	if (r == 0)
+		r = only_own_powers(e);
 	if (r < 0)
 		return r;
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -126,7 +140,7 @@ static int build(struct keeper *k, struct err *e)
 		r = root_overlay(k, &g, e);
 	k->marks[MARK_OVERLAY] = sys_now_ns();
 	if (r == 0)
-		r = storage_close(k, e);
+		r = storage_open(k, e);
 	if (r == 0)
 		r = generation_start(k, &g, e);
 	if (r == 0 && k->prep.net)
@@ -307,6 +321,17 @@ static int wait_until(struct pollfd *p, unsigned n, uint64_t due, const sigset_t
 	return ppoll(p, n, due ? &ts : NULL, none);
 }
 
+/* Nothing else is to do. */
+static void when_idle(struct keeper *k)
+{
+	struct err e;
+
+	if (!storage_is_open(k))
+		reset_prepare(k);
+	else if (storage_close(k, &e) < 0)
+		_exit(1); /* better no sandbox than one that holds on to the host's mounts */
+}
+
 static void serve(struct keeper *k, const sigset_t *none)
 {
 	static struct pollfd p[WATCHED];
@@ -315,11 +340,12 @@ static void serve(struct keeper *k, const sigset_t *none)
 	for (;;) {
 		uint64_t due = exec_due(k, sys_now_ns());
 		unsigned drains, n = watch(k, p, who, &drains);
-		int r = k->want_spare ? wait_until(p, n, 1, none) : wait_until(p, n, due, none);
+		bool later = k->want_spare || storage_is_open(k);
+		int r = wait_until(p, n, later ? 1 : due, none);
 
 		reap(k);
 		if (r == 0)
-			reset_prepare(k); /* nothing else is to do */
+			when_idle(k);
 		if (r <= 0)
 			continue;
 		if (p[0].revents)
@@ -349,7 +375,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.ctl = ctl;
 	k.owner = owner;
 	k.listen = -1;
-	k.fifos = k.fifos_ro = -1;
+	k.fifos = k.fifos_ro = k.storage = k.callers_root = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
@@ -374,4 +400,26 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 		_exit(1);
 	serve(&k, &none);
 	_exit(0);
+}
+
+void keeper_alone(int sock)
+{
+	static char buf[sizeof(struct alone) + 64] __attribute__((aligned(8)));
+	const struct alone *a = (const void *)buf;
+	struct err e = {0};
+	struct msg m;
+	int ctl;
+
+	if (inside_begin("hutch-keeper", sock, &ctl, &e) == 0) {
+		if (msg_recv(ctl, &m, buf, sizeof(buf), 0) <= 0)
+			_exit(0); /* the caller has gone */
+		if (m.head.op == OP_ALONE && m.head.body == sizeof(*a) && m.nfds >= 1 && birth_fits(&a->prep)) {
+			for (int i = 0; i < RLIM_NLIMITS; i++)
+				callers_limits[i] = (struct rlimit){a->limits[i][0], a->limits[i][1]};
+			keeper_main(&a->prep, ctl, m.fds[0], -1, a->asked_ns);
+		}
+		err_set(&e, ERR_INTERNAL, "nobody said what keeper this shall be");
+	}
+	(void)tell(ctl, OP_FAILED, &e, sizeof(e));
+	_exit(1);
 }

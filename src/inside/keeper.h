@@ -3,7 +3,8 @@
  * keeper.h - what the files of inside/ share: the keeper's state and who does what
  *
  * hutch-init is three processes in one program:
- *	nursery	one per caller; keepers are born from it (nursery.c)
+ *	nursery	one per caller; keepers are born from it (nursery.c). A caller with one sandbox
+ *		has none and starts the keeper himself
  *	keeper	one per sandbox, pid 1 of an outer pid namespace; holds storage and powers,
  *		nothing inside can name it (keeper.c, storage.c, exec.c, who.c)
  *	reaper	pid 1 as seen from inside; builds what the inside sees, then only reaps
@@ -79,7 +80,9 @@ struct keeper {
 	pid_t net_maker;
 	int net_news;
 	bool net_joined; /* and sysfs is in the storage */
-	int storage;  /* root of the storage's tmpfs, until it is our root */
+	int storage;  /* root of the storage's tmpfs, until the caller's tree below it is dropped; then -1 */
+	int callers_root; /* likewise, the root of that */
+	bool spent;   /* the one command of the sandbox was started: no other generation, no shells */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
 	struct generation now, spare; /* spare.pid 0: none */
@@ -94,24 +97,33 @@ struct keeper {
 
 enum mark {
 	MARK_ASKED, MARK_RUNS, MARK_IDS, MARK_DEV, MARK_PROC, MARK_PLAN,
-	MARK_TREES, MARK_PLACES, MARK_OVERLAY, MARK_DROPPED, MARK_NET,
+	MARK_TREES, MARK_PLACES, MARK_OVERLAY, MARK_NET,
 	MARK_GENERATION, MARK_MOUNTS, MARK_GPROC, MARK_PIVOT, MARK_READY,
 };
 
-/* nursery.c: never returns but to leave the program. */
-int nursery_main(int sock);
-/* The caller's resource limits. The nursery has raised its own hard ones where it could, so that a
- * sandbox of root can be given more than root has; whoever execs gets these back first. */
-extern struct rlimit nursery_limits[RLIM_NLIMITS];
+/* begin.c: leave behind what comes from whoever started us; *ret_sock is what is left of it. With a failure,
+ * too, there is a socket on which to tell it. */
+int inside_begin(const char *name, int sock, int *ret_sock, struct err *e);
+/* The caller's resource limits. Our own hard ones are higher where that could be, so that a sandbox of root
+ * can be given more than root has; whoever execs gets these back first. */
+extern struct rlimit callers_limits[RLIM_NLIMITS];
 
-/* keeper.c: in the fresh child of the nursery. @go: when it has its ids. */
+/* What hutch-init is started as; @sock leads to who did it. nursery.c, keeper.c, sweep.c */
+void nursery_main(int sock) __attribute__((noreturn));
+void keeper_alone(int sock) __attribute__((noreturn));
+void sweeper_alone(int sock) __attribute__((noreturn));
+
+/* keeper.c: in the fresh child of the nursery. @go: when it has its ids; -1: it has. */
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 	__attribute__((noreturn));
 
-/* storage.c: the keeper's mount namespace: what needs no plan, what does, and the end: afterwards no
- * path of the host is there any more. sysfs: takes its place there when it comes. */
+/* storage.c: the keeper's mount namespace: what needs no plan, what does; open: for coming back to it.
+ * Close, when there is time: afterwards no path of the host is there any more, and where no generation will
+ * follow, nothing. sysfs: takes its place there when it comes. */
 int storage_prepare(struct keeper *k, struct err *e);
 int storage_build(struct keeper *k, struct err *e);
+int storage_open(struct keeper *k, struct err *e);
+bool storage_is_open(const struct keeper *k);
 int storage_close(struct keeper *k, struct err *e);
 int storage_sysfs(const struct keeper *k, int made, struct err *e);
 

@@ -12,13 +12,22 @@
 
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		void (*run)(int sock);
+	} as[] = {
+		{"nursery", nursery_main},
+		{"keeper", keeper_alone},
+		{"sweeper", sweeper_alone},
+	};
 	static const char usage[] =
 		"hutch-init is part of hutch and is not started by hand; see hutch(1)\n";
 
-	if (argc == 2 && !strcmp(argv[1], "nursery")) {
-		memset(argv[1], 0, strlen(argv[1])); /* reapers have the same command line */
-		return nursery_main(0);
-	}
+	for (size_t i = 0; argc == 2 && i < sizeof(as) / sizeof(*as); i++)
+		if (!strcmp(argv[1], as[i].name)) {
+			memset(argv[1], 0, strlen(argv[1])); /* reapers have the same command line */
+			as[i].run(0);
+		}
 	(void)!write(2, usage, sizeof(usage) - 1);
 	return 2;
 }

@@ -5,8 +5,7 @@
  * How it works: to make a network namespace takes the kernel longer than all the rest of a keeper.
  * So a child of the keeper makes it, on another processor, and with it a sysfs, which shows the network in
  * which it is mounted. Both come as descriptors, late: when the first generation is almost built. The
- * child has a mount namespace of its own, in which the caller's sysfs is still to be seen: otherwise the
- * kernel would mount none.
+ * caller's sysfs is still to be seen then: otherwise the kernel would mount none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +87,7 @@ int net_begin(struct keeper *k, struct err *e)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair");
-	k->net_maker = sys_fork(CLONE_NEWNS, NULL);
+	k->net_maker = sys_fork(0, NULL);
 	if (k->net_maker == 0)
 		maker_main(pair[1]);
 	close(pair[1]);
@@ -147,7 +146,7 @@ int net_late(int news, struct err *e)
 		return err_set(e, ERR_DIED, "the keeper is gone");
 	r = sys_setns(m.fds[MADE_NET], CLONE_NEWNET);
 	if (r == 0)
-		r = sys_attach(m.fds[MADE_SYSFS], AT_FDCWD, "/new/sys");
+		r = sys_attach(m.fds[MADE_SYSFS], AT_FDCWD, "new/sys");
 	msg_done(&m);
 	return r < 0 ? err_sys(e, r, "take the network") : 0;
 }

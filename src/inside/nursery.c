@@ -16,6 +16,9 @@
  *	nursery  --OP_STARTED->  caller   pidfd and user namespace, on the keeper's socket
  *	caller   --OP_PLAN---->  keeper
  *
+ * A user with subuids aside, a caller who will make one sandbox only goes without: he starts the keeper
+ * himself, with the same vfork-like clone (keeper_alone()).
+ *
  * It ends when its socket closes or its owner dies; keepers do the same by themselves and need it
  * no more once they run.
  */
@@ -35,6 +38,7 @@
 #include "inside/keeper.h"
 #include "inside/sweep.h"
 #include "sys/proc.h"
+#include "wire/birth.h"
 
 struct nursery {
 	int sock, owner;
@@ -143,36 +147,6 @@ static int enter_subids(struct nursery *n, struct err *e)
 
 /* ---- one keeper ------------------------------------------------------------------------------- */
 
-static int write_map(pid_t pid, const char *file, const struct plan_extent *x, uint32_t n,
-		     struct err *e)
-{
-	char path[64], text[PLAN_EXTENTS_MAX * 36] = "";
-	size_t at = 0;
-	int r;
-
-	for (uint32_t i = 0; i < n; i++)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%u %u %u\n", x[i].inside,
-				       x[i].outside, x[i].count);
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	r = sys_write_file(AT_FDCWD, path, text);
-	return r < 0 ? err_sys(e, r, "write %s", file) : 0;
-}
-
-static int write_maps(const struct prepare *p, pid_t pid, struct err *e)
-{
-	char path[64];
-	int r;
-
-	if (p->ids == PLAN_IDS_SELF)
-		return 0;
-	r = write_map(pid, "uid_map", p->uid, p->nuid, e);
-	if (r == 0 && p->ngid == 1 && p->gid[0].count == 1) {
-		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
-		(void)sys_write_file(AT_FDCWD, path, "deny"); /* needed by some, refused to some */
-	}
-	return r < 0 ? r : write_map(pid, "gid_map", p->gid, p->ngid, e);
-}
-
 /* The keeper's pidfd, and its user namespace where the caller will need it, go to the caller. */
 static int announce(int sock, pid_t pid, int pidfd, int userns, struct err *e)
 {
@@ -180,22 +154,6 @@ static int announce(int sock, pid_t pid, int pidfd, int userns, struct err *e)
 	int r = msg_send(sock, &h, NULL, 0, (int[]){pidfd, userns}, userns < 0 ? 1 : 2);
 
 	return r < 0 ? err_sys(e, r, "tell the caller") : 0;
-}
-
-/* Maps the ids and lets the keeper go on. Its user namespace can only be opened before that. */
-static int give_ids(const struct prepare *p, pid_t pid, int go, int *ret_userns, struct err *e)
-{
-	char path[64];
-	int r = write_maps(p, pid, e);
-
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	if (p->ids == PLAN_IDS_MAP)
-		*ret_userns = open(path, O_RDONLY | O_CLOEXEC); /* or nobody needs it */
-	if (write(go, "g", 1) != 1)
-		return err_set(e, ERR_DIED, "the keeper is gone");
-	return 0;
 }
 
 static int score(int adj, struct err *e)
@@ -233,7 +191,7 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 		return e->code;
 	}
 	memcpy(&p, m->body, sizeof(p));
-	if (p.nuid > PLAN_EXTENTS_MAX || p.ngid > PLAN_EXTENTS_MAX)
+	if (!birth_fits(&p))
 		return err_set(e, ERR_INTERNAL, "too many extents of ids");
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
@@ -242,9 +200,7 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	/* A network is made beside the keeper, see net.c. */
-	pid = sys_fork(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | (p.timens ? CLONE_NEWTIME : 0),
-		       &pidfd);
+	pid = sys_fork(birth_spaces(&p), &pidfd);
 	if (pid == 0) {
 		close(pair[1]);
 		close(n->sock);
@@ -254,14 +210,11 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 	go = pair[1];
 	if (p.oom_score_adj < 0)
 		(void)score(n->score, e); /* up again, which everybody may */
-	if (pid == -ENOSPC || pid == -EUSERS)
-		return err_set(e, ERR_LIMIT,
-			       "make the namespaces: no more are allowed (sysctl user.max_user_namespaces "
-			       "and its like; `hutch doctor` shows them)");
 	if (pid < 0)
-		return err_sys(e, -pid, "make the namespaces%s",
-			       pid == -EPERM ? " (`hutch doctor` says what this host lacks)" : "");
-	r = give_ids(&p, pid, go, &userns, e);
+		return birth_refused(-pid, e);
+	r = birth_give_ids(&p, pid, &userns, e);
+	if (r == 0 && write(go, "g", 1) != 1)
+		r = err_set(e, ERR_DIED, "the keeper is gone");
 	if (r == 0)
 		r = announce(m->fds[0], pid, pidfd, userns, e);
 	if (r < 0)
@@ -311,75 +264,15 @@ static void one_message(struct nursery *n)
 	msg_done(&m);
 }
 
-static void on_child(int sig)
+void nursery_main(int sock)
 {
-	(void)sig; /* only to leave ppoll() */
-}
+	struct nursery n = {.owner = -1};
+	sigset_t none;
 
-struct rlimit nursery_limits[RLIM_NLIMITS];
-
-static void raise_limits(void)
-{
-	/* Open files end at fs.nr_open, whose default is the last of these. */
-	static const rlim_t highest[] = {RLIM_INFINITY, 1u << 30, 1u << 20};
-
-	for (int i = 0; i < RLIM_NLIMITS; i++) {
-		struct rlimit *l = &nursery_limits[i];
-
-		if (getrlimit(i, l) < 0)
-			continue;
-		for (size_t j = 0; j < sizeof(highest) / sizeof(*highest); j++) {
-			struct rlimit up = {l->rlim_cur, highest[j]};
-
-			if (highest[j] <= l->rlim_max || setrlimit(i, &up) == 0)
-				break; /* enough, or done; a user cannot */
-		}
-	}
-}
-
-/* Its descriptors: the socket, and otherwise nothing of the caller's. */
-static int own_descriptors(struct nursery *n, int sock, struct err *e)
-{
-	int r, null;
-
-	n->sock = fcntl(sock, F_DUPFD_CLOEXEC, 3); /* whatever comes, the caller hears of it there */
-	if (n->sock < 0)
-		_exit(1);
-	r = sys_close_range(1, 2);
-	if (r == 0)
-		r = sys_close_range((unsigned)n->sock + 1, ~0u);
-	if (r == 0 && n->sock > 3)
-		r = sys_close_range(3, (unsigned)n->sock - 1);
-	if (r < 0)
-		return err_sys(e, r, "close descriptors of the caller (close_range)");
-	null = open("/dev/null", O_RDWR | O_CLOEXEC); /* 1 */
-	if (null < 0)
-		return err_sys(e, errno, "open '/dev/null'");
-	if (fcntl(null, F_DUPFD_CLOEXEC, 2) < 0 || dup3(null, 0, O_CLOEXEC) < 0)
-		return err_sys(e, errno, "standard descriptors");
-	return 0;
-}
-
-int nursery_main(int sock)
-{
-	struct nursery n = {.sock = sock, .owner = -1};
-	struct sigaction sa = {.sa_handler = on_child};
-	sigset_t block, none;
-
-	sys_signals_default(); /* ignored ones would pass to every command */
 	sigemptyset(&none);
-	sigemptyset(&block);
-	sigaddset(&block, SIGCHLD);
-	sigprocmask(SIG_SETMASK, &block, NULL);
-	sigaction(SIGCHLD, &sa, NULL);
-	prctl(PR_SET_NAME, "hutch-nursery", 0, 0, 0);
-	setsid(); /* the terminal's Ctrl-C is for the commands */
-	umask(022);
-	raise_limits();
+	(void)inside_begin("hutch-nursery", sock, &n.sock, &n.bad);
+	sys_limits_raise(0, callers_limits);
 	n.score = own_score();
-	if (chdir("/") < 0)
-		(void)err_sys(&n.bad, errno, "enter '/'");
-	(void)own_descriptors(&n, sock, &n.bad);
 	for (;;) {
 		struct pollfd p[2] = {{n.sock, POLLIN, 0}, {n.owner, POLLIN, 0}};
 		int r = ppoll(p, 2, NULL, &none);

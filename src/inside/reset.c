@@ -27,7 +27,7 @@ int reset_go_home(struct keeper *k, struct err *e)
 {
 	int r;
 
-	if (k->home_mnt < 0)
+	if (k->spent)
 		return err_set(e, ERR_STATE, "the sandbox is there for the one command that runs in it");
 	r = sys_setns(k->self, CLONE_NEWPID);
 	if (r == 0)
@@ -96,8 +96,10 @@ static void drop_later(struct keeper *k, struct generation *g)
 static int change(struct keeper *k, struct generation *old, struct err *e)
 {
 	struct generation g = k->spare;
-	int r;
+	int r = storage_is_open(k) ? storage_close(k, e) : 0; /* only the first drops it for itself */
 
+	if (r < 0)
+		return r;
 	*old = k->now;
 	generation_kill(old);
 	k->now.pid = 0;
@@ -120,7 +122,7 @@ int reset_run(struct keeper *k, struct client *c, uint32_t id)
 	struct generation old;
 	struct err e = {0};
 
-	if (k->home_mnt < 0)
+	if (k->spent)
 		return ERR_STATE; /* the caller knows and does not ask */
 	if (change(k, &old, &e) < 0) { /* never half reset */
 		done.op = OP_FAILED;

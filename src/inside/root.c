@@ -3,8 +3,8 @@
  * root.c - the file tree that the inside sees
  *
  * How it works: the keeper stacks an overlay, attached nowhere yet (root_overlay). The first process
- * of a generation, the reaper, stands in a copy of the keeper's mount namespace (storage.c). It
- * attaches the overlay to /new, moves the ready-made trees into it, mounts what belongs to a
+ * of a generation, the reaper, stands in a copy of the storage (storage.c): below that may still be the
+ * caller's tree, so all paths are relative. It attaches the overlay to new, moves the ready-made trees into it, mounts what belongs to a
  * generation alone (proc, shm, mqueue, terminals), covers what must not be seen, and makes it the
  * root. What is dropped there is only the copy.
  */
@@ -165,19 +165,19 @@ static int kernel_trees(struct keeper *k, struct generation *g, struct err *e)
 	char opt[80];
 	int r;
 
-	r = sys_move(AT_FDCWD, "/dev", AT_FDCWD, "/new/dev");
+	r = sys_move(AT_FDCWD, "dev", AT_FDCWD, "new/dev");
 	if (r < 0)
 		return err_sys(e, r, "move /dev");
-	r = sys_attach(g->pts, AT_FDCWD, "/new/dev/pts");
+	r = sys_attach(g->pts, AT_FDCWD, "new/dev/pts");
 	if (r < 0)
 		return err_sys(e, r, "attach /dev/pts");
 	snprintf(opt, sizeof(opt), "mode=1777,size=%llu,nr_inodes=65536",
 		 (unsigned long long)k->plan->shm_size);
-	if (mount("shm", "/new/dev/shm", "tmpfs", flags, opt) < 0)
+	if (mount("shm", "new/dev/shm", "tmpfs", flags, opt) < 0)
 		return err_sys(e, errno, "mount /dev/shm");
 	/* It shows the queues of the ipc namespace in which it is mounted: a nested one comes later. */
 	if (!(k->plan->flags & PLAN_NESTED) &&
-	    mount("mqueue", "/new/dev/mqueue", "mqueue", flags, NULL) < 0)
+	    mount("mqueue", "new/dev/mqueue", "mqueue", flags, NULL) < 0)
 		return err_sys(e, errno, "mount /dev/mqueue");
 	return 0;
 }
@@ -276,7 +276,7 @@ static int open_target(int root, const char *path, bool is_dir, struct err *e)
 	if (fd == -ENOENT && is_dir) { /* below another mount: made there, as Docker does */
 		char whole[PATH_MAX + 8];
 
-		snprintf(whole, sizeof(whole), "/new%s", path);
+		snprintf(whole, sizeof(whole), "new%s", path);
 		if (mkdir(whole, 0755) == 0)
 			fd = sys_open_no_links(root, path, O_PATH);
 	}
@@ -321,7 +321,7 @@ static int one_mount(struct keeper *k, struct generation *g, const struct plan_m
 		return mount_tmpfs(m, target, e);
 	if (m->kind == PLAN_COW)
 		return cow(k, g, i, m->is_dir, target, e);
-	snprintf(vol, sizeof(vol), "/vol/%u", i);
+	snprintf(vol, sizeof(vol), "vol/%u", i);
 	r = sys_move(AT_FDCWD, vol, target, "");
 	return r < 0 ? err_sys(e, r, "attach") : 0;
 }
@@ -333,7 +333,7 @@ static int mounts(struct keeper *k, struct generation *g, struct err *e)
 
 	if (!k->plan->mounts.count)
 		return 0;
-	root = open("/new", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root = open("new", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return err_sys(e, errno, "open the new root");
 	for (uint32_t i = 0; i < k->plan->mounts.count; i++) {
@@ -359,39 +359,39 @@ static int mask(struct err *e)
 	size_t i;
 
 	for (i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(path, sizeof(path), "/new/proc/%s", files[i]);
-		if (mount("/new/dev/null", path, NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "mask '%s'", path + 4);
+		snprintf(path, sizeof(path), "new/proc/%s", files[i]);
+		if (mount("new/dev/null", path, NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "mask '%s'", path + 3);
 	}
 	for (i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
-		snprintf(path, sizeof(path), "/new/proc/%s", dirs[i]);
-		if (mount("/empty", path, NULL, MS_BIND, NULL) < 0) {
+		snprintf(path, sizeof(path), "new/proc/%s", dirs[i]);
+		if (mount("empty", path, NULL, MS_BIND, NULL) < 0) {
 			if (errno == ENOENT)
 				continue;
-			return err_sys(e, errno, "mask '%s'", path + 4);
+			return err_sys(e, errno, "mask '%s'", path + 3);
 		}
 		if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
 			  NULL) < 0)
-			return err_sys(e, errno, "mask '%s'", path + 4);
+			return err_sys(e, errno, "mask '%s'", path + 3);
 	}
 	for (i = 0; i < sizeof(readonly) / sizeof(*readonly); i++) {
-		snprintf(path, sizeof(path), "/new/proc/%s", readonly[i]);
+		snprintf(path, sizeof(path), "new/proc/%s", readonly[i]);
 		if (mount(path, path, NULL, MS_BIND, NULL) < 0) {
 			if (errno == ENOENT)
 				continue;
-			return err_sys(e, errno, "bind '%s'", path + 4);
+			return err_sys(e, errno, "bind '%s'", path + 3);
 		}
 		if (mount(NULL, path, NULL,
 			  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 			  NULL) < 0)
-			return err_sys(e, errno, "make '%s' read-only", path + 4);
+			return err_sys(e, errno, "make '%s' read-only", path + 3);
 	}
 	return 0;
 }
 
 static int proc(struct keeper *k, struct err *e)
 {
-	if (mount("proc", "/new/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	if (mount("proc", "new/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return err_sys(e, errno, "mount /proc");
 	return k->plan->flags & PLAN_UNMASKED ? 0 : mask(e);
 }
@@ -399,14 +399,14 @@ static int proc(struct keeper *k, struct err *e)
 /* Last: for the first generation it is still in the making. */
 static int sysfs(const struct keeper *k, int news, struct err *e)
 {
-	int r = k->net_joined ? sys_move(AT_FDCWD, "/sys", AT_FDCWD, "/new/sys") : net_late(news, e);
+	int r = k->net_joined ? sys_move(AT_FDCWD, "sys", AT_FDCWD, "new/sys") : net_late(news, e);
 
 	return r < 0 && k->net_joined ? err_sys(e, r, "move /sys") : r;
 }
 
 int root_build(struct keeper *k, struct generation *g, int news, struct err *e)
 {
-	int r = sys_attach(g->root, AT_FDCWD, "/new");
+	int r = sys_attach(g->root, AT_FDCWD, "new");
 
 	if (r < 0)
 		return err_sys(e, r, "attach the overlay");
@@ -421,7 +421,12 @@ int root_build(struct keeper *k, struct generation *g, int news, struct err *e)
 		r = sysfs(k, news, e);
 	if (r < 0)
 		return r;
-	if (chdir("/new") < 0)
+	/* What is on top of the root falls first; so that the caller's tree falls in one, the storage leaves
+	 * its top. */
+	r = k->storage < 0 ? 0 : sys_move(AT_FDCWD, ".", AT_FDCWD, "/proc");
+	if (r < 0)
+		return err_sys(e, r, "move the storage");
+	if (chdir("new") < 0)
 		return err_sys(e, errno, "enter the new root");
 	r = sys_pivot_here();
 	if (r < 0)

@@ -3,7 +3,9 @@
  * storage.c - the keeper's mount namespace
  *
  * How it works: the keeper is born with a copy of its caller's mounts. It opens the trees that the
- * plan names, builds a small tree of its own on a tmpfs, and drops the rest:
+ * plan names, and builds a small tree of its own on a tmpfs, in which it stands from then on. The rest it
+ * drops when nothing else is to do (storage_close): that is to wait for all processors once. What is
+ * cloned before drops it for itself.
  *
  *	/lower/N	the layers of the root file system, read-only
  *	/up		where changes go: gN/upper and gN/work, one gN per generation
@@ -342,25 +344,52 @@ int storage_sysfs(const struct keeper *k, int made, struct err *e)
 	return r;
 }
 
+int storage_open(struct keeper *k, struct err *e)
+{
+	k->callers_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	k->proc = open("proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	k->home_mnt = openat(k->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (k->callers_root < 0 || k->home_mnt < 0)
+		return err_sys(e, errno, "open the keeper's namespace");
+	return 0;
+}
+
+/* It lies below the storage, which is mounted on its root: from there it is exchanged. */
 static int drop_callers_tree(struct keeper *k, struct err *e)
 {
 	int r;
 
-	if (fchdir(k->storage) < 0)
+	if (fchdir(k->callers_root) < 0 || chroot(".") < 0 || fchdir(k->storage) < 0)
 		return err_sys(e, errno, "enter the storage");
-	close_fd(&k->storage);
 	r = sys_pivot_here();
 	if (r < 0)
 		return err_sys(e, r, "pivot_root");
 	if (umount2(".", MNT_DETACH) < 0)
 		return err_sys(e, errno, "drop the caller's mounts");
-	if (chdir("/") < 0)
-		return err_sys(e, errno, "chdir");
-	k->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	k->home_mnt = openat(k->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (k->home_mnt < 0)
-		return err_sys(e, errno, "open '/proc/self/ns/mnt'");
-	return 0;
+	return chdir("/") < 0 ? err_sys(e, errno, "chdir") : 0;
+}
+
+bool storage_is_open(const struct keeper *k)
+{
+	return k->storage >= 0 || (k->spent && k->home_mnt >= 0);
+}
+
+int storage_close(struct keeper *k, struct err *e)
+{
+	int r = 0;
+
+	if (!k->spent && k->storage >= 0) {
+		r = reset_go_home(k, e);
+		if (r == 0)
+			r = drop_callers_tree(k, e);
+		if (r == 0)
+			r = generation_return(k, e);
+	}
+	close_fd(&k->storage);
+	close_fd(&k->callers_root);
+	if (k->spent)
+		close_fd(&k->home_mnt);
+	return r;
 }
 
 int storage_prepare(struct keeper *k, struct err *e)
@@ -400,13 +429,5 @@ int storage_build(struct keeper *k, struct err *e)
 	if (r == 0)
 		r = close_dev(k, e);
 	k->marks[MARK_TREES] = sys_now_ns();
-	return r;
-}
-
-int storage_close(struct keeper *k, struct err *e)
-{
-	int r = drop_callers_tree(k, e);
-
-	k->marks[MARK_DROPPED] = sys_now_ns();
 	return r;
 }

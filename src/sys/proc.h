@@ -9,6 +9,7 @@
 
 #include <sched.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #ifndef CLONE_NEWTIME
@@ -46,6 +47,9 @@ int sys_seccomp_load(const void *code, unsigned short n);
 int sys_landlock_scope_abstract(void);
 int sys_keyring_join(void);
 
+/* Reads the limits of a process (0: ourselves), then raises the hard ones as far as we may. */
+void sys_limits_raise(pid_t pid, struct rlimit ret_before[RLIM_NLIMITS]);
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t sys_now_ns(void);
 
@@ -54,5 +58,8 @@ int sys_write_file(int dir, const char *path, const char *text);
 
 /* mkdirat(), whatever the umask of the program around us is. */
 int sys_mkdir(int dir, const char *path, mode_t mode);
+
+/* renameat2() that replaces nothing: -EEXIST when @to is there. */
+int sys_rename_new(int from_dir, const char *from, int to_dir, const char *to);
 
 #endif

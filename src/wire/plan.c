@@ -9,7 +9,7 @@
 
 const char *const ready_names[READY_MARKS] = {
 	"nursery asked", "keeper born", "ids mapped", "/dev", "proc, sysfs", "plan received",
-	"trees of the host", "generated layer", "overlay", "caller's tree dropped", "network",
+	"trees of the host", "generated layer", "overlay", "network",
 	"generation born", "mounts", "proc, masks", "pivot", "generation ready",
 };
 

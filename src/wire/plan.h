@@ -21,7 +21,7 @@
 
 enum plan_ids {
 	PLAN_IDS_SELF,	/* one id, written by the keeper itself */
-	PLAN_IDS_MAP,	/* several ids; the nursery writes the extents (it has the powers) */
+	PLAN_IDS_MAP,	/* several ids; whoever made the keeper writes the extents */
 	PLAN_IDS_SUB,	/* as MAP, below the user namespace that newuidmap mapped */
 };
 
@@ -35,9 +35,16 @@ enum { PLAN_EXTENTS_MAX = 16 };
 struct prepare {
 	uint32_t ids;	       /* enum plan_ids */
 	uint32_t net, timens;  /* namespaces of its own */
-	int32_t oom_score_adj; /* less than 0: to be born with, as only the nursery may have the power */
+	int32_t oom_score_adj; /* less than 0: to be born with, as the keeper itself has not the power */
 	uint32_t nuid, ngid;
 	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
+};
+
+/* What a keeper that was started by its caller, without a nursery, needs first. */
+struct alone {
+	struct prepare prep;
+	uint64_t asked_ns;	/* CLOCK_MONOTONIC, for the trace */
+	uint64_t limits[16][2]; /* the caller's resource limits, soft and hard, by RLIMIT_ number */
 };
 
 /* What the nursery needs before the first keeper. */
