@@ -193,7 +193,8 @@ HUTCH_PUBLIC int hutch_spec_from_json(struct hutch_spec *spec, const char *json,
 /* hutch_open_options.flags */
 enum {
 	/* Helper processes are children of the caller, whom it does not mind in its wait(-1). For
-	 * programs that wait for nobody else, and where pid 1 does not reap orphans. */
+	 * programs that wait for nobody else, and where pid 1 does not reap orphans. With
+	 * HUTCH_OPEN_NO_SPARE, too, it has the fewest of them: right for one sandbox only. */
 	HUTCH_OPEN_CHILDREN = 1,
 	/* Without the process that stands ready for the next sandbox (some 300 KiB), which makes a
 	 * start about a millisecond shorter. */

@@ -73,6 +73,8 @@ int box_delete(struct box *b, struct err *e)
 		return 0;
 	if (b->home->owner == getpid()) {
 		r = kill_keeper(b, e);
+		close_fd(&b->ctl); /* where descriptors are few, a sweeper needs them */
+		close_fd(&b->pidfd);
 		if (r == 0 && b->name && b->has_upper)
 			place_upper_give_back(b->home, b->name);
 		if (r == 0 && b->name)

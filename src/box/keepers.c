@@ -121,42 +121,57 @@ static int give_score(pid_t pid, int adj, struct err *e)
 	return r < 0 ? err_sys(e, r, "set oom_score_adj to %s", text) : 0;
 }
 
-/* What the nursery does for a keeper otherwise. */
-static int bring_up(struct home *h, pid_t pid, struct alone *a, int lock, struct spare *s, struct err *e)
+/* What it shall be, said before it is there: so it need not wait for us. */
+static int brief(struct home *h, int lock, struct spare *s, struct err *e)
 {
+	struct alone a = {.prep = s->prep, .asked_ns = sys_now_ns()};
 	struct msg_head head = {.op = OP_ALONE};
-	struct rlimit limits[RLIM_NLIMITS] = {0};
+	struct rlimit l;
 	int r;
 
-	sys_limits_raise(pid, limits);
-	static_assert(sizeof(a->limits) / sizeof(*a->limits) == RLIM_NLIMITS, "one for each");
-	for (size_t i = 0; i < RLIM_NLIMITS; i++) {
-		a->limits[i][0] = limits[i].rlim_cur;
-		a->limits[i][1] = limits[i].rlim_max;
+	static_assert(sizeof(a.limits) / sizeof(*a.limits) == RLIM_NLIMITS, "one for each");
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		if (getrlimit(i, &l) < 0)
+			return err_sys(e, errno, "getrlimit");
+		a.limits[i][0] = l.rlim_cur;
+		a.limits[i][1] = l.rlim_max;
 	}
-	r = a->prep.oom_score_adj < 0 ? give_score(pid, a->prep.oom_score_adj, e) : 0;
-	if (r == 0)
-		r = birth_give_ids(&a->prep, pid, &s->userns, e);
-	if (r < 0)
+	r = msg_send(s->ctl, &head, &a, sizeof(a), (int[]){h->self, lock}, lock < 0 ? 1 : 2);
+	return r < 0 ? err_sys(e, r, "brief the keeper") : 0;
+}
+
+/* What the nursery does for a keeper otherwise. */
+static int bring_up(struct home *h, pid_t pid, struct spare *s, struct err *e)
+{
+	struct msg_head head = {.op = OP_IDS};
+	struct rlimit before[RLIM_NLIMITS];
+	int r = birth_give_ids(&s->prep, pid, &s->userns, e);
+
+	if (r == 0 && h->ids.persona == NS_ROOT)
+		sys_limits_raise(pid, before);
+	if (r == 0 && s->prep.oom_score_adj < 0)
+		r = give_score(pid, s->prep.oom_score_adj, e);
+	if (r < 0 || s->prep.ids == PLAN_IDS_SELF)
 		return r;
-	r = msg_send(s->ctl, &head, a, sizeof(*a), (int[]){h->self, lock}, lock < 0 ? 1 : 2);
+	r = msg_send(s->ctl, &head, NULL, 0, NULL, 0);
 	return r < 0 ? err_sys(e, r, "talk to the keeper") : 0;
 }
 
 static int start_keeper(struct home *h, int theirs, int lock, struct spare *s, struct err *e)
 {
-	struct alone a = {.prep = s->prep, .asked_ns = sys_now_ns()};
 	bool in_spaces;
 	pid_t pid;
 	int r = have_image(h, e);
 
+	if (r == 0)
+		r = brief(h, lock, s, e);
 	if (r < 0)
 		return r;
 	r = sys_spawn_apart(h->image, "keeper", theirs, birth_spaces(&s->prep), &pid, &s->pidfd, &in_spaces);
 	if (r < 0)
 		return in_spaces ? err_sys(e, r, "start hutch-init") : birth_refused(-r, e);
 	s->child = true;
-	r = bring_up(h, pid, &a, lock, s, e);
+	r = bring_up(h, pid, s, e);
 	if (r < 0)
 		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 	return r;

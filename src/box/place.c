@@ -107,6 +107,16 @@ static void forget_files(struct home *h, const char *name)
 	}
 }
 
+/* A name that was made and could not be locked. */
+static void drop_name(struct home *h, const char *name)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%.200s/lock", name);
+	(void)unlinkat(h->state, path, 0);
+	(void)unlinkat(h->state, name, AT_REMOVEDIR);
+}
+
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -125,8 +135,11 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 		}
 		if (r == 0 && !fresh)
 			return err_set(e, ERR_EXISTS, "the name '%s' is taken", name);
-		if (r < 0 && r != -EAGAIN)
+		if (r < 0 && r != -EAGAIN) {
+			if (fresh)
+				drop_name(h, name);
 			return err_sys(e, r, "lock '%s/%s/lock'", h->state_path, name);
+		}
 	}
 	return err_set(e, ERR_BUSY, "the name '%s' is being taken by others", name);
 }
@@ -146,9 +159,7 @@ void place_give_back(struct home *h, const char *name)
 	if (errno == ENOENT && sys_mkdir(h->state, FREE, 0700) == 0 &&
 	    renameat(h->state, name, h->state, to) == 0)
 		return;
-	snprintf(to, sizeof(to), "%.200s/lock", name);
-	(void)unlinkat(h->state, to, 0);
-	(void)unlinkat(h->state, name, AT_REMOVEDIR);
+	drop_name(h, name);
 }
 
 /* ---- where changes go ------------------------------------------------------------------------- */

@@ -220,10 +220,12 @@ static int step_keeper(struct start *s, struct err *e)
 		return r;
 	b->ctl = s->keeper.ctl;
 	b->pidfd = s->keeper.pidfd;
-	b->userns = s->keeper.userns;
 	b->child = s->keeper.child;
-	if (!ns_by_fd(&s->h->ids, spec))
+	if (!ns_by_fd(&s->h->ids, spec)) {
+		close_fd(&s->keeper.userns);
 		return 0;
+	}
+	b->userns = s->keeper.userns;
 	while (b->pidfd < 0 && !b->why.code) /* both come together */
 		if (box_talk(b, -1, e) < 0 && !b->why.code)
 			return e ? e->code : ERR_DIED;
@@ -326,7 +328,6 @@ static int step_names(struct start *s, struct err *e)
 	p->name = draft_str(&s->d, s->b->name);
 	p->hostname = draft_str(&s->d, s->b->hostname);
 	p->working_dir = draft_str(&s->d, dir ? dir : "/");
-	p->flags |= PLAN_CGROUPNS;
 	return 0;
 }
 

@@ -2,12 +2,24 @@
  *
  * generation.c - start, enter and end what a reset throws away
  *
- * How it works: the keeper clones the reaper into new pid, mount, ipc, uts and cgroup namespaces.
- * The reaper builds the root (root.c), reports on a socket, gives up every power and descriptor and
- * from then on does nothing: SIGCHLD is ignored, so the kernel reaps for it. Everything else inside
- * is started by the keeper, which stands in the generation's namespaces (not its pid namespace):
- * its children are at no moment in any other mount namespace than the inside's, so none of them
- * can be caught showing the storage.
+ * How it works: the reaper is pid 1 of new pid, mount, ipc, uts and cgroup namespaces. It reports on a
+ * socket, gives up every power and descriptor and from then on does nothing: SIGCHLD is ignored, so the
+ * kernel reaps for it. Everything else inside is started by the keeper, which stands in the generation's
+ * namespaces (not its pid namespace): its children are at no moment in any other mount namespace than the
+ * inside's, so none of them can be caught showing the storage.
+ *
+ * The first generation is begun before there is a plan. Its reaper makes what takes longest, beside the
+ * keeper: its namespaces, the network, proc and the like, which come as mounts that are attached nowhere.
+ * The keeper makes the mount namespace and builds the root (root.c); as soon as there is one, the reaper
+ * goes to stand in it:
+ *
+ *	reaper	--REPORT_BEGUN-->  keeper   namespaces, proc, mqueue
+ *	reaper	--REPORT_NET---->  keeper   network namespace, sysfs
+ *	keeper	--GO------------>  reaper   mount namespace, its root
+ *	reaper	--REPORT_READY-->  keeper
+ *
+ * The reapers of later generations (reset.c) have the plan, and do all of that themselves while the
+ * keeper serves the generation before.
  *
  * Where more powers than Docker's were asked, or an id that the keeper's user namespace has not,
  * the reaper makes a user namespace below the keeper's, and namespaces that belong to it: what was
@@ -16,6 +28,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,12 +43,12 @@
 #include "sys/fsmount.h"
 #include "sys/proc.h"
 
-enum report_kind { REPORT_WANTS_MAP = 1, REPORT_READY, REPORT_FAILED };
+enum report_kind { REPORT_WANTS_MAP = 1, REPORT_RUNS, REPORT_BEGUN, REPORT_NET, REPORT_READY, REPORT_FAILED, GO };
 
-struct report {
-	struct err e;
-	uint64_t marks[READY_MARKS];
-};
+/* Descriptors of REPORT_BEGUN, before those of the namespaces. */
+enum { BEGUN_PROC, BEGUN_MQUEUE, BEGUN };
+
+enum { REPORT_ROOM = sizeof(struct err) + 64 }; /* for any report */
 
 static const struct {
 	const char *file; /* in /proc/self/ns, as the reaper sees itself */
@@ -47,21 +60,31 @@ static const struct {
 
 static_assert(sizeof(kinds) / sizeof(*kinds) == SPACES_MAX, "one place for each");
 
-/* The namespaces that a generation has of its own. A network only where commands rule over it. */
-static int own_spaces(const struct plan *pl)
-{
-	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+/* The namespaces that every generation has of its own. */
+enum { SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP };
 
-	if (pl->flags & PLAN_CGROUPNS)
-		flags |= CLONE_NEWCGROUP;
-	if ((pl->flags & (PLAN_NESTED | PLAN_NET)) == (PLAN_NESTED | PLAN_NET))
-		flags |= CLONE_NEWNET;
-	return flags;
+/* A network only where commands rule over it. @flags: of the plan. */
+static int own_spaces(uint32_t flags)
+{
+	return (flags & (PLAN_NESTED | PLAN_NET)) == (PLAN_NESTED | PLAN_NET) ? SPACES | CLONE_NEWNET :
+										SPACES;
 }
 
 /* ---- the reaper ------------------------------------------------------------------------------- */
 
-static int nest(const struct plan *pl, int news, struct err *e)
+/* Of the uts namespace in which we are. */
+static int set_names(const struct keeper *k, struct err *e)
+{
+	const char *host = pack_get_str(&k->pack, k->plan->hostname);
+
+	if (sethostname(host, strlen(host)) < 0)
+		return err_sys(e, errno, "set the host name '%s'", host);
+	/* The kernel's default. A new uts namespace has what its parent has: the host's, or after a
+	 * reset what the last generation has set. */
+	return setdomainname("(none)", 6) < 0 ? err_sys(e, errno, "set the NIS domain name") : 0;
+}
+
+static int nest(uint32_t flags, int news, struct err *e)
 {
 	struct msg_head wants = {.op = REPORT_WANTS_MAP};
 	char c;
@@ -73,52 +96,40 @@ static int nest(const struct plan *pl, int news, struct err *e)
 		return err_set(e, ERR_DIED, "the keeper is gone");
 	/* A cgroup namespace of theirs would let them mount cgroup2, and with it freeze or kill the
 	 * cgroup in which we all are. */
-	if (unshare(own_spaces(pl) & ~(CLONE_NEWPID | CLONE_NEWCGROUP)) < 0)
+	if (unshare(own_spaces(flags) & ~(CLONE_NEWPID | CLONE_NEWCGROUP)) < 0)
 		return err_sys(e, errno, "make nested namespaces");
 	if (mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return err_sys(e, errno, "mount /dev/mqueue");
-	return pl->flags & PLAN_NET ? net_up(e) : 0;
-}
-
-static int reaper_build(struct keeper *k, struct generation *g, int news, struct err *e)
-{
-	const char *host = pack_get_str(&k->pack, k->plan->hostname);
-	int r;
-
-	k->marks[MARK_GENERATION] = sys_now_ns();
-	r = root_build(k, g, news, e);
-	if (r == 0 && sethostname(host, strlen(host)) < 0)
-		r = err_sys(e, errno, "set the host name '%s'", host);
-	/* The kernel's default. A new uts namespace has what its parent has: the host's, or after a
-	 * reset what the last generation has set. */
-	if (r == 0 && setdomainname("(none)", 6) < 0)
-		r = err_sys(e, errno, "set the NIS domain name");
-	if (r == 0 && k->plan->flags & PLAN_NESTED)
-		r = nest(k->plan, news, e);
-	return r;
+	return flags & PLAN_NET ? net_up(e) : 0;
 }
 
 /* Our namespaces, as descriptors for the keeper: a pidfd would do, but the kernel asks for the right
- * to trace whom one follows by that, and nobody shall have that. */
-static int open_spaces(const struct plan *pl, int fds[SPACES_MAX + 1], struct err *e)
+ * to trace whom one follows by that, and nobody shall have that. Return: how many, or less than 0. */
+static int open_spaces(int which, int *fds, struct err *e)
 {
-	int own = own_spaces(pl), n = 0;
 	char path[32];
+	int n = 0;
 
 	for (size_t i = 0; i < SPACES_MAX; i++) {
-		if (!(own & kinds[i].flag))
+		if (!(which & kinds[i].flag))
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i].file);
 		fds[n] = open(path, O_RDONLY | O_CLOEXEC);
 		if (fds[n++] < 0)
 			return err_sys(e, errno, "open '%s'", path);
 	}
-	if (pl->flags & PLAN_NESTED) {
-		fds[n] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-		if (fds[n++] < 0)
-			return err_sys(e, errno, "open '/proc/self/ns/user'");
-	}
 	return n;
+}
+
+/* With the nested user namespace, if there is one. */
+static int open_all(uint32_t flags, int fds[SPACES_MAX + 1], struct err *e)
+{
+	int n = open_spaces(own_spaces(flags), fds, e);
+
+	if (n < 0 || !(flags & PLAN_NESTED))
+		return n;
+	fds[n] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	return fds[n] < 0 ? err_sys(e, errno, "open '/proc/self/ns/user'") : n + 1;
 }
 
 /* Nothing inside may find a use for its pid 1. */
@@ -135,34 +146,68 @@ static void give_up_powers(void)
 }
 
 /**
- * reaper_main() - Build the inside, then be its pid 1
+ * reaper_rest() - Report, and be the pid 1 of the inside
  *
  * Should:  give up dumpability and capabilities before it reports: commands are started then
  * Mustn't: ever wake up again: it is the one process that the inside can name
  */
-static void reaper_main(struct keeper *k, struct generation *g, int news)
+static void reaper_rest(int news, const int *fds, int n)
 {
-	static struct report rep;
 	struct msg_head head = {.op = REPORT_READY};
-	int fds[SPACES_MAX + 1], n = 0;
 
-	setsid(); /* /proc/1/autogroup is that of a session */
-	if (k->plan->flags & PLAN_NESTED)
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for the keeper to write our map */
-	if (reaper_build(k, g, news, &rep.e) < 0 || (n = open_spaces(k->plan, fds, &rep.e)) < 0) {
-		head.op = REPORT_FAILED;
-		(void)msg_send(news, &head, &rep, sizeof(rep), NULL, 0);
-		_exit(1);
-	}
-	memcpy(rep.marks, k->marks, sizeof(rep.marks));
 	give_up_powers();
-	(void)msg_send(news, &head, &rep, sizeof(rep), fds, (unsigned)n);
+	(void)msg_send(news, &head, NULL, 0, fds, (unsigned)n);
 	sys_close_range(0, ~0u);
 	for (;;)
 		pause();
 }
 
-/* ---- the keeper's side ------------------------------------------------------------------------ */
+static void reaper_failed(int news, const struct err *e)
+{
+	struct msg_head head = {.op = REPORT_FAILED};
+
+	(void)msg_send(news, &head, e, sizeof(*e), NULL, 0);
+	_exit(1);
+}
+
+/* One that has the plan. */
+static void reaper_main(struct keeper *k, struct generation *g, int news)
+{
+	uint32_t flags = k->plan->flags;
+	int fds[SPACES_MAX + 1], n = 0;
+	struct err e = {0};
+	int r;
+
+	setsid(); /* /proc/1/autogroup is that of a session */
+	if (flags & PLAN_NESTED)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for the keeper to write our map */
+	r = root_attach(g, &e);
+	if (r == 0)
+		r = root_build(k, g, &e);
+	if (r == 0)
+		r = set_names(k, &e);
+	if (r == 0 && flags & PLAN_NESTED)
+		r = nest(flags, news, &e);
+	if (r == 0)
+		r = n = open_all(flags, fds, &e);
+	if (r < 0)
+		reaper_failed(news, &e);
+	reaper_rest(news, fds, n);
+}
+
+/* ---- the reaper of the first generation, before there is a plan ---------------------------------- */
+
+static int open_fs(const char *type, struct err *e)
+{
+	auto_fd int fs = sys_fsopen(type);
+	int r = fs;
+
+	if (r >= 0)
+		r = sys_fs_string(fs, "source", type); /* as it is shown in mountinfo */
+	if (r >= 0)
+		r = sys_fs_mount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return r < 0 ? err_sys(e, r, "mount %s", type) : r;
+}
 
 static int open_devpts(struct err *e)
 {
@@ -180,30 +225,155 @@ static int open_devpts(struct err *e)
 	return r < 0 ? err_sys(e, r, "make a devpts") : r;
 }
 
+/* The keeper has its ids, and so have we. The ipc namespace comes with a file system, whose root belongs to
+ * who made it: so not before. */
+static int early_spaces(int news, struct err *e)
+{
+	char c;
+	int r;
+
+	if (recv(news, &c, 1, 0) != 1)
+		_exit(0);
+	(void)sys_keyring_join();
+	r = inside_root(e);
+	if (r == 0 && unshare(SPACES & ~(CLONE_NEWPID | CLONE_NEWNS)) < 0)
+		r = err_sys(e, errno, "make the namespaces of the inside");
+	return r;
+}
+
+static int early_report(int news, struct err *e)
+{
+	struct msg_head begun = {.op = REPORT_BEGUN};
+	int fds[BEGUN + SPACES_MAX], n;
+
+	fds[BEGUN_PROC] = open_fs("proc", e);
+	if (fds[BEGUN_PROC] < 0)
+		return err_wrap(e, "hidden by a container? `hutch doctor` has the remedy");
+	fds[BEGUN_MQUEUE] = open_fs("mqueue", e);
+	if (fds[BEGUN_MQUEUE] < 0)
+		return fds[BEGUN_MQUEUE];
+	n = open_spaces(SPACES & ~CLONE_NEWNS, fds + BEGUN, e);
+	if (n < 0)
+		return n;
+	n = msg_send(news, &begun, NULL, 0, fds, BEGUN + (unsigned)n);
+	return n < 0 ? err_sys(e, n, "report") : 0;
+}
+
+static int early_net(int news, struct err *e)
+{
+	struct msg_head head = {.op = REPORT_NET};
+	int fds[NET_MADE], r = net_finish(fds, e);
+
+	if (r < 0)
+		return r;
+	r = msg_send(news, &head, NULL, 0, fds, NET_MADE);
+	return r < 0 ? err_sys(e, r, "report the network") : 0;
+}
+
+/* To the place that the keeper made meanwhile. */
+static int early_go(int news, uint32_t *ret_flags, struct err *e)
+{
+	char buf[64] __attribute__((aligned(8)));
+	struct msg m;
+	int r = msg_recv(news, &m, buf, sizeof(buf), 0);
+
+	if (r == 0)
+		_exit(0); /* no plan came */
+	if (r < 0 || m.head.op != GO || m.nfds != 2)
+		return err_set(e, ERR_INTERNAL, "no word where to go");
+	*ret_flags = m.head.arg;
+	r = sys_setns(m.fds[0], CLONE_NEWNS);
+	if (r == 0 && (fchdir(m.fds[1]) < 0 || chroot(".") < 0))
+		r = -errno;
+	msg_done(&m);
+	return r < 0 ? err_sys(e, r, "enter the new root") : 0;
+}
+
+/* The keeper has built it: now what is nested in it. */
+static int early_nest(int news, uint32_t flags, int fds[SPACES_MAX + 1], struct err *e)
+{
+	char c;
+	int r;
+
+	if (recv(news, &c, 1, 0) != 1)
+		_exit(0);
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for the keeper to write our map */
+	r = nest(flags, news, e);
+	return r < 0 ? r : open_all(flags, fds, e);
+}
+
+static void early_main(struct keeper *k, int news)
+{
+	int fds[SPACES_MAX + 1], n = 0, r;
+	struct err e = {0};
+	uint32_t flags = 0;
+
+	(void)msg_send(news, &(struct msg_head){.op = REPORT_RUNS}, NULL, 0, NULL, 0);
+	sched_setaffinity(0, sizeof(k->cpus), &k->cpus); /* see apart_from_us() */
+	setsid();
+	r = k->prep.net ? net_make(&e) : 0;
+	if (r == 0)
+		r = early_spaces(news, &e);
+	if (r == 0)
+		r = early_report(news, &e);
+	if (r == 0 && k->prep.net)
+		r = early_net(news, &e);
+	if (r == 0)
+		r = early_go(news, &flags, &e);
+	if (r == 0 && flags & PLAN_NESTED)
+		r = n = early_nest(news, flags, fds, &e);
+	if (r < 0)
+		reaper_failed(news, &e);
+	reaper_rest(news, fds, n);
+}
+
+/* ---- the keeper's side ------------------------------------------------------------------------- */
+
 void generation_init(struct keeper *k, struct generation *g)
 {
-	*g = (struct generation){.pidfd = -1, .root = -1, .pts = -1, .news = -1, .user = -1,
-				 .number = ++k->numbers};
+	*g = (struct generation){.pidfd = -1, .root = -1, .pts = -1, .proc = -1, .mqueue = -1, .news = -1,
+				 .user = -1, .number = ++k->numbers};
+}
+
+static int clone_reaper(struct generation *g, int spaces, int *ret_news, struct err *e)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, errno, "socketpair");
+	g->pid = sys_fork((uint64_t)spaces, &g->pidfd);
+	close(pair[g->pid == 0 ? 0 : 1]);
+	*ret_news = pair[g->pid == 0 ? 1 : 0];
+	return g->pid < 0 ? err_sys(e, -g->pid, "make the namespaces of the inside") : 0;
 }
 
 int generation_start(struct keeper *k, struct generation *g, struct err *e)
 {
-	int pair[2];
+	int news, r;
 
 	g->pts = open_devpts(e);
 	if (g->pts < 0)
 		return g->pts;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, errno, "socketpair");
-	g->pid = sys_fork((uint64_t)(own_spaces(k->plan) & ~CLONE_NEWNET), &g->pidfd);
-	if (g->pid == 0) {
-		close(pair[0]);
-		reaper_main(k, g, pair[1]);
-	}
-	close(pair[1]);
+	r = clone_reaper(g, SPACES, &news, e);
+	if (r == 0 && g->pid == 0)
+		reaper_main(k, g, news);
 	close_fd(&g->root); /* the reaper has it */
-	g->news = pair[0];
-	return g->pid < 0 ? err_sys(e, -g->pid, "make the namespaces of the inside") : 0;
+	g->news = news;
+	return r;
+}
+
+int generation_begin(struct keeper *k, struct generation *g, struct err *e)
+{
+	int news, r;
+
+	generation_init(k, g);
+	if (sched_getaffinity(0, sizeof(k->cpus), &k->cpus) < 0)
+		CPU_ZERO(&k->cpus); /* more than we can name */
+	r = clone_reaper(g, CLONE_NEWPID, &news, e);
+	if (r == 0 && g->pid == 0)
+		early_main(k, news);
+	g->news = news;
+	return r;
 }
 
 /* The map of the nested namespace: either the keeper's ids one to one, or one id under another
@@ -239,51 +409,67 @@ static int write_nested_map(struct keeper *k, struct generation *g, struct err *
 	return r < 0 ? err_sys(e, r, "map the ids of the nested user namespace") : 0;
 }
 
-/* Takes the namespaces that came with the last report. */
-static int take_spaces(struct keeper *k, struct generation *g, struct msg *m, struct err *e)
+/* Takes the namespaces that came with a report, from the descriptor @from on, behind the first @have. */
+static int take_spaces(struct generation *g, int have, struct msg *m, unsigned from, bool nested,
+		       struct err *e)
 {
-	bool nested = k->plan->flags & PLAN_NESTED;
+	int n = (int)m->nfds - (int)from - nested;
 
-	if (m->nfds < 1u + nested || m->nfds > SPACES_MAX + (unsigned)nested)
+	if (n < 1 || have + n > SPACES_MAX)
 		return err_set(e, ERR_INTERNAL, "%u namespaces", m->nfds);
-	g->nspaces = (int)m->nfds - nested;
-	for (int i = 0; i < g->nspaces; i++)
-		g->spaces[i] = take_fd(&m->fds[i]);
+	for (int i = have; i < g->nspaces; i++)
+		close(g->spaces[i]);
+	g->nspaces = have + n;
+	for (int i = 0; i < n; i++)
+		g->spaces[have + i] = take_fd(&m->fds[from + (unsigned)i]);
 	if (nested)
-		g->user = take_fd(&m->fds[g->nspaces]);
+		g->user = take_fd(&m->fds[from + (unsigned)n]);
 	return 0;
 }
 
-static int wait_report(struct keeper *k, struct generation *g, struct err *e)
+/* The next report, which must be @want. */
+static int next_report(struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
+		       struct err *e)
 {
-	static char buf[sizeof(struct report) + 64] __attribute__((aligned(8)));
-	const struct report *rep = (const void *)buf;
+	do {
+		if (msg_recv(g->news, m, buf, room, 0) <= 0)
+			return err_set(e, ERR_DIED, "the first process inside ended early");
+	} while (m->head.op == REPORT_RUNS);
+	if (m->head.op == want)
+		return 0;
+	if (m->head.op == REPORT_FAILED && m->head.body == sizeof(*e))
+		memcpy(e, m->body, sizeof(*e));
+	else
+		err_set(e, ERR_INTERNAL, "report %u of the first process inside", m->head.op);
+	msg_done(m);
+	return e->code;
+}
+
+static int wait_ready(struct keeper *k, struct generation *g, struct err *e)
+{
+	char buf[REPORT_ROOM] __attribute__((aligned(8)));
+	bool nested = k->plan->flags & PLAN_NESTED;
 	struct msg m;
 	int r = 0;
 
-	while (r == 0) {
-		if (msg_recv(g->news, &m, buf, sizeof(buf), 0) <= 0)
-			return err_set(e, ERR_DIED, "the first process inside ended early");
-		if (m.head.op == REPORT_WANTS_MAP) {
+	if (nested) {
+		r = next_report(g, REPORT_WANTS_MAP, &m, buf, sizeof(buf), e);
+		if (r == 0)
 			r = write_nested_map(k, g, e);
-		} else if (m.head.op == REPORT_FAILED) {
-			*e = rep->e;
-			r = e->code;
-		} else {
-			memcpy(k->marks + MARK_GENERATION, rep->marks + MARK_GENERATION,
-			       (MARK_PIVOT - MARK_GENERATION + 1) * sizeof(rep->marks[0]));
-			r = take_spaces(k, g, &m, e);
-			msg_done(&m);
-			return r;
-		}
-		msg_done(&m);
 	}
+	if (r == 0)
+		r = next_report(g, REPORT_READY, &m, buf, sizeof(buf), e);
+	if (r < 0)
+		return r;
+	if (m.nfds) /* the first one has sent them already, unless they are nested */
+		r = take_spaces(g, 0, &m, 0, nested, e);
+	msg_done(&m);
 	return r;
 }
 
 int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = wait_report(k, g, e);
+	int r = wait_ready(k, g, e);
 
 	close_fd(&g->news);
 	if (r < 0)
@@ -291,10 +477,127 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 	return r;
 }
 
+/* ---- the first one: the keeper builds it --------------------------------------------------------- */
+
+int generation_begun(struct keeper *k, struct generation *g, struct err *e)
+{
+	char buf[REPORT_ROOM] __attribute__((aligned(8)));
+	struct msg m;
+	int r;
+
+	if (g->news < 0) /* not the first: what is asked for here is in place, or made by itself */
+		return 0;
+	r = next_report(g, REPORT_BEGUN, &m, buf, sizeof(buf), e);
+	k->marks[MARK_GENERATION] = sys_now_ns();
+	if (r < 0)
+		return r;
+	if (m.nfds > BEGUN) {
+		g->proc = take_fd(&m.fds[BEGUN_PROC]);
+		g->mqueue = take_fd(&m.fds[BEGUN_MQUEUE]);
+	}
+	r = take_spaces(g, 1, &m, BEGUN, false, e); /* behind the mount namespace */
+	msg_done(&m);
+	return r;
+}
+
+/* A mount namespace, with the storage in it, and below that still the caller's tree. */
+static int own_mounts(struct keeper *k, struct generation *g, struct err *e)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys(e, errno, "make the mount namespace of the inside");
+	g->nspaces = 1;
+	g->spaces[0] = openat(k->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return g->spaces[0] < 0 ? err_sys(e, errno, "open '/proc/self/ns/mnt'") : 0;
+}
+
+static int send_go(struct keeper *k, struct generation *g, struct err *e)
+{
+	struct msg_head go = {.op = GO, .arg = k->plan->flags};
+	auto_fd int root = open("new", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (root < 0)
+		return err_sys(e, errno, "open the new root");
+	r = msg_send(g->news, &go, NULL, 0, (int[]){g->spaces[0], root}, 2);
+	return r < 0 ? err_sys(e, r, "tell the first process inside where to go") : 0;
+}
+
+int generation_network(struct generation *g, int fds[NET_MADE], struct err *e)
+{
+	char buf[REPORT_ROOM] __attribute__((aligned(8)));
+	struct msg m;
+	int r = next_report(g, REPORT_NET, &m, buf, sizeof(buf), e);
+
+	if (r < 0)
+		return r;
+	if (m.nfds != NET_MADE)
+		r = err_set(e, ERR_INTERNAL, "%u descriptors of a network", m.nfds);
+	for (int i = 0; r == 0 && i < NET_MADE; i++)
+		fds[i] = take_fd(&m.fds[i]);
+	msg_done(&m);
+	return r;
+}
+
+/* Stands in its uts namespace afterwards. */
+static int name_it(struct keeper *k, struct generation *g, struct err *e)
+{
+	int n = 0, r = 0;
+
+	for (size_t i = 0; i < SPACES_MAX; i++) {
+		if (!(SPACES & kinds[i].flag))
+			continue;
+		if (kinds[i].flag == CLONE_NEWUTS)
+			r = sys_setns(g->spaces[n], CLONE_NEWUTS);
+		n++;
+	}
+	return r < 0 ? err_sys(e, r, "enter the uts namespace of the inside") : set_names(k, e);
+}
+
+/* It shall be made beside us, not after us. With few processors the kernel may have put it behind us on
+ * ours, and leaves it there although another has become free. */
+static void apart_from_us(const struct keeper *k, const struct generation *g)
+{
+	cpu_set_t others = k->cpus;
+	int here = sched_getcpu();
+	char c;
+
+	if (recv(g->news, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0 || here < 0 || here >= CPU_SETSIZE)
+		return; /* it runs */
+	CPU_CLR(here, &others);
+	if (CPU_COUNT(&others))
+		(void)sched_setaffinity(g->pid, sizeof(others), &others); /* only a help; it undoes that */
+}
+
+int generation_has_ids(const struct keeper *k, struct generation *g, struct err *e)
+{
+	apart_from_us(k, g);
+	return send(g->news, "i", 1, MSG_NOSIGNAL) == 1 ? 0 : err_set(e, ERR_DIED, "the first process inside ended early");
+}
+
+int generation_build(struct keeper *k, struct generation *g, struct err *e)
+{
+	int r = g->pts = open_devpts(e);
+
+	if (r >= 0)
+		r = own_mounts(k, g, e);
+	if (r == 0)
+		r = root_attach(g, e);
+	if (r == 0)
+		r = send_go(k, g, e);
+	if (r == 0)
+		r = root_build(k, g, e);
+	close_fd(&g->root);
+	if (r == 0)
+		r = name_it(k, g, e);
+	if (r == 0 && k->plan->flags & PLAN_NESTED && send(g->news, "n", 1, MSG_NOSIGNAL) != 1)
+		r = err_set(e, ERR_DIED, "the first process inside ended early");
+	return r;
+}
+
 /* Its namespaces are ours from now on. */
 static int stand_in(struct keeper *k, struct generation *g, struct err *e)
 {
-	int own = own_spaces(k->plan), n = 0, r;
+	int own = own_spaces(k->plan->flags), n = 0, r;
 
 	for (size_t i = 0; i < SPACES_MAX; i++) {
 		if (!(own & kinds[i].flag))

@@ -61,13 +61,23 @@ static int map_self(const struct prepare *p, struct err *e)
 	return r < 0 ? err_sys(e, r, "write gid_map") : 0;
 }
 
-/* Whoever made us maps them. */
-static int wait_for_ids(int go, struct err *e)
+/* Whoever made us maps them: the nursery writes to @go, a caller says it on our socket. */
+static int wait_for_ids(const struct keeper *k, int go, struct err *e)
 {
-	char c;
+	char buf[64] __attribute__((aligned(8)));
+	struct msg m;
 
-	if (go >= 0 && read(go, &c, 1) != 1)
-		return err_set(e, ERR_DIED, "the nursery is gone");
+	if (go >= 0) {
+		if (read(go, buf, 1) != 1)
+			return err_set(e, ERR_DIED, "the nursery is gone");
+	} else if (msg_recv(k->ctl, &m, buf, sizeof(buf), 0) <= 0 || m.head.op != OP_IDS) {
+		_exit(0);
+	}
+	return inside_root(e);
+}
+
+int inside_root(struct err *e)
+{
 	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
 		return err_sys(e, errno, "become uid 0 of the sandbox");
 	return 0;
@@ -95,7 +105,7 @@ static int become(struct keeper *k, int go, struct err *e)
 {
 	int r;
 
-	r = k->prep.ids == PLAN_IDS_SELF ? map_self(&k->prep, e) : wait_for_ids(go, e);
+	r = k->prep.ids == PLAN_IDS_SELF ? map_self(&k->prep, e) : wait_for_ids(k, go, e);
 	close_fd(&go);
 	if (r == 0)
 		r = only_own_powers(e);
@@ -124,9 +134,8 @@ static int scope_sockets(struct err *e)
 				     "Linux 6.12; or --allow-abstract-sockets)") : 0;
 }
 
-static int build(struct keeper *k, struct err *e)
+static int build(struct keeper *k, struct generation *g, struct err *e)
 {
-	struct generation g;
 	int r = storage_build(k, e);
 
 	drop_groups();
@@ -135,20 +144,17 @@ static int build(struct keeper *k, struct err *e)
 	if (r == 0)
 		r = place_all(k, e);
 	k->marks[MARK_PLACES] = sys_now_ns();
-	generation_init(k, &g);
 	if (r == 0)
-		r = root_overlay(k, &g, e);
+		r = root_overlay(k, g, e);
 	k->marks[MARK_OVERLAY] = sys_now_ns();
 	if (r == 0)
 		r = storage_open(k, e);
 	if (r == 0)
-		r = generation_start(k, &g, e);
-	if (r == 0 && k->prep.net)
-		r = net_join(k, &g, e); /* the generation is built meanwhile */
+		r = generation_build(k, g, e);
 	if (r == 0)
-		r = generation_finish(k, &g, e);
+		r = generation_finish(k, g, e);
 	if (r == 0)
-		r = generation_enter(k, &g, e);
+		r = generation_enter(k, g, e);
 	k->marks[MARK_READY] = sys_now_ns();
 	return r;
 }
@@ -367,6 +373,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 {
 	static struct keeper k;
 	static struct ready ready;
+	struct generation first;
 	sigset_t none;
 	struct err e = {0};
 	int r;
@@ -375,21 +382,23 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.ctl = ctl;
 	k.owner = owner;
 	k.listen = -1;
-	k.fifos = k.fifos_ro = k.storage = k.callers_root = -1;
+	k.fifos = k.fifos_ro = k.storage = k.callers_root = k.sysfs = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
 	setsid(); /* an autogroup of its own */
-	r = become(&k, go, &e);
+	r = generation_begin(&k, &first, &e); /* what takes longest needs no ids */
+	if (r == 0)
+		r = become(&k, go, &e);
 	k.marks[MARK_IDS] = sys_now_ns();
-	if (r == 0 && k.prep.net)
-		r = net_begin(&k, &e);
+	if (r == 0)
+		r = generation_has_ids(&k, &first, &e);
 	if (r == 0)
 		r = storage_prepare(&k, &e);
 	if (r == 0)
 		r = wait_for_plan(&k, &e);
 	if (r == 0)
-		r = build(&k, &e);
+		r = build(&k, &first, &e);
 	if (r < 0) {
 		(void)tell(k.ctl, OP_FAILED, &e, sizeof(e));
 		_exit(1);

@@ -7,13 +7,14 @@
  *		has none and starts the keeper himself
  *	keeper	one per sandbox, pid 1 of an outer pid namespace; holds storage and powers,
  *		nothing inside can name it (keeper.c, storage.c, exec.c, who.c)
- *	reaper	pid 1 as seen from inside; builds what the inside sees, then only reaps
- *		(generation.c, place.c)
+ *	reaper	pid 1 as seen from inside; helps to build what the inside sees, then only reaps
+ *		(generation.c, root.c)
  * and a fourth, the sweeper, that removes what sandboxes left (sweep.c).
  */
 #ifndef HUTCH_INSIDE_KEEPER_H
 #define HUTCH_INSIDE_KEEPER_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -31,6 +32,7 @@ struct generation {
 	int pidfd;
 	int root;  /* its overlay, until the reaper has it */
 	int pts;   /* its devpts: terminals are had from this, never by a path of the inside */
+	int proc, mqueue; /* attached nowhere yet; -1: whoever builds the root makes them */
 	/* Its namespaces, in the order of generation.c's list, for entering and coming back. They are
 	 * held: who leaves one last tears it down, while somebody waits for him. */
 	int spaces[SPACES_MAX];
@@ -77,15 +79,15 @@ struct keeper {
 	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
 	int home_mnt; /* the keeper's own mount namespace */
 	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
-	pid_t net_maker;
-	int net_news;
-	bool net_joined; /* and sysfs is in the storage */
+	cpu_set_t cpus; /* on which we may run */
+	bool net_joined;
+	int sysfs; /* of our network, attached nowhere; -1: it is in the storage, or there is none */
 	int storage;  /* root of the storage's tmpfs, until the caller's tree below it is dropped; then -1 */
 	int callers_root; /* likewise, the root of that */
 	bool spent;   /* the one command of the sandbox was started: no other generation, no shells */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
-	struct generation now, spare; /* spare.pid 0: none */
+	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
 	unsigned numbers; /* of generations so far */
 	bool want_spare;
 	struct slot *slots;
@@ -125,20 +127,28 @@ int storage_build(struct keeper *k, struct err *e);
 int storage_open(struct keeper *k, struct err *e);
 bool storage_is_open(const struct keeper *k);
 int storage_close(struct keeper *k, struct err *e);
-int storage_sysfs(const struct keeper *k, int made, struct err *e);
+/* At @at, "sys" or the like. Takes @made over. */
+int storage_sysfs(const struct keeper *k, int made, const char *at, struct err *e);
 
-/* net.c: loopback up; a namespace begun beside the keeper, joined by it and handed on to the first
- * generation, which takes it late; the plan's sysctls. */
+/* net.c: loopback up; a namespace with its sysfs, made by the first reaper, and the keeper's step into it;
+ * the plan's sysctls. */
+enum { NET_NAMESPACE, NET_SYSFS, NET_MADE };
 int net_up(struct err *e);
-int net_begin(struct keeper *k, struct err *e);
+int net_make(struct err *e);
+int net_finish(int fds[NET_MADE], struct err *e);
 int net_join(struct keeper *k, struct generation *g, struct err *e);
-int net_late(int news, struct err *e);
 int net_sysctls(const struct keeper *k, struct err *e);
 
 /* place.c: the generated layer, and where mounts go. */
 int place_all(struct keeper *k, struct err *e);
 
-/* generation.c: init gives it a number; then it needs root_overlay(), and can be started. */
+/* generation.c. The first: begin, has_ids, build, finish, enter; the network comes while it is built. A later
+ * one gets its number from init and needs root_overlay(); then start, finish, enter. */
+int generation_begin(struct keeper *k, struct generation *g, struct err *e);
+int generation_has_ids(const struct keeper *k, struct generation *g, struct err *e);
+int generation_build(struct keeper *k, struct generation *g, struct err *e);
+int generation_begun(struct keeper *k, struct generation *g, struct err *e);
+int generation_network(struct generation *g, int fds[NET_MADE], struct err *e);
 void generation_init(struct keeper *k, struct generation *g);
 int generation_start(struct keeper *k, struct generation *g, struct err *e);
 int generation_finish(struct keeper *k, struct generation *g, struct err *e);
@@ -146,11 +156,11 @@ int generation_enter(struct keeper *k, struct generation *g, struct err *e);
 int generation_return(struct keeper *k, struct err *e); /* into the present one, from home */
 void generation_kill(struct generation *g);
 
-/* root.c: the overlay of a generation; and, in the reaper, the file tree that the inside sees. */
+/* root.c: the overlay of a generation; and, in its mount namespace, the file tree that the inside sees. */
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
 void root_overlay_done(struct keeper *k, const struct generation *g); /* at home; its tmpfs */
-/* @news: where a network that is still in the making comes from. */
-int root_build(struct keeper *k, struct generation *g, int news, struct err *e);
+int root_attach(struct generation *g, struct err *e);
+int root_build(struct keeper *k, struct generation *g, struct err *e);
 
 /* reset.c: the next generation; a spare one, when nothing else is to do. */
 int reset_go_home(struct keeper *k, struct err *e);
@@ -201,6 +211,7 @@ int who_find(struct keeper *k, const struct pack *p, const struct call *c, struc
 	     struct err *e);
 
 /* Small steps that several files take. */
+int inside_root(struct err *e); /* become uid and gid 0 */
 int inside_mkdir(const char *path, mode_t mode, struct err *e);
 /* A tmpfs that is attached nowhere, its limits as text. */
 int inside_tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e);

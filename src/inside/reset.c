@@ -72,6 +72,8 @@ static void drop(struct generation *g)
 	close_fd(&g->pidfd);
 	close_fd(&g->root);
 	close_fd(&g->pts);
+	close_fd(&g->proc);
+	close_fd(&g->mqueue);
 	close_fd(&g->user);
 	close_fd(&g->news);
 	for (int i = 0; i < g->nspaces; i++)

@@ -2,11 +2,11 @@
  *
  * root.c - the file tree that the inside sees
  *
- * How it works: the keeper stacks an overlay, attached nowhere yet (root_overlay). The first process
- * of a generation, the reaper, stands in a copy of the storage (storage.c): below that may still be the
- * caller's tree, so all paths are relative. It attaches the overlay to new, moves the ready-made trees into it, mounts what belongs to a
- * generation alone (proc, shm, mqueue, terminals), covers what must not be seen, and makes it the
- * root. What is dropped there is only the copy.
+ * How it works: the keeper stacks an overlay, attached nowhere yet (root_overlay). Whoever builds, the keeper
+ * or a later generation's reaper, stands in a copy of the storage (storage.c): below that may still be the
+ * caller's tree, so all paths are relative. He attaches the overlay to new, moves the ready-made trees into
+ * it, mounts what belongs to a generation alone (proc, shm, mqueue, terminals), covers what must not be
+ * seen, and makes it the root. What is dropped there is only the copy.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -175,11 +175,21 @@ static int kernel_trees(struct keeper *k, struct generation *g, struct err *e)
 		 (unsigned long long)k->plan->shm_size);
 	if (mount("shm", "new/dev/shm", "tmpfs", flags, opt) < 0)
 		return err_sys(e, errno, "mount /dev/shm");
-	/* It shows the queues of the ipc namespace in which it is mounted: a nested one comes later. */
-	if (!(k->plan->flags & PLAN_NESTED) &&
-	    mount("mqueue", "new/dev/mqueue", "mqueue", flags, NULL) < 0)
-		return err_sys(e, errno, "mount /dev/mqueue");
 	return 0;
+}
+
+/* It shows the queues of the ipc namespace in which it is mounted: a nested one comes later. */
+static int mqueue(struct keeper *k, struct generation *g, struct err *e)
+{
+	int r = 0;
+
+	if (k->plan->flags & PLAN_NESTED)
+		return 0;
+	if (g->mqueue >= 0)
+		r = sys_attach(g->mqueue, AT_FDCWD, "new/dev/mqueue");
+	else if (mount("mqueue", "new/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		r = -errno;
+	return r < 0 ? err_sys(e, r, "mount /dev/mqueue") : 0;
 }
 
 static int copy_file(const char *from, const char *to, struct err *e)
@@ -389,41 +399,44 @@ static int mask(struct err *e)
 	return 0;
 }
 
-static int proc(struct keeper *k, struct err *e)
+static int proc(struct keeper *k, struct generation *g, struct err *e)
 {
-	if (mount("proc", "new/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return err_sys(e, errno, "mount /proc");
+	int r = 0;
+
+	if (g->proc >= 0)
+		r = sys_attach(g->proc, AT_FDCWD, "new/proc");
+	else if (mount("proc", "new/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, r, "mount /proc");
 	return k->plan->flags & PLAN_UNMASKED ? 0 : mask(e);
 }
 
 /* Last: for the first generation it is still in the making. */
-static int sysfs(const struct keeper *k, int news, struct err *e)
+static int sysfs(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = k->net_joined ? sys_move(AT_FDCWD, "sys", AT_FDCWD, "new/sys") : net_late(news, e);
+	int r;
 
-	return r < 0 && k->net_joined ? err_sys(e, r, "move /sys") : r;
+	if (!k->net_joined)
+		return net_join(k, g, e);
+	r = sys_move(AT_FDCWD, "sys", AT_FDCWD, "new/sys");
+	return r < 0 ? err_sys(e, r, "move /sys") : 0;
 }
 
-int root_build(struct keeper *k, struct generation *g, int news, struct err *e)
+int root_attach(struct generation *g, struct err *e)
 {
 	int r = sys_attach(g->root, AT_FDCWD, "new");
 
-	if (r < 0)
-		return err_sys(e, r, "attach the overlay");
-	r = kernel_trees(k, g, e);
-	if (r == 0)
-		r = mounts(k, g, e);
-	k->marks[MARK_MOUNTS] = sys_now_ns();
-	if (r == 0)
-		r = proc(k, e);
-	k->marks[MARK_GPROC] = sys_now_ns();
-	if (r == 0 && k->prep.net)
-		r = sysfs(k, news, e);
-	if (r < 0)
-		return r;
+	return r < 0 ? err_sys(e, r, "attach the overlay") : 0;
+}
+
+/* Makes it the root of this mount namespace, of which nothing else stays. */
+static int enter_root(const struct keeper *k, struct err *e)
+{
 	/* What is on top of the root falls first; so that the caller's tree falls in one, the storage leaves
 	 * its top. */
-	r = k->storage < 0 ? 0 : sys_move(AT_FDCWD, ".", AT_FDCWD, "/proc");
+	int r = k->storage < 0 ? 0 : sys_move(AT_FDCWD, ".", AT_FDCWD, "/proc");
+
 	if (r < 0)
 		return err_sys(e, r, "move the storage");
 	if (chdir("new") < 0)
@@ -433,6 +446,27 @@ int root_build(struct keeper *k, struct generation *g, int news, struct err *e)
 		return err_sys(e, r, "pivot_root");
 	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_sys(e, errno, "drop the storage");
-	k->marks[MARK_PIVOT] = sys_now_ns();
 	return 0;
+}
+
+int root_build(struct keeper *k, struct generation *g, struct err *e)
+{
+	int r = kernel_trees(k, g, e);
+
+	if (r == 0)
+		r = mounts(k, g, e);
+	k->marks[MARK_MOUNTS] = sys_now_ns();
+	if (r == 0)
+		r = generation_begun(k, g, e);
+	if (r == 0)
+		r = mqueue(k, g, e);
+	if (r == 0)
+		r = proc(k, g, e);
+	k->marks[MARK_GPROC] = sys_now_ns();
+	if (r == 0 && k->prep.net)
+		r = sysfs(k, g, e);
+	if (r == 0)
+		r = enter_root(k, e);
+	k->marks[MARK_PIVOT] = sys_now_ns();
+	return r;
 }

@@ -328,18 +328,21 @@ static int witness(struct err *e)
 	return 0;
 }
 
-int storage_sysfs(const struct keeper *k, int made, struct err *e)
+int storage_sysfs(const struct keeper *k, int made, const char *at, struct err *e)
 {
-	static const char *const hidden[] = {"sys/firmware", "sys/devices/virtual/powercap"};
-	int r = attach(made, "sys", e);
+	static const char *const hidden[] = {"firmware", "devices/virtual/powercap"};
+	char path[64];
+	int r = attach(made, at, e);
 
+	close(made);
 	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden) && r == 0; i++) {
+		snprintf(path, sizeof(path), "%s/%s", at, hidden[i]);
 		if (k->plan->flags & PLAN_UNMASKED ||
-		    (mount("empty", hidden[i], NULL, MS_BIND, NULL) < 0 && errno == ENOENT))
+		    (mount("empty", path, NULL, MS_BIND, NULL) < 0 && errno == ENOENT))
 			continue;
-		r = sys_restrict(hidden[i], MOUNT_ATTR_RDONLY, "proc");
+		r = sys_restrict(path, MOUNT_ATTR_RDONLY, "proc");
 		if (r < 0)
-			return err_sys(e, r, "mask '/%s'", hidden[i]);
+			return err_sys(e, r, "mask '/sys/%s'", hidden[i]);
 	}
 	return r;
 }
@@ -379,14 +382,21 @@ int storage_close(struct keeper *k, struct err *e)
 	int r = 0;
 
 	if (!k->spent && k->storage >= 0) {
-		r = reset_go_home(k, e);
+		/* The first generation's sysfs is that of all: the kernel mounts none any more. */
+		int sysfs = k->sysfs < 0 ? -1 :
+			    k->plan->flags & PLAN_NESTED ? take_fd(&k->sysfs) : sys_clone_tree(k->sysfs, "", 0);
+
+		r = k->sysfs >= 0 && sysfs < 0 ? err_sys(e, sysfs, "keep the sysfs") : reset_go_home(k, e);
 		if (r == 0)
 			r = drop_callers_tree(k, e);
+		if (r == 0 && sysfs >= 0)
+			r = storage_sysfs(k, sysfs, "sys", e);
 		if (r == 0)
 			r = generation_return(k, e);
 	}
 	close_fd(&k->storage);
 	close_fd(&k->callers_root);
+	close_fd(&k->sysfs);
 	if (k->spent)
 		close_fd(&k->home_mnt);
 	return r;

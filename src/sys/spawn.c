@@ -122,7 +122,7 @@ static int middle(void *p)
 /* *ret_pidfd may be NULL. */
 static int spawn(struct task *t, int sock, pid_t *ret_pid, int *ret_pidfd)
 {
-	auto_fd int high = fcntl(sock, F_DUPFD_CLOEXEC, 3); /* 0 is written over in the child */
+	auto_fd int high = sock >= 3 ? -1 : fcntl(sock, F_DUPFD_CLOEXEC, 3); /* 0 is written over in the child */
 	int flags = CLONE_VM | CLONE_VFORK | (int)(t->spaces & ~(uint64_t)CLONE_NEWTIME) |
 		    (ret_pidfd ? CLONE_PIDFD : 0);
 	uint64_t all = ~0ull, before;
@@ -130,9 +130,9 @@ static int spawn(struct task *t, int sock, pid_t *ret_pid, int *ret_pidfd)
 	pid_t pid;
 	char *stack;
 
-	if (high < 0)
+	if (sock < 3 && high < 0)
 		return -errno;
-	t->sock = high;
+	t->sock = sock < 3 ? high : sock;
 	stack = mmap(NULL, 2 * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK,
 		     -1, 0);
 	if (stack == MAP_FAILED)

@@ -18,12 +18,14 @@
 
 #include "base/own.h"
 #include "base/scratch.h"
+#include "sys/proc.h"
 #include "tap.h"
 
 extern char **environ;
 
 struct report {
 	int descriptors, environment, blocked, parent, pid;
+	uint64_t caps;
 };
 
 /* ---- the program that is started ------------------------------------------------------------- */
@@ -39,6 +41,7 @@ static int started(void)
 	for (int s = 1; s < 32; s++)
 		r.blocked += sigismember(&set, s) == 1;
 	r.descriptors = scratch_descriptors();
+	(void)sys_capget(&r.caps);
 	return write(0, &r, sizeof(r)) == (ssize_t)sizeof(r) ? 0 : 1;
 }
 
@@ -130,6 +133,71 @@ static void an_orphan_is_nobody_we_could_wait_for(void)
 	ok(r.parent != getpid(), "its parent is %d", r.parent);
 	ok(waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD);
 }
+
+/* ---- in namespaces of its own ----------------------------------------------------------------- */
+
+enum { APART = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID };
+
+static bool may_unshare(void)
+{
+	int status = 1;
+	pid_t pid = sys_fork(CLONE_NEWUSER, NULL);
+
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
+static void apart_it_has_all_powers_in_its_namespaces_and_no_id_yet(void)
+{
+	auto_fd int image = seal_self(), ours = -1, theirs = -1, pidfd = -1;
+	struct report r = {0};
+	bool in_spaces = false;
+	int pair[2], status = 1;
+	pid_t pid = -1;
+
+	if (!may_unshare())
+		return;
+	ok(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+	ours = pair[0];
+	theirs = pair[1];
+	is_int(sys_spawn_apart(image, "report", theirs, APART | CLONE_NEWTIME, &pid, &pidfd, &in_spaces), 0);
+	ok(in_spaces && pid > 1 && pidfd >= 3);
+	is_int(fcntl(pidfd, F_GETFD), FD_CLOEXEC);
+	is_int(read(ours, &r, sizeof(r)), sizeof(r));
+	is_int(r.pid, 1);
+	is_int(r.parent, 0);
+	is_int(r.descriptors, 1);
+	ok(r.caps >> 40 & 1, "no CAP_CHECKPOINT_RESTORE in %llx", (unsigned long long)r.caps);
+	ok(r.caps >> 21 & 1, "no CAP_SYS_ADMIN in %llx", (unsigned long long)r.caps);
+	is_int(waitpid(pid, &status, __WALL), pid);
+	is_int(status, 0);
+}
+
+static void apart_a_failure_tells_how_far_it_came(void)
+{
+	int before = scratch_descriptors();
+	auto_fd int image = sys_image_seal("no program", 10), sock = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int pidfd = -7;
+	bool in_spaces;
+	pid_t pid = -7;
+
+	if (may_unshare()) {
+		is_int(sys_spawn_apart(image, "x", sock, APART, &pid, &pidfd, &in_spaces), -ENOEXEC);
+		ok(in_spaces);
+	}
+	/* Who shares his file system information cannot have another user namespace: clone(2). */
+	is_int(sys_spawn_apart(image, "x", sock, APART | CLONE_FS, &pid, &pidfd, &in_spaces), -EINVAL);
+	ok(!in_spaces);
+	is_int(pid, -7);
+	is_int(pidfd, -7);
+	ok(waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD);
+	close_fd(&image);
+	close_fd(&sock);
+	is_int(scratch_descriptors(), before);
+}
+
+/* ---- the caller ------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t handled;
 
@@ -233,6 +301,8 @@ int main(int argc, char **argv)
 		TAP_TEST(a_sealed_image_cannot_be_changed),
 		TAP_TEST(it_starts_with_one_descriptor_and_nothing_else_of_ours),
 		TAP_TEST(an_orphan_is_nobody_we_could_wait_for),
+		TAP_TEST(apart_it_has_all_powers_in_its_namespaces_and_no_id_yet),
+		TAP_TEST(apart_a_failure_tells_how_far_it_came),
 		TAP_TEST(we_stay_as_we_were),
 		TAP_TEST(what_is_no_program_is_told_and_leaves_nothing),
 		TAP_TEST(a_host_that_ignores_its_children_can_start),

@@ -24,7 +24,8 @@ enum msg_op {
 	OP_PREPARE,   /* body: struct prepare; fds: keeper's socket, [what it just holds] */
 	OP_SWEEP,     /* fds: trash, state, boxes, and any that shall stay open meanwhile */
 	/* caller to a sweeper that he started himself: OP_SWEEP; to such a keeper: */
-	OP_ALONE, /* body: struct alone, when it has its ids; fds: pidfd of the owner, [what it just holds] */
+	OP_ALONE, /* body: struct alone; fds: pidfd of the owner, [what it just holds] */
+	OP_IDS,	  /* its ids are mapped (where it does not do so itself) */
 	/* nursery or keeper to caller, on the keeper's socket */
 	OP_STARTED, /* fds: pidfd of the keeper, its user namespace */
 	OP_READY,   /* body: struct ready */
