@@ -574,6 +574,109 @@ HUTCH_PUBLIC int hutch_run_output(struct hutch_run *run, int which, struct hutch
  * box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_run_free(struct hutch_run *run);
 
+/* ---- files ------------------------------------------------------------------------------------ */
+
+/* Paths are absolute and taken from the root of the sandbox; no link leads out of it. Everything is done as
+ * the sandbox's root, whoever the commands run as, by a helper process that nothing inside can name or hold
+ * up. Fifos, devices and sockets are never opened. Owners are those that the sandbox sees. After a reset
+ * or the end of the sandbox descriptors that were had before still lead to the old files. */
+
+enum {
+	/* hutch_file_open() */
+	HUTCH_FILE_READ = 1,
+	HUTCH_FILE_WRITE = 2,
+	HUTCH_FILE_CREATE = 4,	    /* make it where it is not there, with root as owner */
+	HUTCH_FILE_EXCL = 8,	    /* with CREATE: it must not be there */
+	HUTCH_FILE_TRUNC = 16,	    /* empty it */
+	HUTCH_FILE_APPEND = 32,
+	HUTCH_FILE_DIRECTORY = 64,  /* a directory, to be listed with fdopendir() and readdir() */
+	/* Not what a symbolic link leads to, but the link. _open(), _stat(), _set() */
+	HUTCH_FILE_NOFOLLOW = 128,
+	HUTCH_FILE_PARENTS = 256,   /* _mkdir(): those above too, and none the worse if it is there */
+	HUTCH_FILE_RECURSIVE = 512, /* _remove(): a directory with all that is in it */
+	/* hutch_file_set(): which members count */
+	HUTCH_FILE_OWNER = 1024,    /* uid and gid */
+	HUTCH_FILE_MODE = 2048,
+	HUTCH_FILE_TIMES = 4096,    /* atime_ns and mtime_ns */
+};
+
+struct hutch_stat {
+	size_t size;
+	uint32_t mode;	/* as st_mode: kind and permissions */
+	uint32_t uid, gid, nlink;
+	uint64_t bytes; /* of a regular file */
+	uint64_t ino;
+	int64_t atime_ns, mtime_ns, ctime_ns; /* since 1970 */
+};
+
+/**
+ * hutch_file_open() - A descriptor of a regular file or a directory
+ * @flags:  HUTCH_FILE_*; at least one of READ, WRITE and DIRECTORY
+ * @mode:   Permissions of a file that is made (no umask applies)
+ * @ret_fd: The caller's, close-on-exec
+ *
+ * Return: 0, or NOT_FOUND, EXISTS, INVALID (neither a file nor a directory), SYSTEM (sys_errno says which
+ *	   call failed how), DIED, STATE.
+ * Threads: one box by one thread at a time. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_file_open(struct hutch_box *box, const char *path, unsigned flags, unsigned mode,
+				 int *ret_fd, struct hutch_error *err);
+
+/* What is known about a file. @ret->size must be set. Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_stat(struct hutch_box *box, const char *path, unsigned flags,
+				 struct hutch_stat *ret, struct hutch_error *err);
+
+/* Sets owner, mode, times: what @flags names. Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_set(struct hutch_box *box, const char *path, unsigned flags,
+				const struct hutch_stat *to, struct hutch_error *err);
+
+/* What a symbolic link says; to be freed with free(). Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_readlink(struct hutch_box *box, const char *path, char **ret_text,
+				     struct hutch_error *err);
+
+/* Makes a symbolic link @path that says @text. Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_symlink(struct hutch_box *box, const char *text, const char *path,
+				    struct hutch_error *err);
+
+/* Makes a directory. Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_mkdir(struct hutch_box *box, const char *path, unsigned flags, unsigned mode,
+				  struct hutch_error *err);
+
+/* Removes a file, an empty directory, or with HUTCH_FILE_RECURSIVE a whole one. A link is removed itself.
+ * Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_remove(struct hutch_box *box, const char *path, unsigned flags,
+				   struct hutch_error *err);
+
+/* Gives a file or directory another name, as rename(2). Return, Threads: as hutch_file_open(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_file_rename(struct hutch_box *box, const char *from, const char *to,
+				   struct hutch_error *err);
+
+/* hutch_copy_in(), hutch_copy_out() */
+enum {
+	HUTCH_COPY_EXACT = 1,	/* to be called @to, also where that is a directory: then merged into it */
+	HUTCH_COPY_PARENTS = 2, /* _in(): make the directories above */
+	HUTCH_COPY_FOLLOW = 4,	/* where the source is a symbolic link, what it leads to */
+};
+
+/**
+ * hutch_copy_in() - Copy a file or a tree into a sandbox
+ * @host_path: Of the host
+ * @path:      Inside; an existing directory is gone into (with "x/." as @host_path its content is)
+ *
+ * Modes, times, symbolic links and holes are kept; the owner is the sandbox's root. Links in the tree are
+ * copied as links. Takes constant memory.
+ *
+ * Return: how many sockets and devices were left out (0: none), or as hutch_file_open().
+ * Threads: one box by one thread at a time. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_copy_in(struct hutch_box *box, const char *host_path, const char *path, unsigned flags,
+			       struct hutch_error *err);
+
+/* The other way; the owner is the caller, and set-id bits are dropped. Return, Threads: likewise.
+ * Since: 0.1 */
+HUTCH_PUBLIC int hutch_copy_out(struct hutch_box *box, const char *path, const char *host_path,
+				unsigned flags, struct hutch_error *err);
+
 /* ---- what this host can do ------------------------------------------------------------------------ */
 
 enum hutch_check_level {

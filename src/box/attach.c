@@ -189,7 +189,7 @@ int box_attach(struct home *h, const char *name, struct box **ret, struct err *e
 		return err_oom(e);
 	b->home = h;
 	b->shared = true;
-	b->ctl = b->pidfd = b->userns = -1;
+	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->spec = spec_new();
 	b->name = strdup(name);
 	r = b->spec && b->name ? connect_to(b, e) : err_oom(e);
@@ -233,6 +233,7 @@ int box_reset(struct box *b, struct err *e)
 		return err_wrap(e, "reset '%s' (it is stopped now)", b->name);
 	}
 	shell_drop_all(b);
+	close_fd(&b->files); /* it ended with the generation */
 	if (b->has_upper)
 		place_generation_give_back(b->home, b->name, b->left_behind);
 	return 0;

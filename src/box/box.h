@@ -7,6 +7,8 @@
  *	exec.c	 commands: start, wait, signal
  *	shell.c	 shells that wait for text, and sessions
  *	run.c	 a run: text or a command, with its output
+ *	files.c	 files of the inside, by way of its files helper
+ *	copy.c	 files and trees, in and out
  *	place.c	 its directories: name, lock, where changes go
  *	attach.c sandboxes that live on without who made them; reset
  *	end.c	 the end
@@ -41,6 +43,9 @@ struct box {
 	uint32_t next_id;
 	uint32_t reset_id;    /* of the reset that is under way; 0: none */
 	uint32_t left_behind; /* number of the generation that the last one left */
+	int files; /* socket of the files helper; -1: none was needed yet */
+	uint32_t files_id; /* of the request for one that is under way; 0: none */
+	struct err files_bad;
 	struct proc *procs;
 	struct shell *shells;
 	struct run *runs;
@@ -232,6 +237,29 @@ void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);
 bool shell_exited(struct box *b, const struct msg *m);
 void shell_drop_all(struct box *b);
+
+/* files.c: one operation on a file of the inside; see wire/plan.h. @path: absolute; @other: as the operation
+ * has it, or NULL. */
+struct file_answer {
+	int fd; /* of FILE_OPEN */
+	char *text; /* of FILE_READLINK */
+	struct file_facts facts;
+};
+int box_file(struct box *b, const struct file_ask *a, const char *path, const char *other,
+	     struct file_answer *ret, struct err *e);
+void file_answer_done(struct file_answer *a);
+void files_given(struct box *b, struct msg *m); /* the keeper's word */
+
+/* copy.c: a file or a tree. *ret_left_out: how many sockets and devices were left out. */
+enum copy_flags {
+	COPY_EXACT = 1 << 0, /* to that very name, also where that is a directory */
+	COPY_PARENTS = 1 << 1, /* in: make the directories above */
+	COPY_FOLLOW = 1 << 2, /* where what is named is a link, what it leads to */
+};
+int box_copy_in(struct box *b, const char *host, const char *path, unsigned flags, long *ret_left_out,
+		struct err *e);
+int box_copy_out(struct box *b, const char *path, const char *host, unsigned flags, long *ret_left_out,
+		 struct err *e);
 
 /* Output that is not waited for any more goes to the keeper. Closes @fd. */
 void box_drain(struct box *b, int fd);

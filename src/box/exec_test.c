@@ -45,7 +45,7 @@ static void begin(struct made *m)
 	m->b.home = &m->h;
 	m->b.name = m->b.hostname = (char *)(uintptr_t)"ab";
 	m->b.ctl = pair[0];
-	m->b.pidfd = m->b.userns = -1;
+	m->b.pidfd = m->b.userns = m->b.files = -1;
 	m->keeper = pair[1];
 }
 

@@ -394,7 +394,7 @@ int box_start(struct home *h, const struct spec *spec, bool wait, bool detached,
 		return err_oom(e);
 	b->home = h;
 	b->shared = detached;
-	b->ctl = b->pidfd = b->userns = -1;
+	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->asked_ns = sys_now_ns();
 	b->spec = spec_copy(spec);
 	r = b->spec ? spec_check(b->spec, e) : err_oom(e);

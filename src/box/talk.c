@@ -61,6 +61,9 @@ static void take(struct box *b, struct msg *m)
 	case OP_SHELL_IS:
 		shell_given(b, m);
 		break;
+	case OP_FILES_IS:
+		files_given(b, m);
+		break;
 	case OP_SHELL_KILLED:
 		shell_killed(b, m);
 		break;

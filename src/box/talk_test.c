@@ -29,7 +29,7 @@ static void begin(struct made *m)
 		exit(1);
 	m->h.owner = getpid();
 	m->b = (struct box){.home = &m->h, .name = (char *)(uintptr_t)"ab", .ctl = pair[0],
-			    .pidfd = -1, .userns = -1, .procs = &m->p};
+			    .pidfd = -1, .userns = -1, .files = -1, .procs = &m->p};
 	m->p = (struct proc){.box = &m->b, .id = 7, .pty = -1, .io = {-1, -1, -1}};
 	m->keeper = pair[1];
 }

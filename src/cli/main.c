@@ -14,6 +14,7 @@ const struct cli_command cli_commands[] = {
 	{"run", cli_run, "run a command in a new sandbox"},
 	{"create", cli_create, "make a sandbox that lives until it is removed"},
 	{"exec", cli_exec, "run a command in a living sandbox"},
+	{"cp", cli_cp, "copy files and directories in and out"},
 	{"reset", cli_reset, "put a sandbox back to how it was right after start"},
 	{"rm", cli_rm, "end and remove sandboxes"},
 	{"ps", cli_ps, "list sandboxes"},

@@ -279,7 +279,9 @@ static int early_go(int news, uint32_t *ret_flags, struct err *e)
 
 	if (r == 0)
 		_exit(0); /* no plan came */
-	if (r < 0 || m.head.op != GO || m.nfds != 2)
+	if (r < 0)
+		return err_sys(e, r, "take the word where to go");
+	if (m.head.op != GO || m.nfds != 2)
 		return err_set(e, ERR_INTERNAL, "no word where to go");
 	*ret_flags = m.head.arg;
 	r = sys_setns(m.fds[0], CLONE_NEWNS);
@@ -431,8 +433,13 @@ static int take_spaces(struct generation *g, int have, struct msg *m, unsigned f
 static int next_report(struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
 		       struct err *e)
 {
+	int r;
+
 	do {
-		if (msg_recv(g->news, m, buf, room, 0) <= 0)
+		r = msg_recv(g->news, m, buf, room, 0);
+		if (r < 0)
+			return err_sys(e, r, "take a report of the first process inside");
+		if (r == 0)
 			return err_set(e, ERR_DIED, "the first process inside ended early");
 	} while (m->head.op == REPORT_RUNS);
 	if (m->head.op == want)

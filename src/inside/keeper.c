@@ -208,6 +208,8 @@ static void reap(struct keeper *k)
 			k->now.pid = 0; /* the end of the generation; its commands follow */
 		else if (k->spare.pid && pid == k->spare.pid)
 			reset_spare_ended(k);
+		else if (files_ended(k, pid))
+			continue;
 		else
 			exec_ended(k, pid, status, &ru);
 	}
@@ -257,6 +259,15 @@ static void lose_client(struct keeper *k, struct client *c)
 	free(c);
 }
 
+static void give_files(struct keeper *k, struct client *c, uint32_t id)
+{
+	struct msg_head is = {.op = OP_FILES_IS, .id = id};
+	struct err e = {0};
+
+	if (files_open(k, c, id, &e) < 0)
+		(void)msg_send(c->fd, &is, &e, sizeof(e), NULL, 0);
+}
+
 static void one_message(struct keeper *k, struct client *c)
 {
 	static char buf[MSG_BUF] __attribute__((aligned(8)));
@@ -283,6 +294,8 @@ static void one_message(struct keeper *k, struct client *c)
 		shell_kill(k, c, m.head.id, m.body);
 	else if (m.head.op == OP_DRAIN && m.nfds == 1)
 		drain_add(k, take_fd(&m.fds[0]));
+	else if (m.head.op == OP_FILES)
+		give_files(k, c, m.head.id);
 	else if (m.head.op == OP_SIGNAL)
 		exec_signal(k, c, m.head.id, (int)m.head.arg);
 	else if (m.head.op == OP_RESET)
@@ -420,14 +433,19 @@ void keeper_alone(int sock)
 	int ctl;
 
 	if (inside_begin("hutch-keeper", sock, &ctl, &e) == 0) {
-		if (msg_recv(ctl, &m, buf, sizeof(buf), 0) <= 0)
+		int r = msg_recv(ctl, &m, buf, sizeof(buf), 0);
+
+		if (r == 0)
 			_exit(0); /* the caller has gone */
-		if (m.head.op == OP_ALONE && m.head.body == sizeof(*a) && m.nfds >= 1 && birth_fits(&a->prep)) {
+		if (r > 0 && m.head.op == OP_ALONE && m.head.body == sizeof(*a) && m.nfds >= 1 && birth_fits(&a->prep)) {
 			for (int i = 0; i < RLIM_NLIMITS; i++)
 				callers_limits[i] = (struct rlimit){a->limits[i][0], a->limits[i][1]};
 			keeper_main(&a->prep, ctl, m.fds[0], -1, a->asked_ns);
 		}
-		err_set(&e, ERR_INTERNAL, "nobody said what keeper this shall be");
+		if (r < 0)
+			err_sys(&e, r, "hear what keeper this shall be");
+		else
+			err_set(&e, ERR_INTERNAL, "nobody said what keeper this shall be");
 	}
 	(void)tell(ctl, OP_FAILED, &e, sizeof(e));
 	_exit(1);

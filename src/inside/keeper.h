@@ -65,7 +65,7 @@ struct slot {
 
 struct shell; /* shell.c */
 
-enum { DRAINS_MAX = 64 };
+enum { DRAINS_MAX = 64, HELPERS_MAX = 250 };
 
 struct keeper {
 	struct prepare prep;
@@ -94,6 +94,8 @@ struct keeper {
 	struct shell *shells;
 	int fifos, fifos_ro; /* mounts of one small tmpfs, attached nowhere; -1 until there is a shell */
 	int drains[DRAINS_MAX], ndrains;
+	pid_t helpers[HELPERS_MAX]; /* files.c */
+	int nhelpers;
 	uint64_t marks[READY_MARKS];
 };
 
@@ -193,6 +195,12 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 void shell_forget(struct keeper *k, const struct client *c); /* before exec_forget() */
 void shell_ended(struct keeper *k, pid_t pid);
 void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
+
+/* files.c: helpers that open files of the inside, one a client; they end with the generation. */
+int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e);
+bool files_is(const struct keeper *k, pid_t pid);
+bool files_ended(struct keeper *k, pid_t pid); /* true: it was one */
+void files_reset(struct keeper *k);
 
 /* drain.c: output that nobody waits for any more. */
 void drain_add(struct keeper *k, int fd);

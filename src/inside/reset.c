@@ -63,7 +63,8 @@ static int wait_for_end(struct keeper *k, const struct generation *old, struct e
 		}
 		if (pid == old->pid)
 			return 0;
-		exec_ended(k, pid, status, &ru);
+		if (!files_ended(k, pid))
+			exec_ended(k, pid, status, &ru);
 	}
 }
 
@@ -103,6 +104,7 @@ static int change(struct keeper *k, struct generation *old, struct err *e)
 	if (r < 0)
 		return r;
 	*old = k->now;
+	files_reset(k);
 	generation_kill(old);
 	k->now.pid = 0;
 	k->spare.pid = 0;

@@ -46,6 +46,11 @@ enum msg_op {
 	OP_SHELL_BACK, /* a session is free for others; arg: 2 it is bash; body: its working directory */
 	OP_SHELL_KILL, /* body: struct shell_kill: what runs in it, but not the shell; is answered */
 	OP_DRAIN,      /* fd: read it until its end, and forget what comes */
+	/* files; the helper's socket is the client's alone */
+	OP_FILES,      /* caller to keeper: a files helper */
+	OP_FILES_IS,   /* keeper to caller; fd: its socket; or body: struct err */
+	OP_FILE,       /* caller to helper; body: struct file_ask and two strings */
+	OP_FILE_SAID,  /* helper to caller; body: struct file_said and a string; fd: where one was asked for */
 };
 
 struct msg_head {

@@ -198,6 +198,60 @@ struct exited {
 	struct err e; /* FAULT: codes NO_COMMAND and CANNOT_EXEC are the command's */
 };
 
+/* ---- files ------------------------------------------------------------------------------------ */
+
+enum file_op {
+	FILE_OPEN = 1, /* a regular file, or (FILE_DIR) a directory to be listed; gives a descriptor */
+	FILE_STAT,
+	FILE_READLINK,
+	FILE_MKDIR,
+	FILE_REMOVE,
+	FILE_RENAME,  /* other: the new name */
+	FILE_SYMLINK, /* other: what it says */
+	FILE_FIFO,
+	FILE_META, /* owner, mode, times */
+};
+
+enum file_flags {
+	FILE_READ = 1 << 0,
+	FILE_WRITE = 1 << 1,
+	FILE_CREATE = 1 << 2,
+	FILE_EXCL = 1 << 3,
+	FILE_TRUNC = 1 << 4,
+	FILE_APPEND = 1 << 5,
+	FILE_DIR = 1 << 6,
+	FILE_NOFOLLOW = 1 << 7,
+	FILE_PARENTS = 1 << 8,	 /* MKDIR: like mkdir -p */
+	FILE_RECURSIVE = 1 << 9, /* REMOVE */
+	FILE_SET_OWNER = 1 << 10, /* META: which of them */
+	FILE_SET_MODE = 1 << 11,
+	FILE_SET_TIMES = 1 << 12,
+};
+
+struct file_time {
+	int64_t s;
+	uint32_t ns, unused;
+};
+
+/* Followed by two strings with their NUL: the path, taken from the root of the inside, and another one. */
+struct file_ask {
+	uint32_t op, flags, mode, uid, gid, unused;
+	struct file_time atime, mtime;
+};
+
+/* Owners as the inside sees them. */
+struct file_facts {
+	uint32_t mode, uid, gid, nlink;
+	uint64_t size, ino;
+	struct file_time atime, mtime, ctime;
+};
+
+/* Followed by the text of a symbolic link, with its NUL. */
+struct file_said {
+	struct err e; /* code != 0: it was not done */
+	struct file_facts facts;
+};
+
 enum { READY_MARKS = 18 };
 
 struct ready {

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * file.c - files of a sandbox, as hutch.h has them
+ */
+#include <assert.h>
+#include <limits.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/own.h"
+
+static_assert(HUTCH_FILE_READ == (int)FILE_READ && HUTCH_FILE_WRITE == (int)FILE_WRITE &&
+	      HUTCH_FILE_CREATE == (int)FILE_CREATE && HUTCH_FILE_EXCL == (int)FILE_EXCL &&
+	      HUTCH_FILE_TRUNC == (int)FILE_TRUNC && HUTCH_FILE_APPEND == (int)FILE_APPEND &&
+	      HUTCH_FILE_DIRECTORY == (int)FILE_DIR && HUTCH_FILE_NOFOLLOW == (int)FILE_NOFOLLOW &&
+	      HUTCH_FILE_PARENTS == (int)FILE_PARENTS && HUTCH_FILE_RECURSIVE == (int)FILE_RECURSIVE &&
+	      HUTCH_FILE_OWNER == (int)FILE_SET_OWNER && HUTCH_FILE_MODE == (int)FILE_SET_MODE &&
+	      HUTCH_FILE_TIMES == (int)FILE_SET_TIMES, "they go over the wire as they are");
+static_assert(HUTCH_COPY_EXACT == (int)COPY_EXACT && HUTCH_COPY_PARENTS == (int)COPY_PARENTS &&
+	      HUTCH_COPY_FOLLOW == (int)COPY_FOLLOW, "likewise");
+
+enum { NS = 1000000000 };
+
+static int64_t to_ns(struct file_time t)
+{
+	return t.s * NS + t.ns;
+}
+
+static struct file_time from_ns(int64_t ns)
+{
+	int64_t s = ns / NS - (ns % NS < 0);
+
+	return (struct file_time){.s = s, .ns = (uint32_t)(ns - s * NS)};
+}
+
+static int simple(struct hutch_box *box, struct file_ask ask, const char *path, const char *other,
+		  struct hutch_error *err)
+{
+	auto_with(file_answer_done) struct file_answer a = {.fd = -1};
+	struct err e = {0};
+
+	if (!box || !path || ((ask.op == FILE_RENAME || ask.op == FILE_SYMLINK) && !other))
+		return api_missing("box or path", err);
+	return api_give(box_file(to_box(box), &ask, path, other, &a, &e), &e, err);
+}
+
+int hutch_file_open(struct hutch_box *box, const char *path, unsigned flags, unsigned mode, int *ret_fd,
+		    struct hutch_error *err)
+{
+	struct file_ask ask = {.op = FILE_OPEN, .flags = flags, .mode = mode};
+	auto_with(file_answer_done) struct file_answer a = {.fd = -1};
+	struct err e = {0};
+	int r;
+
+	if (!box || !path || !ret_fd)
+		return api_missing("box or path", err);
+	if (!(flags & (HUTCH_FILE_READ | HUTCH_FILE_WRITE | HUTCH_FILE_DIRECTORY)))
+		r = err_set(&e, ERR_INVALID, "open '%s': neither for reading nor for writing", path);
+	else
+		r = box_file(to_box(box), &ask, path, NULL, &a, &e);
+	if (r == 0 && a.fd < 0)
+		r = err_set(&e, ERR_INTERNAL, "open '%s': no descriptor came", path);
+	if (r == 0)
+		*ret_fd = take_fd(&a.fd);
+	return api_give(r, &e, err);
+}
+
+int hutch_file_stat(struct hutch_box *box, const char *path, unsigned flags, struct hutch_stat *ret,
+		    struct hutch_error *err)
+{
+	struct file_ask ask = {.op = FILE_STAT, .flags = flags};
+	auto_with(file_answer_done) struct file_answer a = {.fd = -1};
+	struct hutch_stat x = {0};
+	struct err e = {0};
+	int r;
+
+	if (!box || !path || !ret || !ret->size)
+		return api_missing("box, path or result", err);
+	r = box_file(to_box(box), &ask, path, NULL, &a, &e);
+	if (r < 0)
+		return api_give(r, &e, err);
+	x = (struct hutch_stat){
+		.size = ret->size < sizeof(x) ? ret->size : sizeof(x),
+		.mode = a.facts.mode, .uid = a.facts.uid, .gid = a.facts.gid, .nlink = a.facts.nlink,
+		.bytes = a.facts.size, .ino = a.facts.ino, .atime_ns = to_ns(a.facts.atime),
+		.mtime_ns = to_ns(a.facts.mtime), .ctime_ns = to_ns(a.facts.ctime),
+	};
+	memcpy(ret, &x, x.size);
+	return 0;
+}
+
+int hutch_file_set(struct hutch_box *box, const char *path, unsigned flags, const struct hutch_stat *to,
+		   struct hutch_error *err)
+{
+	struct file_ask ask = {.op = FILE_META, .flags = flags};
+
+	if (!to || to->size < offsetof(struct hutch_stat, ctime_ns))
+		return api_missing("what to set", err);
+	ask.mode = to->mode;
+	ask.uid = to->uid;
+	ask.gid = to->gid;
+	ask.atime = from_ns(to->atime_ns);
+	ask.mtime = from_ns(to->mtime_ns);
+	return simple(box, ask, path, NULL, err);
+}
+
+int hutch_file_readlink(struct hutch_box *box, const char *path, char **ret_text, struct hutch_error *err)
+{
+	struct file_ask ask = {.op = FILE_READLINK};
+	auto_with(file_answer_done) struct file_answer a = {.fd = -1};
+	struct err e = {0};
+	int r;
+
+	if (!box || !path || !ret_text)
+		return api_missing("box or path", err);
+	r = box_file(to_box(box), &ask, path, NULL, &a, &e);
+	if (r == 0)
+		*ret_text = take_ptr(&a.text);
+	return api_give(r, &e, err);
+}
+
+int hutch_file_symlink(struct hutch_box *box, const char *text, const char *path, struct hutch_error *err)
+{
+	return simple(box, (struct file_ask){.op = FILE_SYMLINK}, path, text, err);
+}
+
+int hutch_file_mkdir(struct hutch_box *box, const char *path, unsigned flags, unsigned mode,
+		     struct hutch_error *err)
+{
+	return simple(box, (struct file_ask){.op = FILE_MKDIR, .flags = flags, .mode = mode}, path, NULL, err);
+}
+
+int hutch_file_remove(struct hutch_box *box, const char *path, unsigned flags, struct hutch_error *err)
+{
+	return simple(box, (struct file_ask){.op = FILE_REMOVE, .flags = flags}, path, NULL, err);
+}
+
+int hutch_file_rename(struct hutch_box *box, const char *from, const char *to, struct hutch_error *err)
+{
+	return simple(box, (struct file_ask){.op = FILE_RENAME}, from, to, err);
+}
+
+static int left_out(int r, long n)
+{
+	return r < 0 ? r : n > INT_MAX ? INT_MAX : (int)n;
+}
+
+int hutch_copy_in(struct hutch_box *box, const char *host_path, const char *path, unsigned flags,
+		  struct hutch_error *err)
+{
+	struct err e = {0};
+	long n = 0;
+	int r;
+
+	if (!box || !path || !host_path)
+		return api_missing("box or path", err);
+	r = box_copy_in(to_box(box), host_path, path, flags, &n, &e);
+	if (r < 0)
+		err_wrap(&e, "copy '%s' to '%s' of the sandbox", host_path, path);
+	return api_give(left_out(r, n), &e, err);
+}
+
+int hutch_copy_out(struct hutch_box *box, const char *path, const char *host_path, unsigned flags,
+		   struct hutch_error *err)
+{
+	struct err e = {0};
+	long n = 0;
+	int r;
+
+	if (!box || !path || !host_path)
+		return api_missing("box or path", err);
+	r = box_copy_out(to_box(box), path, host_path, flags, &n, &e);
+	if (r < 0)
+		err_wrap(&e, "copy '%s' of the sandbox to '%s'", path, host_path);
+	return api_give(left_out(r, n), &e, err);
+}
