@@ -622,32 +622,72 @@ struct hutch_stat {
 HUTCH_PUBLIC int hutch_file_open(struct hutch_box *box, const char *path, unsigned flags, unsigned mode,
 				 int *ret_fd, struct hutch_error *err);
 
-/* What is known about a file. @ret->size must be set. Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_stat() - What is known about a file
+ * @flags: 0 or HUTCH_FILE_NOFOLLOW
+ * @ret:   Its size must be set
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_stat(struct hutch_box *box, const char *path, unsigned flags,
 				 struct hutch_stat *ret, struct hutch_error *err);
 
-/* Sets owner, mode, times: what @flags names. Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_set() - Set owner, mode, times
+ * @flags: Which of them: HUTCH_FILE_OWNER, _MODE, _TIMES; and HUTCH_FILE_NOFOLLOW
+ * @to:    Its size must be set
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_set(struct hutch_box *box, const char *path, unsigned flags,
 				const struct hutch_stat *to, struct hutch_error *err);
 
-/* What a symbolic link says; to be freed with free(). Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_readlink() - What a symbolic link says
+ * @ret_text: To be freed with free()
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_readlink(struct hutch_box *box, const char *path, char **ret_text,
 				     struct hutch_error *err);
 
-/* Makes a symbolic link @path that says @text. Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_symlink() - Make a symbolic link
+ * @text: What it says; need not lead anywhere
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_symlink(struct hutch_box *box, const char *text, const char *path,
 				    struct hutch_error *err);
 
-/* Makes a directory. Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_mkdir() - Make a directory
+ * @flags: 0 or HUTCH_FILE_PARENTS
+ * @mode:  Its permissions (no umask applies), also of those above
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_mkdir(struct hutch_box *box, const char *path, unsigned flags, unsigned mode,
 				  struct hutch_error *err);
 
-/* Removes a file, an empty directory, or with HUTCH_FILE_RECURSIVE a whole one. A link is removed itself.
- * Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_remove() - Remove a file or a directory
+ * @flags: 0: an empty directory at most; or HUTCH_FILE_RECURSIVE
+ *
+ * A symbolic link is removed itself.
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_remove(struct hutch_box *box, const char *path, unsigned flags,
 				   struct hutch_error *err);
 
-/* Gives a file or directory another name, as rename(2). Return, Threads: as hutch_file_open(). Since: 0.1 */
+/**
+ * hutch_file_rename() - Give a file or a directory another name
+ *
+ * As rename(2): what has the new name is replaced.
+ *
+ * Return: as hutch_file_open(). Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_file_rename(struct hutch_box *box, const char *from, const char *to,
 				   struct hutch_error *err);
 
@@ -672,8 +712,16 @@ enum {
 HUTCH_PUBLIC int hutch_copy_in(struct hutch_box *box, const char *host_path, const char *path, unsigned flags,
 			       struct hutch_error *err);
 
-/* The other way; the owner is the caller, and set-id bits are dropped. Return, Threads: likewise.
- * Since: 0.1 */
+/**
+ * hutch_copy_out() - Copy a file or a tree out of a sandbox
+ * @path:      Inside
+ * @host_path: Of the host; an existing directory is gone into
+ *
+ * As hutch_copy_in(), but the owner is the caller, and set-user-ID and set-group-ID are dropped.
+ *
+ * Return: how many sockets and devices were left out (0: none), or as hutch_file_open().
+ * Threads: one box by one thread at a time. Since: 0.1
+ */
 HUTCH_PUBLIC int hutch_copy_out(struct hutch_box *box, const char *path, const char *host_path,
 				unsigned flags, struct hutch_error *err);
 
