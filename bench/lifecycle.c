@@ -23,7 +23,10 @@
 
 extern char **environ;
 
-enum { BARE, BASH, CREATE, FIRST, EXEC, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST, ROWS };
+enum {
+	BARE, BASH, CREATE, FIRST, EXEC, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, WRITE, READ, COPY_IN,
+	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST, ROWS,
+};
 
 static const struct {
 	const char *name;
@@ -31,7 +34,11 @@ static const struct {
 } rows[ROWS] = {
 	{"bare posix_spawn of /bin/true", 1}, {"bare bash -c true", 0},
 	{"create, own network, ready", 1600.0 / 530}, {"  its first exec", 0},
-	{"exec /bin/true", 1.2}, {"reset, ready", 400.0 / 530}, {"  its first exec", 0},
+	{"exec /bin/true", 1.2},
+	{"first run after a reset (shell starts)", 1500.0 / 530}, {"run \"true\", warm shell", 350.0 / 530},
+	{"run \"/bin/true\", warm shell", 0}, {"run \"true\", clean", 0}, {"session run \"true\"", 20.0 / 530},
+	{"write a file of 1 KB", 0}, {"read it", 0}, {"copy 100 MB in", 0}, {"copy 100 MB out", 0},
+	{"reset, ready", 400.0 / 530}, {"  its first exec", 0},
 	{"reset with 10,000 dirty files", 600.0 / 530}, {"delete", 250.0 / 530},
 	{"create, network of the host", 1000.0 / 530},
 };
@@ -94,6 +101,93 @@ static void run(struct hutch_box *box, const char *const argv[])
 
 static const char *const true_argv[] = {"/bin/true", NULL};
 
+static void rest(void)
+{
+	usleep(5000); /* what was left to the background is done */
+}
+
+/* Text, as most callers run most things. */
+static void say(struct hutch_box *box, const char *text, const char *session, unsigned flags, int row)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = text, .session = session, .flags = flags};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run;
+	struct hutch_error e;
+	double t = now_us();
+
+	if (hutch_run_start(box, &o, &run, &e) < 0 || hutch_run_wait(run, -1, -1, &r, &e) < 0)
+		die(text, &e);
+	hutch_run_free(run);
+	if (row >= 0)
+		note(row, t);
+}
+
+static void runs(struct hutch_box *box)
+{
+	say(box, "true", NULL, 0, RUN_FIRST);
+	rest();
+	for (int i = 0; i < 4; i++) {
+		say(box, "true", NULL, 0, i ? -1 : RUN);
+		rest();
+	}
+	say(box, "/bin/true", NULL, 0, RUN_PROGRAM);
+	rest();
+	say(box, "true", NULL, HUTCH_RUN_CLEAN, RUN_CLEAN);
+	rest();
+	say(box, "true", "s", 0, -1);
+	say(box, "true", "s", 0, SESSION);
+	rest();
+}
+
+enum { LARGE = 100 << 20, LARGE_ROUNDS = 5 };
+
+static void files(struct hutch_box *box, const char *large)
+{
+	struct hutch_error e;
+	char text[1024] = "";
+	double t = now_us();
+	int fd;
+
+	if (hutch_file_open(box, "/tmp/x", HUTCH_FILE_WRITE | HUTCH_FILE_CREATE, 0644, &fd, &e) < 0)
+		die("write", &e);
+	(void)!write(fd, text, sizeof(text));
+	close(fd);
+	note(WRITE, t);
+	t = now_us();
+	if (hutch_file_open(box, "/tmp/x", HUTCH_FILE_READ, 0, &fd, &e) < 0)
+		die("read", &e);
+	(void)!read(fd, text, sizeof(text));
+	close(fd);
+	note(READ, t);
+	if (took[COPY_IN].n == LARGE_ROUNDS)
+		return;
+	t = now_us();
+	if (hutch_copy_in(box, large, "/tmp/large", 0, &e) < 0)
+		die("copy in", &e);
+	note(COPY_IN, t);
+	t = now_us();
+	if (hutch_copy_out(box, "/tmp/large", large, 0, &e) < 0)
+		die("copy out", &e);
+	note(COPY_OUT, t);
+}
+
+/* Something that is no hole. */
+static void make_large(char name[64])
+{
+	static char piece[1 << 20];
+	int fd;
+
+	strcpy(name, "/tmp/hutch-lifecycle-XXXXXX");
+	fd = mkstemp(name);
+	memset(piece, 'x', sizeof(piece));
+	for (int i = 0; i < LARGE / (int)sizeof(piece); i++)
+		if (fd < 0 || write(fd, piece, sizeof(piece)) != (ssize_t)sizeof(piece)) {
+			perror("lifecycle: /tmp");
+			exit(1);
+		}
+	close(fd);
+}
+
 static struct hutch_box *create(struct hutch *h, struct hutch_spec *spec, int row)
 {
 	struct hutch_box *box;
@@ -127,13 +221,8 @@ static void reset(struct hutch_box *box, int row)
 	note(row, t);
 }
 
-static void rest(void)
-{
-	usleep(5000); /* what was left to the background is done */
-}
-
 static void one_round(struct hutch *h, struct hutch_spec *spec, struct hutch_spec *host,
-		      struct hutch_box *living)
+		      struct hutch_box *living, const char *large)
 {
 	static const char *const dirty[] = {
 		"/bin/sh", "-c", "mkdir /d; cd /d; i=0; while [ $i -lt 10000 ]; do : >$i; i=$((i+1)); done",
@@ -157,6 +246,9 @@ static void one_round(struct hutch *h, struct hutch_spec *spec, struct hutch_spe
 	at = now_us();
 	run(living, true_argv);
 	note(EXEC, at);
+	rest();
+	runs(living);
+	files(living, large);
 	rest();
 	reset(living, RESET);
 	at = now_us();
@@ -206,6 +298,7 @@ int main(int argc, char **argv)
 	struct hutch_box *living;
 	struct hutch_error e;
 	struct hutch *h;
+	char large[64];
 	int opt;
 
 	while ((opt = getopt(argc, argv, "n:")) > 0)
@@ -222,8 +315,10 @@ int main(int argc, char **argv)
 	if (hutch_box_start(h, spec, NULL, &living, &e) < 0)
 		die("start", &e);
 	run(living, true_argv);
+	make_large(large);
 	for (int i = 0; i < rounds; i++)
-		one_round(h, spec, host, living);
+		one_round(h, spec, host, living, large);
+	unlink(large);
 	delete(living, -1);
 	hutch_spec_free(spec);
 	hutch_spec_free(host);

@@ -334,6 +334,10 @@ HUTCH_PUBLIC int hutch_box_wait_ready(struct hutch_box *box, struct hutch_error 
 /* Return: the sandbox's name; belongs to the box. Threads: safe. Since: 0.1 */
 HUTCH_PUBLIC const char *hutch_box_name(const struct hutch_box *box);
 
+/* Return: what it was started with; belongs to the box. Of one that was attached to: as its maker had it.
+ * Threads: one call at a time on the same box. Since: 0.1 */
+HUTCH_PUBLIC const struct hutch_spec *hutch_box_spec(const struct hutch_box *box);
+
 /* A remark about the start: what was given and is less than one may think (a root file system of
  * another owner, whose directories cannot be written). Return: one line, which belongs to the box; ""
  * when there is none. Threads: one call at a time on the same box. Since: 0.1 */

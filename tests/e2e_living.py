@@ -643,6 +643,38 @@ class Callers(LivingCase):
 IN_UNMOUNT = 0x2000  # inotify(7): the file system below is gone
 
 
+class ShellAndInspect(LivingCase):
+    def test_a_shell_on_a_terminal_and_without(self):
+        box = self.create()
+        terminal = self.terminal("shell", "-e", "PS1=inside> ", box.name)
+        terminal.expect("inside> ")
+        terminal.send("echo $((40+2)); tty\n")
+        terminal.expect("42")
+        terminal.expect("/dev/pts/")
+        terminal.send("exit 3\n")
+        self.assertEqual(terminal.wait(), 3)
+        result = self.hutch("shell", "-w", "/usr", box.name, input="pwd; tty; exit 4\n")
+        self.assertEqual((result.code, result.out), (4, "/usr\nnot a tty\n"), str(result))
+        self.assert_fails(self.hutch("shell"), 125, "no name")
+        self.assert_fails(self.hutch("shell", "nobody-of-this-name"), 125, "nobody-of-this-name")
+        self.rm_ok(box)
+
+    def test_inspect_says_what_was_asked_for(self):
+        box = self.create("--hostname", "house", "-e", "A=b", "-w", "/tmp")
+        result = self.hutch("inspect", box.name)
+        (one,) = json.loads(result.out)
+        self.assertEqual((one["name"], one["state"], one["kind"]), (box.name, "running", "detached"))
+        self.assertLess(abs(one["started"] - time.time()), 60)
+        spec = one["spec"]
+        self.assertEqual((spec["hostname"], spec["env"], spec["working_dir"]), ("house", {"A": "b"}, "/tmp"))
+        self.kill(box.keeper)
+        (one,) = json.loads(self.hutch("inspect", box.name).out)
+        self.assertEqual((one["state"], one["spec"]), ("dead", None))
+        self.rm_ok(box)
+        result = self.hutch("inspect", box.name)
+        self.assertEqual((result.code, json.loads(result.out)), (125, []), str(result))
+
+
 class Mounts(LivingCase):
     def is_let_go(self, begin, end, seconds: float = 2) -> bool:
         """Does a file system of the host end when the host unmounts it, which was there when @begin was called?"""

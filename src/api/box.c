@@ -147,6 +147,11 @@ const char *hutch_box_name(const struct hutch_box *box)
 	return ((const struct box *)box)->name;
 }
 
+const struct hutch_spec *hutch_box_spec(const struct hutch_box *box)
+{
+	return (const struct hutch_spec *)((const struct box *)box)->spec;
+}
+
 const char *hutch_box_remark(const struct hutch_box *box)
 {
 	return ((const struct box *)box)->remark;

@@ -14,10 +14,12 @@ enum { EXIT_HUTCH = 125 }; /* hutch itself failed; 126 and 127 are the command's
 int cli_run(int argc, char **argv);
 int cli_create(int argc, char **argv);
 int cli_exec(int argc, char **argv);
+int cli_shell(int argc, char **argv);
 int cli_cp(int argc, char **argv);
 int cli_reset(int argc, char **argv);
 int cli_rm(int argc, char **argv);
 int cli_ps(int argc, char **argv);
+int cli_inspect(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_cleanup(int argc, char **argv);
 int cli_completion(int argc, char **argv);

@@ -16,7 +16,7 @@
 #include "cli/cli.h"
 #include "cli/opt.h"
 
-static int open_hutch(struct hutch **ret, struct err *e)
+int living_hutch(struct hutch **ret, struct err *e)
 {
 	struct hutch_open_options opts = {.size = sizeof(opts),
 					  .flags = HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE};
@@ -28,7 +28,7 @@ static int open_hutch(struct hutch **ret, struct err *e)
 int living_open(struct living *l, const char *name, struct err *e)
 {
 	struct hutch_error why;
-	int r = open_hutch(&l->hutch, e);
+	int r = living_hutch(&l->hutch, e);
 
 	if (r < 0)
 		return r;
@@ -115,7 +115,7 @@ static int clean_up(struct err *e)
 {
 	struct hutch_error why;
 	struct hutch *h;
-	int r = open_hutch(&h, e);
+	int r = living_hutch(&h, e);
 
 	if (r < 0)
 		return r;
@@ -228,7 +228,7 @@ int cli_ps(int argc, char **argv)
 		err_set(&e, ERR_INVALID, "ps takes no words, but '%s' was given", rest.words[0]);
 		return cli_fail(e.msg);
 	}
-	if (open_hutch(&h, &e) < 0)
+	if (living_hutch(&h, &e) < 0)
 		return cli_fail(e.msg);
 	r = hutch_list(h, &v, &n, &why);
 	hutch_close(h);

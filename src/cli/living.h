@@ -13,6 +13,9 @@ struct living {
 	struct hutch_box *box;
 };
 
+/* A handle for these commands. */
+int living_hutch(struct hutch **ret, struct err *e);
+
 int living_open(struct living *l, const char *name, struct err *e);
 void living_close(struct living *l);
 
