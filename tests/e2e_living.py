@@ -666,7 +666,7 @@ class ShellAndInspect(LivingCase):
         self.assertEqual((one["name"], one["state"], one["kind"]), (box.name, "running", "detached"))
         self.assertLess(abs(one["started"] - time.time()), 60)
         spec = one["spec"]
-        self.assertEqual((spec["hostname"], spec["env"], spec["working_dir"]), ("house", {"A": "b"}, "/tmp"))
+        self.assertEqual((spec["hostname"], spec["env"], spec["working_dir"]), ("house", ["A=b"], "/tmp"))
         self.kill(box.keeper)
         (one,) = json.loads(self.hutch("inspect", box.name).out)
         self.assertEqual((one["state"], one["spec"]), ("dead", None))

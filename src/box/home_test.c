@@ -267,7 +267,7 @@ static void who_makes_one_sandbox_starts_its_keeper_himself(void)
 		sys_pidfd_signal(k.pidfd, SIGKILL);
 		ok(waitid((idtype_t)3 /* P_PIDFD */, (id_t)k.pidfd, &which, WEXITED | WNOWAIT) == 0);
 		name_of(which.si_pid, name);
-		is_str(name, "hutch-keeper");
+		ok(strstr(name, "hutch-"), "its name is '%s'", name); /* of the program, until it has given itself one */
 		home_drop_keeper(&k);
 		home_close(h);
 	}
