@@ -221,7 +221,7 @@ static void reset(struct hutch_box *box, int row)
 	note(row, t);
 }
 
-static void one_round(struct hutch *h, struct hutch_spec *spec, struct hutch_spec *host,
+static void one_round(struct hutch *h, struct hutch *h2, struct hutch_spec *spec, struct hutch_spec *host,
 		      struct hutch_box *living, const char *large)
 {
 	static const char *const dirty[] = {
@@ -241,7 +241,7 @@ static void one_round(struct hutch *h, struct hutch_spec *spec, struct hutch_spe
 	rest();
 	delete(box, DELETE);
 	rest();
-	delete(create(h, host, CREATE_HOST), -1);
+	delete(create(h2, host, CREATE_HOST), -1);
 	rest();
 	at = now_us();
 	run(living, true_argv);
@@ -297,7 +297,7 @@ int main(int argc, char **argv)
 	struct hutch_spec *spec = NULL, *host = NULL;
 	struct hutch_box *living;
 	struct hutch_error e;
-	struct hutch *h;
+	struct hutch *h, *h2;
 	char large[64];
 	int opt;
 
@@ -312,16 +312,21 @@ int main(int argc, char **argv)
 	    hutch_spec_set(host, "rootfs", optind < argc ? argv[optind] : "/", &e) < 0 ||
 	    hutch_spec_set(host, "network", "host", &e) < 0)
 		die("spec", &e);
+	/* What stands ready is for one kind of network: a handle for each. */
+	if (hutch_open(&(struct hutch_open_options){.size = sizeof(struct hutch_open_options), .like = host},
+		       &h2, &e) < 0)
+		die("open", &e);
 	if (hutch_box_start(h, spec, NULL, &living, &e) < 0)
 		die("start", &e);
 	run(living, true_argv);
 	make_large(large);
 	for (int i = 0; i < rounds; i++)
-		one_round(h, spec, host, living, large);
+		one_round(h, h2, spec, host, living, large);
 	unlink(large);
 	delete(living, -1);
 	hutch_spec_free(spec);
 	hutch_spec_free(host);
+	hutch_close(h2);
 	hutch_close(h);
 	print();
 	return 0;

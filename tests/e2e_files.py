@@ -7,20 +7,10 @@ import stat
 import subprocess
 
 from lib import only
-from lib.extra import RunCase
+from lib.extra import BoxCase
 
 
-class Copies(RunCase):
-    """Each test has a sandbox "box", which is gone at its end."""
-
-    def setUp(self):
-        super().setUp()
-        self.run_ok("create", "--rootfs", self.rootfs, "box")
-
-    def tearDown(self):
-        self.hutch("rm", "box")
-        super().tearDown()
-
+class Copies(BoxCase):
     def cp_ok(self, *words) -> None:
         result = self.hutch("cp", *words)
         self.assertEqual((result.code, result.out, result.err), (0, "", ""), str(result))

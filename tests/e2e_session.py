@@ -5,20 +5,10 @@ import signal
 import time
 
 from lib import only
-from lib.extra import RunCase, states, wait_for
+from lib.extra import BoxCase, states, wait_for
 
 
-class Sessions(RunCase):
-    """Each test has a sandbox "box", which is gone at its end."""
-
-    def setUp(self):
-        super().setUp()
-        self.run_ok("create", "--rootfs", self.rootfs, "box")
-
-    def tearDown(self):
-        self.hutch("rm", "box")
-        super().tearDown()
-
+class Sessions(BoxCase):
     def say(self, text: str, *options, session: str = "s", **more):
         return self.hutch("exec", "--session", session, *options, "box", text, **more)
 

@@ -140,37 +140,36 @@ int hutch_file_rename(struct hutch_box *box, const char *from, const char *to, s
 	return simple(box, (struct file_ask){.op = FILE_RENAME}, from, to, err);
 }
 
-static int left_out(int r, long n)
+typedef int copy_fn(struct box *b, const char *from, const char *to, unsigned flags, long *ret_left_out,
+		    struct err *e);
+
+static int copy(copy_fn *fn, struct hutch_box *box, const char *from, const char *to, unsigned flags,
+		struct hutch_error *err)
 {
-	return r < 0 ? r : n > INT_MAX ? INT_MAX : (int)n;
+	bool out = fn == box_copy_out;
+	struct err e = {0};
+	long left_out = 0;
+	int r;
+
+	if (!box || !from || !to)
+		return api_missing("box or path", err);
+	r = fn(to_box(box), from, to, flags, &left_out, &e);
+	if (r < 0)
+		err_wrap(&e, "copy '%s'%s to '%s'%s", from, out ? " of the sandbox" : "", to,
+			 out ? "" : " of the sandbox");
+	else
+		r = left_out > INT_MAX ? INT_MAX : (int)left_out;
+	return api_give(r, &e, err);
 }
 
 int hutch_copy_in(struct hutch_box *box, const char *host_path, const char *path, unsigned flags,
 		  struct hutch_error *err)
 {
-	struct err e = {0};
-	long n = 0;
-	int r;
-
-	if (!box || !path || !host_path)
-		return api_missing("box or path", err);
-	r = box_copy_in(to_box(box), host_path, path, flags, &n, &e);
-	if (r < 0)
-		err_wrap(&e, "copy '%s' to '%s' of the sandbox", host_path, path);
-	return api_give(left_out(r, n), &e, err);
+	return copy(box_copy_in, box, host_path, path, flags, err);
 }
 
 int hutch_copy_out(struct hutch_box *box, const char *path, const char *host_path, unsigned flags,
 		   struct hutch_error *err)
 {
-	struct err e = {0};
-	long n = 0;
-	int r;
-
-	if (!box || !path || !host_path)
-		return api_missing("box or path", err);
-	r = box_copy_out(to_box(box), path, host_path, flags, &n, &e);
-	if (r < 0)
-		err_wrap(&e, "copy '%s' of the sandbox to '%s'", path, host_path);
-	return api_give(left_out(r, n), &e, err);
+	return copy(box_copy_out, box, path, host_path, flags, err);
 }

@@ -8,16 +8,7 @@
  * namespaces (not its pid namespace): its children are at no moment in any other mount namespace than the
  * inside's, so none of them can be caught showing the storage.
  *
- * The first generation is begun before there is a plan. Its reaper makes what takes longest, beside the
- * keeper: its namespaces, the network, proc and the like, which come as mounts that are attached nowhere.
- * The keeper makes the mount namespace and builds the root (root.c); as soon as there is one, the reaper
- * goes to stand in it:
- *
- *	reaper	--REPORT_BEGUN-->  keeper   namespaces, proc, mqueue
- *	reaper	--REPORT_NET---->  keeper   network namespace, sysfs
- *	keeper	--GO------------>  reaper   mount namespace, its root
- *	reaper	--REPORT_READY-->  keeper
- *
+ * The first generation is begun before there is a plan, see first.c.
  * The reapers of later generations (reset.c) have the plan, and do all of that themselves while the
  * keeper serves the generation before.
  *
@@ -39,16 +30,9 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "inside/keeper.h"
+#include "inside/generation.h"
 #include "sys/fsmount.h"
 #include "sys/proc.h"
-
-enum report_kind { REPORT_WANTS_MAP = 1, REPORT_RUNS, REPORT_BEGUN, REPORT_NET, REPORT_READY, REPORT_FAILED, GO };
-
-/* Descriptors of REPORT_BEGUN, before those of the namespaces. */
-enum { BEGUN_PROC, BEGUN_MQUEUE, BEGUN };
-
-enum { REPORT_ROOM = sizeof(struct err) + 64 }; /* for any report */
 
 static const struct {
 	const char *file; /* in /proc/self/ns, as the reaper sees itself */
@@ -60,9 +44,6 @@ static const struct {
 
 static_assert(sizeof(kinds) / sizeof(*kinds) == SPACES_MAX, "one place for each");
 
-/* The namespaces that every generation has of its own. */
-enum { SPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP };
-
 /* A network only where commands rule over it. @flags: of the plan. */
 static int own_spaces(uint32_t flags)
 {
@@ -73,7 +54,7 @@ static int own_spaces(uint32_t flags)
 /* ---- the reaper ------------------------------------------------------------------------------- */
 
 /* Of the uts namespace in which we are. */
-static int set_names(const struct keeper *k, struct err *e)
+int reaper_names(const struct keeper *k, struct err *e)
 {
 	const char *host = pack_get_str(&k->pack, k->plan->hostname);
 
@@ -84,7 +65,7 @@ static int set_names(const struct keeper *k, struct err *e)
 	return setdomainname("(none)", 6) < 0 ? err_sys(e, errno, "set the NIS domain name") : 0;
 }
 
-static int nest(uint32_t flags, int news, struct err *e)
+int reaper_nest(uint32_t flags, int news, struct err *e)
 {
 	struct msg_head wants = {.op = REPORT_WANTS_MAP};
 	char c;
@@ -105,7 +86,7 @@ static int nest(uint32_t flags, int news, struct err *e)
 
 /* Our namespaces, as descriptors for the keeper: a pidfd would do, but the kernel asks for the right
  * to trace whom one follows by that, and nobody shall have that. Return: how many, or less than 0. */
-static int open_spaces(int which, int *fds, struct err *e)
+int reaper_open_spaces(int which, int *fds, struct err *e)
 {
 	char path[32];
 	int n = 0;
@@ -122,9 +103,9 @@ static int open_spaces(int which, int *fds, struct err *e)
 }
 
 /* With the nested user namespace, if there is one. */
-static int open_all(uint32_t flags, int fds[SPACES_MAX + 1], struct err *e)
+int reaper_open_all(uint32_t flags, int fds[SPACES_MAX + 1], struct err *e)
 {
-	int n = open_spaces(own_spaces(flags), fds, e);
+	int n = reaper_open_spaces(own_spaces(flags), fds, e);
 
 	if (n < 0 || !(flags & PLAN_NESTED))
 		return n;
@@ -151,7 +132,7 @@ static void give_up_powers(void)
  * Should:  give up dumpability and capabilities before it reports: commands are started then
  * Mustn't: ever wake up again: it is the one process that the inside can name
  */
-static void reaper_rest(int news, const int *fds, int n)
+void reaper_rest(int news, const int *fds, int n)
 {
 	struct msg_head head = {.op = REPORT_READY};
 
@@ -162,7 +143,7 @@ static void reaper_rest(int news, const int *fds, int n)
 		pause();
 }
 
-static void reaper_failed(int news, const struct err *e)
+void reaper_failed(int news, const struct err *e)
 {
 	struct msg_head head = {.op = REPORT_FAILED};
 
@@ -185,31 +166,19 @@ static void reaper_main(struct keeper *k, struct generation *g, int news)
 	if (r == 0)
 		r = root_build(k, g, &e);
 	if (r == 0)
-		r = set_names(k, &e);
+		r = reaper_names(k, &e);
 	if (r == 0 && flags & PLAN_NESTED)
-		r = nest(flags, news, &e);
+		r = reaper_nest(flags, news, &e);
 	if (r == 0)
-		r = n = open_all(flags, fds, &e);
+		r = n = reaper_open_all(flags, fds, &e);
 	if (r < 0)
 		reaper_failed(news, &e);
 	reaper_rest(news, fds, n);
 }
 
-/* ---- the reaper of the first generation, before there is a plan ---------------------------------- */
+/* ---- the keeper's side ------------------------------------------------------------------------- */
 
-static int open_fs(const char *type, struct err *e)
-{
-	auto_fd int fs = sys_fsopen(type);
-	int r = fs;
-
-	if (r >= 0)
-		r = sys_fs_string(fs, "source", type); /* as it is shown in mountinfo */
-	if (r >= 0)
-		r = sys_fs_mount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	return r < 0 ? err_sys(e, r, "mount %s", type) : r;
-}
-
-static int open_devpts(struct err *e)
+int generation_devpts(struct err *e)
 {
 	auto_fd int fs = sys_fsopen("devpts");
 	int r = fs;
@@ -225,119 +194,13 @@ static int open_devpts(struct err *e)
 	return r < 0 ? err_sys(e, r, "make a devpts") : r;
 }
 
-/* The keeper has its ids, and so have we. The ipc namespace comes with a file system, whose root belongs to
- * who made it: so not before. */
-static int early_spaces(int news, struct err *e)
-{
-	char c;
-	int r;
-
-	if (recv(news, &c, 1, 0) != 1)
-		_exit(0);
-	(void)sys_keyring_join();
-	r = inside_root(e);
-	if (r == 0 && unshare(SPACES & ~(CLONE_NEWPID | CLONE_NEWNS)) < 0)
-		r = err_sys(e, errno, "make the namespaces of the inside");
-	return r;
-}
-
-static int early_report(int news, struct err *e)
-{
-	struct msg_head begun = {.op = REPORT_BEGUN};
-	int fds[BEGUN + SPACES_MAX], n;
-
-	fds[BEGUN_PROC] = open_fs("proc", e);
-	if (fds[BEGUN_PROC] < 0)
-		return err_wrap(e, "hidden by a container? `hutch doctor` has the remedy");
-	fds[BEGUN_MQUEUE] = open_fs("mqueue", e);
-	if (fds[BEGUN_MQUEUE] < 0)
-		return fds[BEGUN_MQUEUE];
-	n = open_spaces(SPACES & ~CLONE_NEWNS, fds + BEGUN, e);
-	if (n < 0)
-		return n;
-	n = msg_send(news, &begun, NULL, 0, fds, BEGUN + (unsigned)n);
-	return n < 0 ? err_sys(e, n, "report") : 0;
-}
-
-static int early_net(int news, struct err *e)
-{
-	struct msg_head head = {.op = REPORT_NET};
-	int fds[NET_MADE], r = net_finish(fds, e);
-
-	if (r < 0)
-		return r;
-	r = msg_send(news, &head, NULL, 0, fds, NET_MADE);
-	return r < 0 ? err_sys(e, r, "report the network") : 0;
-}
-
-/* To the place that the keeper made meanwhile. */
-static int early_go(int news, uint32_t *ret_flags, struct err *e)
-{
-	char buf[64] __attribute__((aligned(8)));
-	struct msg m;
-	int r = msg_recv(news, &m, buf, sizeof(buf), 0);
-
-	if (r == 0)
-		_exit(0); /* no plan came */
-	if (r < 0)
-		return err_sys(e, r, "take the word where to go");
-	if (m.head.op != GO || m.nfds != 2)
-		return err_set(e, ERR_INTERNAL, "no word where to go");
-	*ret_flags = m.head.arg;
-	r = sys_setns(m.fds[0], CLONE_NEWNS);
-	if (r == 0 && (fchdir(m.fds[1]) < 0 || chroot(".") < 0))
-		r = -errno;
-	msg_done(&m);
-	return r < 0 ? err_sys(e, r, "enter the new root") : 0;
-}
-
-/* The keeper has built it: now what is nested in it. */
-static int early_nest(int news, uint32_t flags, int fds[SPACES_MAX + 1], struct err *e)
-{
-	char c;
-	int r;
-
-	if (recv(news, &c, 1, 0) != 1)
-		_exit(0);
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for the keeper to write our map */
-	r = nest(flags, news, e);
-	return r < 0 ? r : open_all(flags, fds, e);
-}
-
-static void early_main(struct keeper *k, int news)
-{
-	int fds[SPACES_MAX + 1], n = 0, r;
-	struct err e = {0};
-	uint32_t flags = 0;
-
-	(void)msg_send(news, &(struct msg_head){.op = REPORT_RUNS}, NULL, 0, NULL, 0);
-	sched_setaffinity(0, sizeof(k->cpus), &k->cpus); /* see apart_from_us() */
-	setsid();
-	r = k->prep.net ? net_make(&e) : 0;
-	if (r == 0)
-		r = early_spaces(news, &e);
-	if (r == 0)
-		r = early_report(news, &e);
-	if (r == 0 && k->prep.net)
-		r = early_net(news, &e);
-	if (r == 0)
-		r = early_go(news, &flags, &e);
-	if (r == 0 && flags & PLAN_NESTED)
-		r = n = early_nest(news, flags, fds, &e);
-	if (r < 0)
-		reaper_failed(news, &e);
-	reaper_rest(news, fds, n);
-}
-
-/* ---- the keeper's side ------------------------------------------------------------------------- */
-
 void generation_init(struct keeper *k, struct generation *g)
 {
 	*g = (struct generation){.pidfd = -1, .root = -1, .pts = -1, .proc = -1, .mqueue = -1, .news = -1,
 				 .user = -1, .number = ++k->numbers};
 }
 
-static int clone_reaper(struct generation *g, int spaces, int *ret_news, struct err *e)
+int generation_clone(struct generation *g, int spaces, int *ret_news, struct err *e)
 {
 	int pair[2];
 
@@ -353,27 +216,13 @@ int generation_start(struct keeper *k, struct generation *g, struct err *e)
 {
 	int news, r;
 
-	g->pts = open_devpts(e);
+	g->pts = generation_devpts(e);
 	if (g->pts < 0)
 		return g->pts;
-	r = clone_reaper(g, SPACES, &news, e);
+	r = generation_clone(g, SPACES, &news, e);
 	if (r == 0 && g->pid == 0)
 		reaper_main(k, g, news);
 	close_fd(&g->root); /* the reaper has it */
-	g->news = news;
-	return r;
-}
-
-int generation_begin(struct keeper *k, struct generation *g, struct err *e)
-{
-	int news, r;
-
-	generation_init(k, g);
-	if (sched_getaffinity(0, sizeof(k->cpus), &k->cpus) < 0)
-		CPU_ZERO(&k->cpus); /* more than we can name */
-	r = clone_reaper(g, CLONE_NEWPID, &news, e);
-	if (r == 0 && g->pid == 0)
-		early_main(k, news);
 	g->news = news;
 	return r;
 }
@@ -412,7 +261,7 @@ static int write_nested_map(struct keeper *k, struct generation *g, struct err *
 }
 
 /* Takes the namespaces that came with a report, from the descriptor @from on, behind the first @have. */
-static int take_spaces(struct generation *g, int have, struct msg *m, unsigned from, bool nested,
+int generation_take(struct generation *g, int have, struct msg *m, unsigned from, bool nested,
 		       struct err *e)
 {
 	int n = (int)m->nfds - (int)from - nested;
@@ -430,7 +279,7 @@ static int take_spaces(struct generation *g, int have, struct msg *m, unsigned f
 }
 
 /* The next report, which must be @want. */
-static int next_report(struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
+int generation_report(struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
 		       struct err *e)
 {
 	int r;
@@ -460,16 +309,16 @@ static int wait_ready(struct keeper *k, struct generation *g, struct err *e)
 	int r = 0;
 
 	if (nested) {
-		r = next_report(g, REPORT_WANTS_MAP, &m, buf, sizeof(buf), e);
+		r = generation_report(g, REPORT_WANTS_MAP, &m, buf, sizeof(buf), e);
 		if (r == 0)
 			r = write_nested_map(k, g, e);
 	}
 	if (r == 0)
-		r = next_report(g, REPORT_READY, &m, buf, sizeof(buf), e);
+		r = generation_report(g, REPORT_READY, &m, buf, sizeof(buf), e);
 	if (r < 0)
 		return r;
 	if (m.nfds) /* the first one has sent them already, unless they are nested */
-		r = take_spaces(g, 0, &m, 0, nested, e);
+		r = generation_take(g, 0, &m, 0, nested, e);
 	msg_done(&m);
 	return r;
 }
@@ -481,123 +330,6 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 	close_fd(&g->news);
 	if (r < 0)
 		generation_kill(g);
-	return r;
-}
-
-/* ---- the first one: the keeper builds it --------------------------------------------------------- */
-
-int generation_begun(struct keeper *k, struct generation *g, struct err *e)
-{
-	char buf[REPORT_ROOM] __attribute__((aligned(8)));
-	struct msg m;
-	int r;
-
-	if (g->news < 0) /* not the first: what is asked for here is in place, or made by itself */
-		return 0;
-	r = next_report(g, REPORT_BEGUN, &m, buf, sizeof(buf), e);
-	k->marks[MARK_GENERATION] = sys_now_ns();
-	if (r < 0)
-		return r;
-	if (m.nfds > BEGUN) {
-		g->proc = take_fd(&m.fds[BEGUN_PROC]);
-		g->mqueue = take_fd(&m.fds[BEGUN_MQUEUE]);
-	}
-	r = take_spaces(g, 1, &m, BEGUN, false, e); /* behind the mount namespace */
-	msg_done(&m);
-	return r;
-}
-
-/* A mount namespace, with the storage in it, and below that still the caller's tree. */
-static int own_mounts(struct keeper *k, struct generation *g, struct err *e)
-{
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(e, errno, "make the mount namespace of the inside");
-	g->nspaces = 1;
-	g->spaces[0] = openat(k->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	return g->spaces[0] < 0 ? err_sys(e, errno, "open '/proc/self/ns/mnt'") : 0;
-}
-
-static int send_go(struct keeper *k, struct generation *g, struct err *e)
-{
-	struct msg_head go = {.op = GO, .arg = k->plan->flags};
-	auto_fd int root = open("new", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r;
-
-	if (root < 0)
-		return err_sys(e, errno, "open the new root");
-	r = msg_send(g->news, &go, NULL, 0, (int[]){g->spaces[0], root}, 2);
-	return r < 0 ? err_sys(e, r, "tell the first process inside where to go") : 0;
-}
-
-int generation_network(struct generation *g, int fds[NET_MADE], struct err *e)
-{
-	char buf[REPORT_ROOM] __attribute__((aligned(8)));
-	struct msg m;
-	int r = next_report(g, REPORT_NET, &m, buf, sizeof(buf), e);
-
-	if (r < 0)
-		return r;
-	if (m.nfds != NET_MADE)
-		r = err_set(e, ERR_INTERNAL, "%u descriptors of a network", m.nfds);
-	for (int i = 0; r == 0 && i < NET_MADE; i++)
-		fds[i] = take_fd(&m.fds[i]);
-	msg_done(&m);
-	return r;
-}
-
-/* Stands in its uts namespace afterwards. */
-static int name_it(struct keeper *k, struct generation *g, struct err *e)
-{
-	int n = 0, r = 0;
-
-	for (size_t i = 0; i < SPACES_MAX; i++) {
-		if (!(SPACES & kinds[i].flag))
-			continue;
-		if (kinds[i].flag == CLONE_NEWUTS)
-			r = sys_setns(g->spaces[n], CLONE_NEWUTS);
-		n++;
-	}
-	return r < 0 ? err_sys(e, r, "enter the uts namespace of the inside") : set_names(k, e);
-}
-
-/* It shall be made beside us, not after us. With few processors the kernel may have put it behind us on
- * ours, and leaves it there although another has become free. */
-static void apart_from_us(const struct keeper *k, const struct generation *g)
-{
-	cpu_set_t others = k->cpus;
-	int here = sched_getcpu();
-	char c;
-
-	if (recv(g->news, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0 || here < 0 || here >= CPU_SETSIZE)
-		return; /* it runs */
-	CPU_CLR(here, &others);
-	if (CPU_COUNT(&others))
-		(void)sched_setaffinity(g->pid, sizeof(others), &others); /* only a help; it undoes that */
-}
-
-int generation_has_ids(const struct keeper *k, struct generation *g, struct err *e)
-{
-	apart_from_us(k, g);
-	return send(g->news, "i", 1, MSG_NOSIGNAL) == 1 ? 0 : err_set(e, ERR_DIED, "the first process inside ended early");
-}
-
-int generation_build(struct keeper *k, struct generation *g, struct err *e)
-{
-	int r = g->pts = open_devpts(e);
-
-	if (r >= 0)
-		r = own_mounts(k, g, e);
-	if (r == 0)
-		r = root_attach(g, e);
-	if (r == 0)
-		r = send_go(k, g, e);
-	if (r == 0)
-		r = root_build(k, g, e);
-	close_fd(&g->root);
-	if (r == 0)
-		r = name_it(k, g, e);
-	if (r == 0 && k->plan->flags & PLAN_NESTED && send(g->news, "n", 1, MSG_NOSIGNAL) != 1)
-		r = err_set(e, ERR_DIED, "the first process inside ended early");
 	return r;
 }
 
@@ -616,6 +348,15 @@ static int stand_in(struct keeper *k, struct generation *g, struct err *e)
 			return err_sys(e, r, "enter the %s namespace of the inside", kinds[i].file);
 	}
 	return 0;
+}
+
+int generation_setns(const struct generation *g, int flag)
+{
+	int n = 0;
+
+	for (size_t i = 0; kinds[i].flag != flag; i++)
+		n += (SPACES & kinds[i].flag) != 0;
+	return sys_setns(g->spaces[n], flag);
 }
 
 int generation_return(struct keeper *k, struct err *e)

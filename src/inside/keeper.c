@@ -2,8 +2,8 @@
  *
  * keeper.c - the process that holds a sandbox
  *
- * How it works: born from the nursery, or from its caller, with all powers over its namespaces, it gets its ids and makes all that
- * depends on no plan (storage_prepare). Then it waits for the plan: a keeper may stand ready long
+ * How it works: born from the nursery, or from its caller, with all powers over its namespaces, it
+ * gets its ids and makes all that depends on no plan (storage_prepare). Then it waits for the plan: a keeper may stand ready long
  * before it is needed. With the plan it builds its storage (storage.c) and the first generation
  * (generation.c), says OP_READY, and answers what comes over its socket. It is pid 1 of a pid
  * namespace around the generation's: when it ends, for whatever reason, the kernel ends everything

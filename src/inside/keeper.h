@@ -144,7 +144,7 @@ int net_sysctls(const struct keeper *k, struct err *e);
 /* place.c: the generated layer, and where mounts go. */
 int place_all(struct keeper *k, struct err *e);
 
-/* generation.c. The first: begin, has_ids, build, finish, enter; the network comes while it is built. A later
+/* generation.c, first.c. The first: begin, has_ids, build, finish, enter; the network comes while it is built. A later
  * one gets its number from init and needs root_overlay(); then start, finish, enter. */
 int generation_begin(struct keeper *k, struct generation *g, struct err *e);
 int generation_has_ids(const struct keeper *k, struct generation *g, struct err *e);

@@ -167,6 +167,18 @@ class RunCase(Case):
         return process
 
 
+class BoxCase(RunCase):
+    """Each test has a living sandbox "box", which is gone at its end."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_ok("create", "--rootfs", self.rootfs, "box")
+
+    def tearDown(self):
+        self.hutch("rm", "box")
+        super().tearDown()
+
+
 class JobShell(Terminal):
     """An interactive bash with job control on a terminal; `$HUTCH` is the program."""
 
