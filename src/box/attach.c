@@ -144,15 +144,6 @@ static int read_spec(int dir, struct spec *spec, struct err *e)
 	return r;
 }
 
-/* Somebody holds the lock: this name is in use. */
-static bool in_use(int dir)
-{
-	auto_fd int lock = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
-
-	return lock >= 0 && fcntl(lock, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
-}
-
 static int connect_to(struct box *b, struct err *e)
 {
 	auto_fd int dir = -1;
@@ -164,7 +155,7 @@ static int connect_to(struct box *b, struct err *e)
 	if (connect(b->ctl, (struct sockaddr *)&at, sizeof(at)) < 0) {
 		int why = errno;
 
-		if (why == ENOENT && in_use(dir))
+		if (why == ENOENT && place_held(dir))
 			return err_set(e, ERR_STATE, "it belongs to a program, which alone can use it");
 		if (why == ENOENT || why == ECONNREFUSED)
 			return err_set(e, ERR_DIED, "it has ended; `hutch rm` removes what it left");
@@ -249,7 +240,7 @@ static int list_one(struct home *h, const char *name, struct box_listed *x)
 	if (dir < 0 || faccessat(dir, "lock", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	snprintf(x->name, sizeof(x->name), "%s", name);
-	x->alive = in_use(dir);
+	x->alive = place_held(dir);
 	x->detached = faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	x->since_s = fstatat(dir, x->detached ? "spec.json" : ".", &st, 0) == 0 ?
 			     (int64_t)st.st_mtime : 0;

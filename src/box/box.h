@@ -189,6 +189,8 @@ int box_gone(struct box *b, struct err *e);
 /* place.c: *ret_lock is to be handed to the keeper. */
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e);
 void place_give_back(struct home *h, const char *name);
+/* Whether the name whose directory is @dir belongs to a sandbox that lives. */
+bool place_held(int dir);
 int place_upper_take(struct home *h, const char *name, struct err *e);
 void place_upper_give_back(struct home *h, const char *name);
 void place_generation_give_back(struct home *h, const char *name, uint32_t number);

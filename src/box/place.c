@@ -6,7 +6,8 @@
  * holds a lock on that file (an OFD lock, which lives as long as a descriptor of it), so whoever
  * gets the lock knows that the sandbox is dead and may remove or reuse what it left. Because a
  * directory can be renamed or removed between open and lock, who has the lock looks whether what he
- * holds is still what the name leads to.
+ * holds is still what the name leads to. A keeper locks the first byte, the sweeper two: so a name that
+ * is being removed is not taken for one that lives.
  *
  * Changes go to boxes/NAME/gN. Both are recycled by rename: a fresh ext4 inode is dear, and dearer
  * where many were freed just before (the kernel passes over those, one by one). Unused names wait in
@@ -26,6 +27,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -34,10 +36,29 @@
 
 #define FREE ".free"
 
-enum { TRIES = 20, OLD_MAX = 64, LOOK_EVERY_NS = 1000000000 };
+enum { TRIES = 200, NAP_NS = 1000000, OLD_MAX = 64, LOOK_EVERY_NS = 1000000000 };
 
-/* Opens and locks @name's lock file. Return: 1 with *ret_lock, 0 when somebody holds it, -EAGAIN
- * when the name leads elsewhere by now, or another -errno. */
+static bool byte_locked(int fd, off_t at)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_start = at, .l_len = 1};
+
+	return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+static bool being_removed(int fd)
+{
+	return byte_locked(fd, 1);
+}
+
+bool place_held(int dir)
+{
+	auto_fd int lock = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	return lock >= 0 && byte_locked(lock, 0) && !being_removed(lock);
+}
+
+/* Opens and locks @name's lock file. Return: 1 with *ret_lock, 0 when a sandbox holds it, -EAGAIN
+ * when the name leads elsewhere by now or is being removed, or another -errno. */
 static int try_lock(int state, const char *name, int *ret_lock)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
@@ -50,8 +71,11 @@ static int try_lock(int state, const char *name, int *ret_lock)
 	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return errno == ENOENT ? -EAGAIN : -errno; /* the directory is being removed */
-	if (fcntl(fd, F_OFD_SETLK, &l) < 0)
-		return errno == EAGAIN || errno == EACCES ? 0 : -errno;
+	if (fcntl(fd, F_OFD_SETLK, &l) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		return being_removed(fd) ? -EAGAIN : 0;
+	}
 	if (fstat(dir, &held) < 0 || fstatat(state, name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    held.st_ino != there.st_ino || fstat(fd, &held) < 0 ||
 	    fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) < 0 || held.st_ino != there.st_ino)
@@ -87,11 +111,15 @@ static bool take_unused(int dir, const char *from, int to, const char *name)
 	return false;
 }
 
-/* Makes the name. Return: 1 it is new, 0 it was there, or -errno. */
+/* Makes the name. Return: 1 it is new, 0 it was there, -EAGAIN when a sweeper was quicker, which removes
+ * what has no lock yet, or another -errno. */
 static int make_name(struct home *h, const char *name)
 {
 	int r = take_unused(h->state, FREE, h->state, name) ? 0 : sys_mkdir(h->state, name, 0700);
+	struct stat st;
 
+	if (r == -ENOENT && fstat(h->state, &st) == 0 && st.st_nlink > 0)
+		return -EAGAIN;
 	return r == 0 ? 1 : r == -EEXIST ? 0 : r;
 }
 
@@ -119,12 +147,14 @@ static void drop_name(struct home *h, const char *name)
 
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 {
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+
 	for (int i = 0; i < TRIES; i++) {
 		int fresh = make_name(h, name), r;
 
-		if (fresh < 0)
+		if (fresh < 0 && fresh != -EAGAIN)
 			return err_sys(e, fresh, "make '%s/%s'", h->state_path, name);
-		r = try_lock(h->state, name, ret_lock);
+		r = fresh < 0 ? fresh : try_lock(h->state, name, ret_lock);
 		if (r == 1) {
 			if (!fresh) {
 				forget_files(h, name);
@@ -140,6 +170,7 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 				drop_name(h, name);
 			return err_sys(e, r, "lock '%s/%s/lock'", h->state_path, name);
 		}
+		nanosleep(&nap, NULL);
 	}
 	return err_set(e, ERR_BUSY, "the name '%s' is being taken by others", name);
 }

@@ -3,7 +3,9 @@
  * place_test.c - names and directories: taken once, given back whole, and taken over from the dead
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "base/own.h"
@@ -115,6 +117,55 @@ static void a_name_without_a_lock_file_is_free(void)
 	scratch_dir(&m.s, "run/ab", 0700); /* killed between the two steps */
 	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
 	close(lock);
+}
+
+static void a_sweeper_that_removes_what_has_no_lock_yet_stops_nobody(void)
+{
+	auto_with(made_done) struct made m;
+	struct stat st;
+	pid_t sweeper;
+
+	begin(&m);
+	sweeper = fork();
+	if (sweeper == 0)
+		for (;; usleep(20))
+			(void)unlinkat(m.h.state, "ab", AT_REMOVEDIR);
+	for (int i = 0; i < 2000; i++) {
+		int lock = -1, r = place_take(&m.h, "ab", &lock, &m.e);
+
+		is_int(r, 0);
+		ok(r == 0 && fstat(lock, &st) == 0 && st.st_nlink == 1, "%s", m.e.msg);
+		(void)unlinkat(m.h.state, "ab/lock", 0);
+		close(lock);
+		if (r < 0)
+			break;
+	}
+	kill(sweeper, SIGKILL);
+	waitpid(sweeper, NULL, 0);
+}
+
+static void a_name_that_is_being_removed_is_waited_for(void)
+{
+	auto_with(made_done) struct made m;
+	struct flock l = {.l_type = F_WRLCK, .l_len = 2};
+	int sweepers, lock = -1;
+	pid_t sweeper;
+
+	begin(&m);
+	scratch_file(&m.s, "run/ab/lock", 0600, "");
+	sweepers = openat(m.h.state, "ab/lock", O_RDWR | O_CLOEXEC);
+	is_int(fcntl(sweepers, F_OFD_SETLK, &l), 0);
+	sweeper = fork();
+	if (sweeper == 0) {
+		usleep(30000);
+		(void)unlinkat(m.h.state, "ab/lock", 0);
+		(void)unlinkat(m.h.state, "ab", AT_REMOVEDIR);
+		_exit(0);
+	}
+	close(sweepers);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	close(lock);
+	waitpid(sweeper, NULL, 0);
 }
 
 static void what_is_no_directory_or_no_lock_is_refused(void)
@@ -357,6 +408,8 @@ int main(void)
 		TAP_TEST(a_name_that_is_held_is_not_given_back),
 		TAP_TEST(what_the_dead_left_goes_to_the_trash_before_the_name_is_used),
 		TAP_TEST(a_name_without_a_lock_file_is_free),
+		TAP_TEST(a_sweeper_that_removes_what_has_no_lock_yet_stops_nobody),
+		TAP_TEST(a_name_that_is_being_removed_is_waited_for),
 		TAP_TEST(what_is_no_directory_or_no_lock_is_refused),
 		TAP_TEST(names_are_used_again_and_nothing_is_in_them),
 		TAP_TEST(what_waits_is_looked_at_before_it_is_used),

@@ -139,7 +139,7 @@ static void bury(int state, int boxes, int trash, const char *name)
 					    "lock"}; /* the lock last */
 	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int lock = -1;
-	struct flock l = {.l_type = F_WRLCK, .l_len = 1};
+	struct flock l = {.l_type = F_WRLCK, .l_len = 2}; /* two bytes: one who removes */
 	struct stat held, there;
 
 	if (dir < 0)
