@@ -148,8 +148,8 @@ static int step_upper(struct start *s, struct err *e)
 {
 	struct plan *p = &s->d.plan;
 	const struct spec *spec = s->b->spec;
-	auto_free char *path = NULL;
-	int r;
+	struct err no_store;
+	int r = ns_tree(&s->d, s->b->userns, s->h->data_path, false, &p->store, &no_store);
 
 	if (spec->read_only)
 		p->flags |= PLAN_READONLY_ROOT;
@@ -160,15 +160,16 @@ static int step_upper(struct start *s, struct err *e)
 		p->upper_size = spec->upper_size_bytes ? spec->upper_size_bytes : UPPER_DEFAULT;
 		return 0;
 	}
+	if (r < 0) { /* without changes on disk only snapshots need it, and say so */
+		*e = no_store;
+		return r;
+	}
 	r = place_upper_take(s->h, s->b->name, e);
 	if (r < 0)
 		return r;
 	s->b->has_upper = true;
-	if (asprintf(&path, "%s/boxes/%s", s->h->data_path, s->b->name) < 0) {
-		path = NULL;
-		return err_oom(e);
-	}
-	return ns_tree(&s->d, s->b->userns, path, false, &p->upper, e);
+	p->box = draft_str(&s->d, s->b->name);
+	return 0;
 }
 
 /* ---- ids, guards, limits ---------------------------------------------------------------------- */

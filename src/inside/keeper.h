@@ -23,6 +23,7 @@
 #include "wire/msg.h"
 #include "wire/pack.h"
 #include "wire/plan.h"
+#include "wire/stack.h"
 
 enum { SPACES_MAX = 6 };
 
@@ -87,6 +88,7 @@ struct keeper {
 	bool spent;   /* the one command of the sandbox was started: no other generation, no shells */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
+	struct stack base, stack; /* layers above those of the plan: right after start, and now */
 	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
 	unsigned numbers; /* of generations so far */
 	bool want_spare;
@@ -158,9 +160,17 @@ int generation_enter(struct keeper *k, struct generation *g, struct err *e);
 int generation_return(struct keeper *k, struct err *e); /* into the present one, from home */
 void generation_kill(struct generation *g);
 
-/* root.c: the overlay of a generation; and, in its mount namespace, the file tree that the inside sees. */
+/* overlay.c: directories for changes below @name; an overlay of @n lower directories (topmost first), attached
+ * nowhere (@p NULL: read-only); that of a generation. Paths are relative to the storage, in which we stand. */
+struct places {
+	char upper[64], work[64];
+};
+int overlay_places(const char *name, struct places *p, struct err *e);
+int overlay_make(const char *const *lowers, unsigned n, const struct places *p, struct err *e);
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
 void root_overlay_done(struct keeper *k, const struct generation *g); /* at home; its tmpfs */
+
+/* root.c: in a generation's mount namespace, the file tree that the inside sees. */
 int root_attach(struct generation *g, struct err *e);
 int root_build(struct keeper *k, struct generation *g, struct err *e);
 

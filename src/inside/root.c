@@ -2,7 +2,7 @@
  *
  * root.c - the file tree that the inside sees
  *
- * How it works: the keeper stacks an overlay, attached nowhere yet (root_overlay). Whoever builds, the keeper
+ * How it works: the keeper stacks an overlay, attached nowhere yet (overlay.c). Whoever builds, the keeper
  * or a later generation's reaper, stands in a copy of the storage (storage.c): below that may still be the
  * caller's tree, so all paths are relative. He attaches the overlay to new, moves the ready-made trees into
  * it, mounts what belongs to a generation alone (proc, shm, mqueue, terminals), covers what must not be
@@ -21,141 +21,6 @@
 #include "inside/keeper.h"
 #include "sys/fsmount.h"
 #include "sys/proc.h"
-
-struct places {
-	char upper[64], work[64];
-};
-
-static int make_upper(const char *name, struct places *p, struct err *e)
-{
-	int r;
-
-	snprintf(p->upper, sizeof(p->upper), "%s/upper", name);
-	snprintf(p->work, sizeof(p->work), "%s/work", name);
-	r = inside_mkdir(name, 0700, e);
-	if (r == 0)
-		r = inside_mkdir(p->upper, 0755, e);
-	if (r == 0)
-		r = inside_mkdir(p->work, 0700, e);
-	return r;
-}
-
-/* ---- overlay ---------------------------------------------------------------------------------- */
-
-/* Before Linux 6.5 layers cannot be given one by one: one option string, at most a page. */
-static int overlay_by_string(const char *const *lowers, unsigned n, const struct places *p,
-			     struct err *e)
-{
-	unsigned long flags = MS_NODEV | (p ? 0 : MS_RDONLY);
-	char opt[4096];
-	size_t len;
-	int r;
-
-	len = (size_t)snprintf(opt, sizeof(opt), "userxattr,%s%s%s%s%slowerdir=",
-			       p ? "volatile,upperdir=" : "", p ? p->upper : "",
-			       p ? ",workdir=" : "", p ? p->work : "", p ? "," : "");
-	for (unsigned i = 0; i < n && len < sizeof(opt); i++)
-		len += (size_t)snprintf(opt + len, sizeof(opt) - len, "%s%s", i ? ":" : "",
-					lowers[i]);
-	if (len >= sizeof(opt))
-		return err_set(e, ERR_UNSUPPORTED, "%u layers need Linux 6.5", n);
-	if (mount("overlay", "new", "overlay", flags, opt) < 0)
-		return err_sys(e, errno, "mount an overlay");
-	r = sys_clone_tree(AT_FDCWD, "new", 0);
-	(void)umount2("new", MNT_DETACH); /* the clone is what counts */
-	return r < 0 ? err_sys(e, r, "take the overlay") : r;
-}
-
-/* An overlay of @n lower directories (topmost first), attached nowhere; @p NULL: read-only. Paths
- * are relative to the storage, in which we stand. */
-static int overlay(const char *const *lowers, unsigned n, const struct places *p, struct err *e)
-{
-	unsigned attr = MOUNT_ATTR_NODEV | (p ? 0 : MOUNT_ATTR_RDONLY);
-	auto_fd int fs = sys_fsopen("overlay");
-	int r = fs;
-
-	if (r >= 0)
-		r = sys_fs_flag(fs, "userxattr");
-	for (unsigned i = 0; r >= 0 && i < n; i++) {
-		r = sys_fs_string(fs, "lowerdir+", lowers[i]);
-		if (r == -EINVAL && i == 0)
-			return overlay_by_string(lowers, n, p, e);
-	}
-	/* No name of its own in an xattr of the upper directory (Linux 6.6 does that, before nobody
-	 * did and the option is unknown). */
-	if (r >= 0 && p)
-		(void)sys_fs_string(fs, "uuid", "null");
-	/* Without volatile the last umount syncs the whole file system below. */
-	if (r >= 0 && p)
-		r = sys_fs_flag(fs, "volatile");
-	if (r >= 0 && p)
-		r = sys_fs_string(fs, "upperdir", p->upper);
-	if (r >= 0 && p)
-		r = sys_fs_string(fs, "workdir", p->work);
-	if (r >= 0)
-		r = sys_fs_mount(fs, attr);
-	if (r == -ELOOP)
-		return err_set(e, ERR_INVALID,
-			       "the root file system contains hutch's own data directory (--host shows "
-			       "this machine's programs; HUTCH_HOME moves the directory)");
-	return r < 0 ? err_sys(e, r, "mount an overlay (can the file system of the data directory "
-				     "be an upper layer? `hutch doctor` tells)") : r;
-}
-
-/* Changes in memory: one tmpfs per generation, so that a reset gives the room back at once. */
-static int own_tmpfs(const struct keeper *k, const char *at, struct err *e)
-{
-	auto_fd int fd = -1;
-	char size[32];
-	int r = inside_mkdir(at, 0700, e);
-
-	if (r < 0)
-		return r;
-	snprintf(size, sizeof(size), "%llu", (unsigned long long)k->plan->upper_size);
-	fd = inside_tmpfs(size, "1000000", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
-	if (fd < 0)
-		return fd;
-	r = sys_attach(fd, AT_FDCWD, at);
-	return r < 0 ? err_sys(e, r, "attach the tmpfs for changes") : 0;
-}
-
-void root_overlay_done(struct keeper *k, const struct generation *g)
-{
-	char at[32];
-
-	snprintf(at, sizeof(at), "up/g%u", g->number);
-	if (k->plan->flags & PLAN_UPPER_TMPFS && umount2(at, MNT_DETACH) == 0)
-		(void)rmdir(at);
-}
-
-int root_overlay(struct keeper *k, struct generation *g, struct err *e)
-{
-	char names[MSG_FDS_MAX][16], wrapper[32];
-	const char *lowers[MSG_FDS_MAX + 2];
-	struct places p;
-	unsigned n = 0;
-	int r = 0;
-
-	if (k->tmpfs_lower)
-		lowers[n++] = "gen";
-	for (uint32_t i = 0; i < k->plan->lowers.count; i++) {
-		snprintf(names[i], sizeof(names[i]), "lower/%u", i);
-		lowers[n++] = names[i];
-	}
-	if (n < 2) /* the kernel wants two when nothing is above them */
-		lowers[n++] = "empty";
-	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
-	if (k->plan->flags & PLAN_UPPER_TMPFS)
-		r = own_tmpfs(k, wrapper, e);
-	if (r == 0 && !(k->plan->flags & PLAN_READONLY_ROOT))
-		r = make_upper(wrapper, &p, e);
-	if (r == 0)
-		r = overlay(lowers, n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
-	if (r < 0)
-		return r;
-	g->root = r;
-	return 0;
-}
 
 /* ---- what is mounted into it ------------------------------------------------------------------ */
 
@@ -248,14 +113,14 @@ static int cow_dir(const char *vol, const char *wrapper, struct err *e)
 	const char *lowers[] = {vol, "empty"};
 	struct places p;
 	struct stat st;
-	int r = make_upper(wrapper, &p, e);
+	int r = overlay_places(wrapper, &p, e);
 
 	/* The root of an overlay shows the mode and owner of its upper directory. */
 	if (r == 0 && stat(vol, &st) == 0) {
 		(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
 		(void)chmod(p.upper, st.st_mode & 07777);
 	}
-	return r < 0 ? r : overlay(lowers, 1, &p, e);
+	return r < 0 ? r : overlay_make(lowers, 1, &p, e);
 }
 
 /* A volume that the inside may change without the host noticing. */

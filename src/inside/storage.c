@@ -8,7 +8,9 @@
  * cloned before drops it for itself.
  *
  *	/lower/N	the layers of the root file system, read-only
- *	/up		where changes go: gN/upper and gN/work, one gN per generation
+ *	/store		hutch's data directory: boxes/NAME, layers/, trash/
+ *	/up		where changes go: gN/upper and gN/work, one gN per generation; on disk a link
+ *			to boxes/NAME
  *	/gen		the generated layer (place.c)
  *	/vol/N		volumes, as they will be moved into each generation
  *	/dev, /sys	what generations get, ready made
@@ -91,7 +93,7 @@ static int take_tree(struct keeper *k, const struct plan_tree *t, struct err *e)
 }
 
 struct trees {
-	int lower[MSG_FDS_MAX], upper, vol[MSG_FDS_MAX];
+	int lower[MSG_FDS_MAX], store, vol[MSG_FDS_MAX];
 };
 
 static int open_trees(struct keeper *k, struct trees *t, struct err *e)
@@ -107,10 +109,10 @@ static int open_trees(struct keeper *k, struct trees *t, struct err *e)
 		if (t->lower[i] < 0)
 			return err_wrap(e, "root file system");
 	}
-	if (pl->upper.path || pl->upper.fd >= 0) {
-		t->upper = take_tree(k, &pl->upper, e);
-		if (t->upper < 0)
-			return err_wrap(e, "directory for changes");
+	if (pl->store.path || pl->store.fd >= 0) {
+		t->store = take_tree(k, &pl->store, e);
+		if (t->store < 0)
+			return err_wrap(e, "data directory");
 	}
 	for (uint32_t i = 0; i < pl->mounts.count; i++) {
 		if (m[i].kind == PLAN_TMPFS)
@@ -193,15 +195,17 @@ static int place_trees(struct keeper *k, struct trees *t, struct err *e)
 	return 0;
 }
 
-static int place_upper(struct trees *t, struct err *e)
+static int place_store(const struct keeper *k, struct trees *t, struct err *e)
 {
-	int r;
+	const char *box = pack_get_str(&k->pack, k->plan->box);
+	int r = t->store < 0 ? 0 : attach(t->store, "store", e);
+	char to[300];
 
-	if (t->upper < 0) /* a tmpfs: each generation makes its own */
-		return 0;
-	r = attach(t->upper, "up", e);
-	close(t->upper);
-	return r;
+	close_fd(&t->store);
+	if (r < 0 || !box) /* in memory: each generation makes a tmpfs of its own */
+		return r < 0 ? r : inside_mkdir("up", 0755, e);
+	snprintf(to, sizeof(to), "store/boxes/%s", box);
+	return symlink(to, "up") < 0 ? err_sys(e, errno, "link the directory for changes") : 0;
 }
 
 /* ---- /dev ------------------------------------------------------------------------------------- */
@@ -404,7 +408,7 @@ int storage_close(struct keeper *k, struct err *e)
 
 int storage_prepare(struct keeper *k, struct err *e)
 {
-	static const char *const dirs[] = {"new", "dev", "lower", "up", "sys",
+	static const char *const dirs[] = {"new", "dev", "lower", "store", "sys",
 					   "proc", "vol", "gen", "empty"};
 	int r;
 
@@ -429,13 +433,13 @@ int storage_prepare(struct keeper *k, struct err *e)
 
 int storage_build(struct keeper *k, struct err *e)
 {
-	struct trees t = {.upper = -1};
+	struct trees t = {.store = -1};
 	int r = open_trees(k, &t, e);
 
 	if (r == 0)
 		r = place_trees(k, &t, e);
 	if (r == 0)
-		r = place_upper(&t, e);
+		r = place_store(k, &t, e);
 	if (r == 0)
 		r = close_dev(k, e);
 	k->marks[MARK_TREES] = sys_now_ns();

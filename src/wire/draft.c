@@ -20,7 +20,7 @@ void draft_init(struct draft *d)
 		all[i]->max = BLOB_MAX;
 	d->plan.magic = PLAN_MAGIC;
 	d->plan.lock = d->plan.listen = d->plan.nodes = -1;
-	d->plan.upper.fd = -1;
+	d->plan.store.fd = -1;
 	buf_add(&d->blob, &d->plan, sizeof(d->plan));
 }
 

@@ -37,7 +37,7 @@ static void an_empty_draft_with_names_is_a_plan(void)
 	is_str(pack_get_str(&p, pl->name), "ab");
 	is_str(pack_get_str(&p, pl->hostname), "host");
 	is_int(pl->lock, -1);
-	is_int(pl->upper.fd, -1);
+	is_int(pl->store.fd, -1);
 	is_int(pl->lowers.count + pl->mounts.count + pl->filter.count, 0);
 }
 

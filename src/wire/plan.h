@@ -125,7 +125,9 @@ struct plan {
 	pack_ref name, hostname, working_dir;
 	pack_ref hosts, resolv_conf; /* content; 0: left as the image has it */
 	struct plan_array lowers;    /* struct plan_tree, topmost first */
-	struct plan_tree upper;	     /* directory with upper/ and work/ (on disk) */
+	struct plan_tree store;	     /* the data directory: boxes/ layers/ trash/; none: no snapshots */
+	pack_ref box;		     /* directory below boxes/ for changes (on disk); 0: none */
+	pack_ref stack;		     /* text of stack.h: layers above the lowers; 0: none */
 	struct plan_array mounts;    /* struct plan_mount */
 	struct plan_array devices;   /* struct plan_device */
 	struct plan_array sysctls;   /* struct plan_pair: "net/ipv4/x" */

@@ -57,7 +57,9 @@ static void walk_plan(const struct pack *p, const struct plan *pl)
 	need(p, pl->working_dir);
 	maybe(p, pl->hosts);
 	maybe(p, pl->resolv_conf);
-	maybe(p, pl->upper.path);
+	maybe(p, pl->store.path);
+	maybe(p, pl->box);
+	maybe(p, pl->stack);
 	for (uint32_t i = 0; i < pl->lowers.count; i++)
 		if (low[i].fd < 0)
 			need(p, low[i].path);

@@ -20,7 +20,9 @@ static char *make_plan(size_t *ret_len)
 	d.plan.hostname = draft_str(&d, "host");
 	d.plan.working_dir = draft_str(&d, "/");
 	d.plan.hosts = draft_str(&d, "hosts");
-	d.plan.upper.path = draft_str(&d, "/upper");
+	d.plan.store.path = draft_str(&d, "/store");
+	d.plan.box = draft_str(&d, "ab");
+	d.plan.stack = draft_str(&d, "s.0123456789abcdef");
 	draft_lower(&d, &(struct plan_tree){.path = draft_str(&d, "/top"), .fd = -1});
 	draft_mount(&d, &(struct plan_mount){.tree = {.path = draft_str(&d, "/src"), .fd = -1},
 					     .target = draft_str(&d, "/dst")});
@@ -88,7 +90,8 @@ static void references_to_nowhere_are_refused(void)
 	static const size_t at[] = {
 		offsetof(struct plan, name), offsetof(struct plan, hostname),
 		offsetof(struct plan, working_dir), offsetof(struct plan, hosts),
-		offsetof(struct plan, upper.path), offsetof(struct plan, lowers.at),
+		offsetof(struct plan, store.path), offsetof(struct plan, box),
+		offsetof(struct plan, stack), offsetof(struct plan, lowers.at),
 		offsetof(struct plan, mounts.at), offsetof(struct plan, devices.at),
 		offsetof(struct plan, sysctls.at), offsetof(struct plan, rlimits.at),
 		offsetof(struct plan, filter.at), offsetof(struct plan, lowers.count),

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * overlay.c - layers stacked to one file tree, and where what is written goes
+ *
+ * How it works: all is named relative to the storage (storage.c), in which whoever stacks stands. Topmost is the
+ * upper directory of a generation; below it the generated layer, those that snapshots froze, and those of the
+ * plan. What comes out is a mount that is attached nowhere.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/fsmount.h"
+#include "sys/proc.h"
+
+int overlay_places(const char *name, struct places *p, struct err *e)
+{
+	int r;
+
+	snprintf(p->upper, sizeof(p->upper), "%s/upper", name);
+	snprintf(p->work, sizeof(p->work), "%s/work", name);
+	r = inside_mkdir(name, 0700, e);
+	if (r == 0)
+		r = inside_mkdir(p->upper, 0755, e);
+	if (r == 0)
+		r = inside_mkdir(p->work, 0700, e);
+	return r;
+}
+
+/* Before Linux 6.5 layers cannot be given one by one: one option string, at most a page. */
+static int overlay_by_string(const char *const *lowers, unsigned n, const struct places *p,
+			     struct err *e)
+{
+	unsigned long flags = MS_NODEV | (p ? 0 : MS_RDONLY);
+	char opt[4096];
+	size_t len;
+	int r;
+
+	len = (size_t)snprintf(opt, sizeof(opt), "userxattr,%s%s%s%s%slowerdir=",
+			       p ? "volatile,upperdir=" : "", p ? p->upper : "",
+			       p ? ",workdir=" : "", p ? p->work : "", p ? "," : "");
+	for (unsigned i = 0; i < n && len < sizeof(opt); i++)
+		len += (size_t)snprintf(opt + len, sizeof(opt) - len, "%s%s", i ? ":" : "",
+					lowers[i]);
+	if (len >= sizeof(opt))
+		return err_set(e, ERR_UNSUPPORTED, "%u layers need Linux 6.5", n);
+	if (mount("overlay", "new", "overlay", flags, opt) < 0)
+		return err_sys(e, errno, "mount an overlay");
+	r = sys_clone_tree(AT_FDCWD, "new", 0);
+	(void)umount2("new", MNT_DETACH); /* the clone is what counts */
+	return r < 0 ? err_sys(e, r, "take the overlay") : r;
+}
+
+int overlay_make(const char *const *lowers, unsigned n, const struct places *p, struct err *e)
+{
+	unsigned attr = MOUNT_ATTR_NODEV | (p ? 0 : MOUNT_ATTR_RDONLY);
+	auto_fd int fs = sys_fsopen("overlay");
+	int r = fs;
+
+	if (r >= 0)
+		r = sys_fs_flag(fs, "userxattr");
+	for (unsigned i = 0; r >= 0 && i < n; i++) {
+		r = sys_fs_string(fs, "lowerdir+", lowers[i]);
+		if (r == -EINVAL && i == 0)
+			return overlay_by_string(lowers, n, p, e);
+	}
+	/* No name of its own in an xattr of the upper directory (Linux 6.6 does that, before nobody
+	 * did and the option is unknown). */
+	if (r >= 0 && p)
+		(void)sys_fs_string(fs, "uuid", "null");
+	/* Without volatile the last umount syncs the whole file system below. */
+	if (r >= 0 && p)
+		r = sys_fs_flag(fs, "volatile");
+	if (r >= 0 && p)
+		r = sys_fs_string(fs, "upperdir", p->upper);
+	if (r >= 0 && p)
+		r = sys_fs_string(fs, "workdir", p->work);
+	if (r >= 0)
+		r = sys_fs_mount(fs, attr);
+	if (r == -ELOOP)
+		return err_set(e, ERR_INVALID,
+			       "the root file system contains hutch's own data directory (--host shows "
+			       "this machine's programs; HUTCH_HOME moves the directory)");
+	return r < 0 ? err_sys(e, r, "mount an overlay (can the file system of the data directory "
+				     "be an upper layer? `hutch doctor` tells)") : r;
+}
+
+/* Changes in memory: one tmpfs per generation, so that a reset gives the room back at once. */
+static int own_tmpfs(const struct keeper *k, const char *at, struct err *e)
+{
+	auto_fd int fd = -1;
+	char size[32];
+	int r = inside_mkdir(at, 0700, e);
+
+	if (r < 0)
+		return r;
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)k->plan->upper_size);
+	fd = inside_tmpfs(size, "1000000", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+	if (fd < 0)
+		return fd;
+	r = sys_attach(fd, AT_FDCWD, at);
+	return r < 0 ? err_sys(e, r, "attach the tmpfs for changes") : 0;
+}
+
+void root_overlay_done(struct keeper *k, const struct generation *g)
+{
+	char at[32];
+
+	snprintf(at, sizeof(at), "up/g%u", g->number);
+	if (k->plan->flags & PLAN_UPPER_TMPFS && umount2(at, MNT_DETACH) == 0)
+		(void)rmdir(at);
+}
+
+/* The names of lower layers, topmost first. */
+struct lowers {
+	const char *v[STACK_MAX + MSG_FDS_MAX + 2];
+	char names[STACK_MAX + MSG_FDS_MAX][48];
+	unsigned n;
+};
+
+static void list_lowers(const struct keeper *k, const struct stack *stack, struct lowers *l)
+{
+	unsigned n = 0;
+
+	l->n = 0;
+	if (k->tmpfs_lower)
+		l->v[l->n++] = "gen";
+	for (uint32_t i = 0; i < stack->n; i++, n++) {
+		snprintf(l->names[n], sizeof(l->names[n]), "store/layers/%s/upper", stack->v[i]);
+		l->v[l->n++] = l->names[n];
+	}
+	for (uint32_t i = 0; i < k->plan->lowers.count; i++, n++) {
+		snprintf(l->names[n], sizeof(l->names[n]), "lower/%u", i);
+		l->v[l->n++] = l->names[n];
+	}
+	if (l->n < 2) /* the kernel wants two when nothing is above them */
+		l->v[l->n++] = "empty";
+}
+
+int root_overlay(struct keeper *k, struct generation *g, struct err *e)
+{
+	static struct lowers lowers; /* large */
+	char wrapper[32];
+	struct places p;
+	int r = 0;
+
+	list_lowers(k, &k->stack, &lowers);
+	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
+	if (k->plan->flags & PLAN_UPPER_TMPFS)
+		r = own_tmpfs(k, wrapper, e);
+	if (r == 0 && !(k->plan->flags & PLAN_READONLY_ROOT))
+		r = overlay_places(wrapper, &p, e);
+	if (r == 0)
+		r = overlay_make(lowers.v, lowers.n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
+	if (r < 0)
+		return r;
+	g->root = r;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stack.h - the frozen layers between the root file system and where changes go, by name
+ *
+ * How it works: a snapshot makes of what was written a layer of the store, under a name that was never
+ * used. A stack is a list of such names, topmost first; as text, one name to a line. A name has a fixed form,
+ * so that it can be no other path.
+ */
+#ifndef HUTCH_WIRE_STACK_H
+#define HUTCH_WIRE_STACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+	LAYER_NAME = 20, /* "s." and 16 hexadecimal digits, with its NUL */
+	STACK_MAX = 400, /* the kernel takes 500 layers in all (overlayfs, OVL_MAX_STACK) */
+	STACK_DEEP = 30, /* from here on each lookup costs: it is worth to make one of many */
+};
+
+struct stack {
+	uint32_t n;
+	char (*v)[LAYER_NAME];
+};
+
+bool layer_name_ok(const char *name, size_t len);
+
+/* @s must be empty. Return: 0, INVALID or LIMIT, or NOMEM. */
+int stack_from_text(struct stack *s, const char *text, size_t len, struct err *e);
+void stack_to_text(const struct stack *s, struct buf *text);
+
+int stack_push(struct stack *s, const char *name, struct err *e); /* on top */
+int stack_copy(struct stack *to, const struct stack *from, struct err *e);
+/* How many of the lowest layers both have. */
+uint32_t stack_common(const struct stack *a, const struct stack *b);
+void stack_done(struct stack *s);
+
+#endif
