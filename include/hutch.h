@@ -314,6 +314,124 @@ HUTCH_PUBLIC void hutch_box_close(struct hutch_box *box);
  */
 HUTCH_PUBLIC int hutch_box_reset(struct hutch_box *box, struct hutch_error *err);
 
+/**
+ * hutch_box_reset_files() - Put the files of a sandbox back, and keep its processes
+ *
+ * As hutch_box_reset(), but of the file system only: processes, shells, sessions, shared memory, queues and what
+ * is mounted stay. A process whose working directory or open file was below the root stays with what it has, which
+ * is nobody else's any more; warm shells and sessions go to their directory again with their next text.
+ *
+ * Return: as hutch_box_reset(); also, nothing having changed:
+ *	   UNSUPPORTED	with a read-only root, nested powers (such as SYS_ADMIN), or volumes of kind cow
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_reset_files(struct hutch_box *box, struct hutch_error *err);
+
+/* ---- snapshots -------------------------------------------------------------------------------- */
+
+/**
+ * hutch_box_snapshot() - Keep how the files of a sandbox are now
+ * @tag:      Its name, 1 to 200 bytes of UTF-8 without control characters; NULL: the next number, from "0" on
+ * @ret_name: Its name; the caller frees it with free()
+ *
+ * Snapshots form a tree: a new one grows from the one that was restored or taken last, or from the start. All
+ * that was written since then is kept, exactly: owners, modes, times, extended attributes, hard links, holes,
+ * special files and what was deleted; of volumes those of kind cow, not /dev/shm and the like. They last as
+ * long as the sandbox, resets included.
+ *
+ * When nothing runs inside but shells and sessions that wait, the cost does not depend on how much was written,
+ * and nobody notices. Otherwise what runs is held while what was written is copied (blocks are shared where
+ * the file system can), and then goes on.
+ *
+ * Return: 0, or a negative HUTCH_E_*, nothing having changed:
+ *	   EXISTS	there is one of that name
+ *	   INVALID	no name
+ *	   UNSUPPORTED	the file system of the data directory cannot be shown to the sandbox
+ *	   SYSTEM	a call failed (disk full, a process that a debugger inside holds), see @err->sys_errno
+ *	   DIED, STATE	as hutch_box_reset()
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_snapshot(struct hutch_box *box, const char *tag, char **ret_name,
+				    struct hutch_error *err);
+
+/* hutch_box_restore() */
+enum {
+	HUTCH_RESTORE_KEEP_PROCESSES = 1, /* files only, as hutch_box_reset_files() */
+};
+
+/**
+ * hutch_box_restore() - Put a sandbox back to how its files were at a snapshot
+ * @name:  Of the snapshot; NULL: the one that was made last
+ * @flags: HUTCH_RESTORE_*, or 0
+ *
+ * Everything in it is killed, as by hutch_box_reset(), unless @flags say otherwise. What was written since is gone;
+ * other snapshots stay, and new ones grow from this one.
+ *
+ * Return: 0, or a negative HUTCH_E_*:
+ *	   NOT_FOUND	no such snapshot; the message names those there are
+ *	   others	as hutch_box_reset(); with @flags as hutch_box_reset_files()
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_restore(struct hutch_box *box, const char *name, unsigned flags,
+				   struct hutch_error *err);
+
+/* One line of hutch_box_snapshots(). */
+struct hutch_snapshot {
+	char name[256];
+	char parent[256]; /* the one it grew from; "": the start */
+	int64_t created;  /* seconds since 1970 */
+	unsigned layers;  /* it stands on so many: each costs a lookup a microsecond or so */
+	int present;	  /* the files are those, and what was written since */
+};
+
+/* The snapshots of a sandbox, in the order in which they were made. The caller frees *ret with free(). Return: 0,
+ * NOMEM or SYSTEM. Threads: one call at a time on the same box. Since: 0.1 */
+HUTCH_PUBLIC int hutch_box_snapshots(struct hutch_box *box, struct hutch_snapshot **ret, size_t *ret_n,
+				     struct hutch_error *err);
+
+/* Forgets a snapshot. What grew from it stays, and grows from its parent then; disk space that no other needs is freed in
+ * the background. Return: 0, NOT_FOUND (the message names those there are), or SYSTEM. Threads: one call at a
+ * time on the same box. Since: 0.1 */
+HUTCH_PUBLIC int hutch_box_snapshot_delete(struct hutch_box *box, const char *name, struct hutch_error *err);
+
+/**
+ * hutch_box_diff() - Which paths differ between two states of a sandbox's files
+ * @from:	 Name of a snapshot; NULL: right after start
+ * @to:		 Name of a snapshot; NULL: now
+ * @ret_records: For each path "A /path" (added), "C /path" (changed) or "D /path" (deleted), and a NUL; a directory
+ *		 comes before what is in it. The caller frees it with free()
+ * @ret_len:	 Its length in bytes; 0: no difference
+ *
+ * As `docker diff`: of a deleted directory there is one record, of an added one also all that is in it. A file has
+ * changed when its type, content, size, owner, mode or time of modification has; a directory when its owner or mode
+ * has. Volumes are not compared.
+ *
+ * Return: 0, or a negative HUTCH_E_*: NOT_FOUND no such snapshot; DIED, STATE, SYSTEM.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_diff(struct hutch_box *box, const char *from, const char *to, char **ret_records,
+				size_t *ret_len, struct hutch_error *err);
+
+/**
+ * hutch_box_fork() - Make new sandboxes that begin with the files of one
+ * @snapshot:  Which; NULL: as they are now
+ * @names:     Of the new ones; NULL: made up
+ * @n:	       How many
+ * @flags:     HUTCH_START_DETACHED, or 0
+ * @ret_boxes: Room for @n handles, each to be ended with hutch_box_delete()
+ *
+ * The new ones are started with what @box was started with; what was written is shared, not copied, and nothing of what
+ * any of them writes afterwards is seen by another. A reset takes one back to this state. @box is not
+ * changed, and may end before them. Processes are not forked.
+ *
+ * Return: 0, or a negative HUTCH_E_*, and then none was made: as hutch_box_snapshot() and hutch_box_start().
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_fork(struct hutch_box *box, const char *snapshot, const char *const *names, size_t n,
+				unsigned flags, struct hutch_box **ret_boxes, struct hutch_error *err);
+
+/* ---- the list --------------------------------------------------------------------------------- */
+
 /* One line of hutch_list(). */
 struct hutch_listed {
 	char name[256];

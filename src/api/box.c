@@ -99,7 +99,16 @@ int hutch_box_reset(struct hutch_box *box, struct hutch_error *err)
 
 	if (!box)
 		return api_missing("box", err);
-	return api_give(box_reset(to_box(box), &e), &e, err);
+	return api_give(box_reset(to_box(box), false, &e), &e, err);
+}
+
+int hutch_box_reset_files(struct hutch_box *box, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!box)
+		return api_missing("box", err);
+	return api_give(box_reset(to_box(box), true, &e), &e, err);
 }
 
 static_assert(sizeof(((struct hutch_listed *)0)->name) == sizeof(((struct box_listed *)0)->name),

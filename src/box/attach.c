@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "base/whole.h"
 #include "box/box.h"
 #include "spec/parse.h"
 #include "sys/proc.h"
@@ -38,25 +39,6 @@ static int socket_in(struct home *h, const char *name, struct sockaddr_un *ret_a
 	snprintf(ret_at->sun_path, sizeof(ret_at->sun_path), "/proc/self/fd/%d/sock", dir);
 	s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	return s < 0 ? err_sys(e, errno, "socket") : s;
-}
-
-static int write_whole(int dir, const char *name, const char *text, size_t len, struct err *e)
-{
-	auto_fd int fd = openat(dir, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_sys(e, errno, "make '%s'", name);
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, errno, "write '%s'", name);
-		text += n;
-		len -= (size_t)n;
-	}
-	return renameat(dir, ".new", dir, name) < 0 ? err_sys(e, errno, "rename '%s'", name) : 0;
 }
 
 /* The spec without paths of the host and without the environment. */
@@ -82,7 +64,7 @@ static int write_env(int dir, const struct spec *spec, struct err *e)
 		buf_add(&text, spec->env.v[i], strlen(spec->env.v[i]) + 1);
 	if (buf_bad(&text))
 		return err_set(e, ERR_LIMIT, "the environment is over %d bytes", SPEC_MAX);
-	return write_whole(dir, "env", text.data ? text.data : "", text.len, e);
+	return whole_write(dir, "env", text.data ? text.data : "", text.len, e);
 }
 
 int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,
@@ -102,43 +84,22 @@ int attach_listen(struct home *h, const char *name, const struct spec *spec, int
 		return err_sys(e, errno, "bind '%s/%s/sock'", h->state_path, name);
 	r = write_env(dir, spec, e);
 	if (r == 0)
-		r = write_whole(dir, "spec.json", json, strlen(json), e);
+		r = whole_write(dir, "spec.json", json, strlen(json), e);
 	if (r < 0)
 		return r;
 	*ret_listen = take_fd(&s);
 	return 0;
 }
 
-static int read_whole(int dir, const char *name, struct buf *text, struct err *e)
-{
-	auto_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t n = 1;
-
-	if (fd < 0)
-		return err_sys(e, errno, "open its file '%s'", name);
-	while (n > 0) {
-		char *p = buf_room(text, 65536);
-
-		if (!p)
-			return err_oom(e);
-		n = read(fd, p, 65536);
-		if (n < 0 && errno != EINTR)
-			return err_sys(e, errno, "read its file '%s'", name);
-		text->len += n > 0 ? (size_t)n : 0;
-		n = n < 0 ? 1 : n;
-	}
-	return 0;
-}
-
 static int read_spec(int dir, struct spec *spec, struct err *e)
 {
 	auto_buf struct buf json = BUF_INIT(SPEC_MAX + 65536), env = BUF_INIT(SPEC_MAX + 65536);
-	int r = read_whole(dir, "spec.json", &json, e);
+	int r = whole_read(dir, "spec.json", &json, e);
 
 	if (r == 0)
 		r = spec_from_json(spec, json.data ? json.data : "", json.len, e);
 	if (r == 0)
-		r = read_whole(dir, "env", &env, e);
+		r = whole_read(dir, "env", &env, e);
 	for (size_t at = 0; r == 0 && at < env.len; at += strlen(env.data + at) + 1)
 		r = spec_set(spec, "env", env.data + at, e);
 	return r;
@@ -199,9 +160,52 @@ int box_attach(struct home *h, const char *name, struct box **ret, struct err *e
 	return 0;
 }
 
-int box_reset(struct box *b, struct err *e)
+/* ---- reset ------------------------------------------------------------------------------------ */
+
+static int wait_reset(struct box *b, struct err *e)
 {
-	struct msg_head head = {.op = OP_RESET, .id = ++b->next_id};
+	int r = 0;
+
+	b->layers.bad = (struct err){0};
+	while (b->reset_id && !b->why.code && r >= 0) {
+		r = box_talk(b, -1, e);
+		if (b->why.code)
+			r = 0;
+	}
+	if (b->why.code) {
+		*e = b->why;
+		return err_wrap(e, "it is stopped now");
+	}
+	if (r < 0)
+		return r;
+	if (b->layers.bad.code)
+		*e = b->layers.bad;
+	return b->layers.bad.code;
+}
+
+int reset_to(struct box *b, uint16_t op, const char *body, size_t len, bool keep_processes, struct err *e)
+{
+	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = keep_processes};
+	int r = msg_send(b->ctl, &head, body, len, NULL, 0);
+
+	if (r < 0)
+		return err_sys(e, r, "ask the keeper");
+	b->reset_id = head.id;
+	r = wait_reset(b, e);
+	if (r < 0)
+		return r;
+	if (keep_processes)
+		shell_moved(b);
+	else
+		shell_drop_all(b);
+	close_fd(&b->files); /* it ended with the generation */
+	if (b->has_upper)
+		place_generation_give_back(b->home, b->name, b->left_behind);
+	return 0;
+}
+
+int box_reset(struct box *b, bool keep_processes, struct err *e)
+{
 	int r = home_check_owner(b->home, e);
 
 	if (r == 0)
@@ -210,24 +214,10 @@ int box_reset(struct box *b, struct err *e)
 		r = err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
 	if (r < 0)
 		return r;
-	b->reset_id = head.id;
-	r = msg_send(b->ctl, &head, NULL, 0, NULL, 0);
-	if (r < 0)
-		return err_sys(e, r, "ask the keeper");
-	while (b->reset_id && !b->why.code) {
-		r = box_talk(b, -1, e);
-		if (r < 0 && !b->why.code)
-			return err_wrap(e, "reset '%s'", b->name);
-	}
-	if (b->why.code) {
-		*e = b->why;
-		return err_wrap(e, "reset '%s' (it is stopped now)", b->name);
-	}
-	shell_drop_all(b);
-	close_fd(&b->files); /* it ended with the generation */
-	if (b->has_upper)
-		place_generation_give_back(b->home, b->name, b->left_behind);
-	return 0;
+	r = reset_to(b, OP_RESET, NULL, 0, keep_processes, e);
+	if (r == 0)
+		r = snapshots_at_start(b, e);
+	return r < 0 ? err_wrap(e, "reset '%s'", b->name) : 0;
 }
 
 /* ---- the list --------------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
  *	run.c	 a run: text or a command, with its output
  *	files.c	 files of the inside, by way of its files helper
  *	copy.c	 files and trees, in and out
+ *	snapshot.c, nodes.h  snapshots
+ *	fork.c	 new sandboxes on the files of one
  *	place.c	 its directories: name, lock, where changes go
  *	attach.c sandboxes that live on without who made them; reset
  *	end.c	 the end
@@ -25,6 +27,16 @@
 #include "spec/spec.h"
 #include "wire/msg.h"
 #include "wire/plan.h"
+#include "wire/stack.h"
+
+/* What the keeper says of layers. */
+struct layers_answer {
+	uint32_t id; /* of the question that is open; 0: none */
+	uint32_t generation; /* the present one */
+	bool copied; /* the topmost is not under it */
+	struct stack stack;
+	struct err bad;
+};
 
 struct box {
 	struct home *home; /* borrowed */
@@ -46,6 +58,8 @@ struct box {
 	int files; /* socket of the files helper; -1: none was needed yet */
 	uint32_t files_id; /* of the request for one that is under way; 0: none */
 	struct err files_bad;
+	struct layers_answer layers;
+	uint32_t generation; /* the present one, as the last reset told */
 	struct proc *procs;
 	struct shell *shells;
 	struct run *runs;
@@ -103,12 +117,38 @@ enum proc_end { END_EXIT, END_SIGNAL, END_TIMEOUT, END_FAULT, END_DIED };
 int box_start(struct home *h, const struct spec *s, bool wait, bool detached, struct box **ret,
 	      struct err *e);
 
+/* The same on layers of the store, above those of its root file system. */
+int box_start_on(struct home *h, const struct spec *s, const struct stack *on, bool wait, bool detached,
+		 struct box **ret, struct err *e);
+
 /* A handle of a detached sandbox; and the end of a handle, not of the sandbox. */
 int box_attach(struct home *h, const char *name, struct box **ret, struct err *e);
 void box_close(struct box *b);
 
-/* Back to how it was right after start: files, processes, everything inside. */
-int box_reset(struct box *b, struct err *e);
+/* Back to how it was right after start: files, processes, everything inside; or files only. */
+int box_reset(struct box *b, bool keep_processes, struct err *e);
+
+/* ---- snapshots -------------------------------------------------------------------------------- */
+
+struct snapshot_listed {
+	char name[256], parent[256]; /* parent "": it grew from the start */
+	int64_t created_s;	     /* since 1970 */
+	uint32_t layers;	     /* that it stands on */
+	bool present;		     /* the present comes from it */
+};
+
+/* @tag NULL: the next number. */
+int box_snapshot(struct box *b, const char *tag, char **ret_name, struct err *e);
+/* @name NULL: the one that was made last. */
+int box_restore(struct box *b, const char *name, bool keep_processes, struct err *e);
+int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, struct err *e);
+int box_snapshot_delete(struct box *b, const char *name, struct err *e);
+/* Records "A /path" (added), "C" (changed), "D" (removed), each with its NUL. @from NULL: the start; @to NULL: how
+ * it is now. */
+int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t *ret_len, struct err *e);
+/* @n new sandboxes on the files of @b (@snapshot NULL: as they are now), with these names (NULL: made up). All, or none. */
+int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, bool detached,
+	     struct box **ret, struct err *e);
 
 struct box_listed {
 	char name[256];
@@ -213,6 +253,7 @@ struct shell {
 	uint32_t id;
 	bool given, ready, dead, busy;
 	bool bash;	 /* else a plain sh; known when it is ready */
+	bool moved;	 /* it stands in a file tree that was replaced: it must go there again */
 	int ends[SHELL_ENDS];
 	uint64_t begun, done; /* runs */
 	uint64_t name;	      /* of the last run */
@@ -239,6 +280,17 @@ void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);
 bool shell_exited(struct box *b, const struct msg *m);
 void shell_drop_all(struct box *b);
+
+/* After the root was replaced under them they stand in the old one. */
+void shell_moved(struct box *b);
+
+/* attach.c: the reset that @op is (OP_RESET, OP_RESTORE). On failure with b->why it is stopped. */
+int reset_to(struct box *b, uint16_t op, const char *body, size_t len, bool keep_processes, struct err *e);
+
+/* snapshot.c: the keeper's word; after a reset; the layers of how it is now, frozen. */
+void layers_given(struct box *b, struct msg *m);
+int snapshots_at_start(struct box *b, struct err *e);
+int box_freeze(struct box *b, struct stack *ret, struct err *e);
 
 /* files.c: one operation on a file of the inside; see wire/plan.h. @path: absolute; @other: as the operation
  * has it, or NULL. */

@@ -56,6 +56,7 @@ void box_close(struct box *b)
 	while (b->procs)
 		proc_free(b->procs);
 	shell_drop_all(b);
+	stack_done(&b->layers.stack);
 	close_fd(&b->files);
 	close_fd(&b->ctl);
 	close_fd(&b->pidfd);

@@ -292,8 +292,8 @@ static int start_sweeper(struct home *h, const struct msg_head *head, const int 
 int home_sweep(struct home *h, int out, struct err *e)
 {
 	struct msg_head head = {.op = OP_SWEEP};
-	int fds[] = {h->trash, h->state, h->boxes, out}, r;
-	unsigned nfds = out < 0 ? 3 : 4;
+	int fds[] = {h->trash, h->state, h->boxes, h->layers, out}, r;
+	unsigned nfds = out < 0 ? 4 : 5;
 
 	pthread_mutex_lock(&h->lock);
 	if (nurseless(h)) {

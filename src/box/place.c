@@ -126,7 +126,7 @@ static int make_name(struct home *h, const char *name)
 /* What attach.c puts beside the lock. */
 static void forget_files(struct home *h, const char *name)
 {
-	static const char *const files[] = {"sock", "spec.json", "env", ".new"};
+	static const char *const files[] = {"sock", "spec.json", "env", ".new-spec.json", ".new-env"};
 	char path[300];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {

@@ -172,8 +172,10 @@ static void quote(struct buf *b, const char *s, size_t len)
 }
 
 /* The text, behind what was asked for beside it, all on its first line: lines keep their numbers. */
-static int make_text(struct buf *b, const struct run_ask *ask, struct err *e)
+static int make_text(struct buf *b, const struct run_ask *ask, bool moved, struct err *e)
 {
+	if (moved)
+		buf_str(b, "_ho=${OLDPWD-}; command cd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ");
 	for (size_t i = 0; i < ask->nenv; i++) {
 		const char *c = ask->env[i];
 		size_t key = strspn(c, "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
@@ -302,7 +304,7 @@ static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *
 {
 	auto_buf struct buf text = BUF_INIT(MSG_BODY_MAX);
 	struct shell *s = r->s;
-	int code = make_text(&text, ask, e);
+	int code = make_text(&text, ask, s->moved, e);
 
 	if (code == 0 && !s->ready)
 		code = wait_waits(r, e);
@@ -317,6 +319,8 @@ static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *
 		code = send_text(r, &text, ask->apart, e);
 	if (code < 0)
 		remove_names(r);
+	else if (s->session) /* of a warm one each sub-shell stands there */
+		s->moved = false;
 	return code;
 }
 

@@ -182,6 +182,7 @@ void shell_given(struct box *b, struct msg *m)
 	if (!(m->head.arg & 1)) { /* it was there before, and has said that it waits */
 		s->ready = true;
 		s->bash = m->head.arg & 2;
+		s->moved = m->head.arg & 4;
 	}
 }
 
@@ -271,6 +272,12 @@ static void drop(struct box *b, struct shell *s)
 	free(s->session);
 	free(s->cwd);
 	free(s);
+}
+
+void shell_moved(struct box *b)
+{
+	for (struct shell *s = b->shells; s; s = s->next)
+		s->moved = true;
 }
 
 void shell_drop_all(struct box *b)
@@ -364,7 +371,7 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 
 void shell_give(struct box *b, struct shell *s)
 {
-	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = s->bash ? 2 : 0};
+	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = (s->bash ? 2u : 0) | (s->moved ? 4u : 0)};
 
 	s->busy = false;
 	if (!s->session && s->dead) {

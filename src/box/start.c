@@ -19,6 +19,7 @@
 #include "base/own.h"
 #include "box/box.h"
 #include "box/fault.h"
+#include "box/nodes.h"
 #include "guard/seccomp.h"
 #include "layers/skeleton.h"
 #include "layers/stack.h"
@@ -38,6 +39,7 @@ struct start {
 	int lock;
 	bool detached;
 	struct spare keeper; /* what it has; its socket is the box's */
+	const struct stack *on;
 };
 
 /* ---- name ------------------------------------------------------------------------------------- */
@@ -170,6 +172,32 @@ static int step_upper(struct start *s, struct err *e)
 	s->b->has_upper = true;
 	p->box = draft_str(&s->d, s->b->name);
 	return 0;
+}
+
+/* Noted before anything stands on them: else the sweeper might remove them. */
+static int step_layers(struct start *s, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
+	int r;
+
+	if (!s->on->n)
+		return 0;
+	if (!s->d.plan.store.path && s->d.plan.store.fd < 0)
+		return err_set(e, ERR_UNSUPPORTED, "the file system of the data directory cannot be shown to the sandbox");
+	r = nodes_open(s->h, s->b->name, true, &n, e);
+	if (r < 0)
+		return r;
+	s->b->has_upper = true;
+	r = stack_copy(&n.base, s->on, e);
+	if (r == 0)
+		r = stack_copy(&n.now, s->on, e);
+	if (r == 0)
+		r = nodes_write(&n, e);
+	stack_to_text(s->on, &text);
+	if (r == 0)
+		s->d.plan.stack = draft_str(&s->d, text.data);
+	return r;
 }
 
 /* ---- ids, guards, limits ---------------------------------------------------------------------- */
@@ -363,6 +391,7 @@ static const struct {
 	{"ids", step_ids},
 	{"root file system", step_root},
 	{"changes", step_upper},
+	{"layers", step_layers},
 	{"mounts", step_mounts},
 	{"network", step_network},
 	{"guards", step_guards},
@@ -383,7 +412,15 @@ static void start_done(struct start *s)
 int box_start(struct home *h, const struct spec *spec, bool wait, bool detached, struct box **ret,
 	      struct err *e)
 {
-	auto_with(start_done) struct start s = {.h = h, .lock = -1, .detached = detached};
+	const struct stack none = {0};
+
+	return box_start_on(h, spec, &none, wait, detached, ret, e);
+}
+
+int box_start_on(struct home *h, const struct spec *spec, const struct stack *on, bool wait, bool detached,
+		 struct box **ret, struct err *e)
+{
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .detached = detached, .on = on};
 	struct box *b;
 	int r = home_check_owner(h, e);
 

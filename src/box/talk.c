@@ -61,6 +61,9 @@ static void take(struct box *b, struct msg *m)
 	case OP_SHELL_IS:
 		shell_given(b, m);
 		break;
+	case OP_LAYERS:
+		layers_given(b, m);
+		break;
 	case OP_FILES_IS:
 		files_given(b, m);
 		break;
@@ -81,6 +84,8 @@ static void take(struct box *b, struct msg *m)
 		if (m->head.id == b->reset_id) {
 			b->reset_id = 0;
 			b->left_behind = m->head.arg;
+			if (m->head.body == sizeof(b->generation))
+				memcpy(&b->generation, m->body, sizeof(b->generation));
 		}
 		break;
 	default:

@@ -150,7 +150,7 @@ int generation_begin(struct keeper *k, struct generation *g, struct err *e)
 {
 	int news, r;
 
-	generation_init(k, g);
+	generation_init(k, g, &k->stack);
 	if (sched_getaffinity(0, sizeof(k->cpus), &k->cpus) < 0)
 		CPU_ZERO(&k->cpus); /* more than we can name */
 	r = generation_clone(g, CLONE_NEWPID, &news, e);

@@ -164,6 +164,7 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 {
 	static char buf[MSG_BUF] __attribute__((aligned(8)));
 	struct pollfd p[2] = {{k->ctl, POLLIN, 0}, {k->owner, POLLIN, 0}};
+	const char *stack;
 	int r;
 
 	while (poll(p, 2, -1) < 0)
@@ -183,6 +184,12 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	k->plan = plan_open(&k->pack, e);
 	if (!k->plan)
 		return e->code;
+	stack = pack_get_str(&k->pack, k->plan->stack);
+	r = stack ? stack_from_text(&k->base, stack, strlen(stack), e) : 0;
+	if (r == 0)
+		r = stack_copy(&k->stack, &k->base, e);
+	if (r < 0)
+		return r;
 	if (k->plan->listen >= 0 && (unsigned)k->plan->listen < k->start.nfds) {
 		k->listen = k->start.fds[k->plan->listen];
 		close_fd(&k->owner); /* it lives on without him */
@@ -208,7 +215,7 @@ static void reap(struct keeper *k)
 			k->now.pid = 0; /* the end of the generation; its commands follow */
 		else if (k->spare.pid && pid == k->spare.pid)
 			reset_spare_ended(k);
-		else if (files_ended(k, pid))
+		else if (files_ended(k, pid) || work_ended(k, pid, status))
 			continue;
 		else
 			exec_ended(k, pid, status, &ru);
@@ -252,6 +259,7 @@ static void lose_client(struct keeper *k, struct client *c)
 		_exit(0);
 	shell_forget(k, c);
 	exec_forget(k, c);
+	work_forget(k, c);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -298,8 +306,12 @@ static void one_message(struct keeper *k, struct client *c)
 		give_files(k, c, m.head.id);
 	else if (m.head.op == OP_SIGNAL)
 		exec_signal(k, c, m.head.id, (int)m.head.arg);
-	else if (m.head.op == OP_RESET)
-		(void)reset_run(k, c, m.head.id);
+	else if (m.head.op == OP_RESET || m.head.op == OP_RESTORE)
+		reset_run(k, c, &m);
+	else if (m.head.op == OP_SNAPSHOT)
+		snapshot_take(k, c, &m);
+	else if (m.head.op == OP_DIFF)
+		diff_start(k, c, &m);
 	else if (m.head.op == OP_END)
 		_exit(0);
 	msg_done(&m);

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "wire/msg.h"
@@ -31,6 +32,7 @@ enum { SPACES_MAX = 6 };
 struct generation {
 	pid_t pid; /* of the reaper; 0: none */
 	int pidfd;
+	const struct stack *on; /* the layers below its changes */
 	int root;  /* its overlay, until the reaper has it */
 	int pts;   /* its devpts: terminals are had from this, never by a path of the inside */
 	int proc, mqueue; /* attached nowhere yet; -1: whoever builds the root makes them */
@@ -64,7 +66,8 @@ struct slot {
 	bool timed_out, stuck;
 };
 
-struct shell; /* shell.c */
+struct shell;	/* shell.c */
+struct working; /* work.c */
 
 enum { DRAINS_MAX = 64, HELPERS_MAX = 250 };
 
@@ -94,6 +97,7 @@ struct keeper {
 	bool want_spare;
 	struct slot *slots;
 	struct shell *shells;
+	struct working *working;
 	int fifos, fifos_ro; /* mounts of one small tmpfs, attached nowhere; -1 until there is a shell */
 	int drains[DRAINS_MAX], ndrains;
 	pid_t helpers[HELPERS_MAX]; /* files.c */
@@ -153,7 +157,7 @@ int generation_has_ids(const struct keeper *k, struct generation *g, struct err 
 int generation_build(struct keeper *k, struct generation *g, struct err *e);
 int generation_begun(struct keeper *k, struct generation *g, struct err *e);
 int generation_network(struct generation *g, int fds[NET_MADE], struct err *e);
-void generation_init(struct keeper *k, struct generation *g);
+void generation_init(struct keeper *k, struct generation *g, const struct stack *on);
 int generation_start(struct keeper *k, struct generation *g, struct err *e);
 int generation_finish(struct keeper *k, struct generation *g, struct err *e);
 int generation_enter(struct keeper *k, struct generation *g, struct err *e);
@@ -168,15 +172,17 @@ struct places {
 int overlay_places(const char *name, struct places *p, struct err *e);
 int overlay_make(const char *const *lowers, unsigned n, const struct places *p, struct err *e);
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
+/* Read-only, without the generated layer; @top: a directory above the stack, "": none. */
+int overlay_view(struct keeper *k, const struct stack *stack, const char *top, struct err *e);
 void root_overlay_done(struct keeper *k, const struct generation *g); /* at home; its tmpfs */
 
 /* root.c: in a generation's mount namespace, the file tree that the inside sees. */
 int root_attach(struct generation *g, struct err *e);
 int root_build(struct keeper *k, struct generation *g, struct err *e);
 
-/* reset.c: the next generation; a spare one, when nothing else is to do. */
+/* reset.c: the next generation, or the next one on other layers; a spare one, when nothing else is to do. */
 int reset_go_home(struct keeper *k, struct err *e);
-int reset_run(struct keeper *k, struct client *c, uint32_t id);
+void reset_run(struct keeper *k, struct client *c, const struct msg *m);
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
@@ -205,12 +211,38 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 void shell_forget(struct keeper *k, const struct client *c); /* before exec_forget() */
 void shell_ended(struct keeper *k, pid_t pid);
 void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
+bool shell_is(const struct keeper *k, pid_t pid);
+bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
+void shell_moved(struct keeper *k); /* the root is another one: they stand where they stood, in the old */
 
 /* files.c: helpers that open files of the inside, one a client; they end with the generation. */
 int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e);
 bool files_is(const struct keeper *k, pid_t pid);
 bool files_ended(struct keeper *k, pid_t pid); /* true: it was one */
 void files_reset(struct keeper *k);
+
+/* still.c: whether nothing but shells that wait is inside; to hold everything (in a process of its own, with whose
+ * end all go on). */
+bool still_is(const struct keeper *k);
+int still_hold(const struct keeper *k, struct err *e);
+
+/* work.c (see work.h for how it is started): is it one; true: it was one; wait for the end of those that
+ * read what may be replaced; nobody is told. */
+bool work_is(const struct keeper *k, pid_t pid);
+bool work_ended(struct keeper *k, pid_t pid, int status);
+void work_wait(struct keeper *k);
+bool work_merges(const struct keeper *k); /* layers are being made one */
+void work_forget(struct keeper *k, const struct client *c);
+
+/* swap.c: another root file tree under what runs: @on: the layers it stands on; @frozen: the name under which what
+ * was written becomes the topmost of them, NULL: it is left behind, and *ret_left is its generation's number.
+ * Return: 0, 1 it cannot be done with what runs inside or is mounted there, or an error, nothing having
+ * changed. */
+int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e);
+
+/* snapshot.c, diff.c: what a client asked for is answered by itself. */
+void snapshot_take(struct keeper *k, struct client *c, const struct msg *m);
+void diff_start(struct keeper *k, struct client *c, struct msg *m);
 
 /* drain.c: output that nobody waits for any more. */
 void drain_add(struct keeper *k, int fd);

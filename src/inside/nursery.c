@@ -231,7 +231,7 @@ static void start_sweeper(struct nursery *n, const struct msg *m)
 		return;
 	close(n->sock);
 	close(n->owner);
-	sweep_main(m->fds[0], m->fds[1], m->fds[2]);
+	sweep_main(m->fds);
 }
 
 /* ---- the loop --------------------------------------------------------------------------------- */
@@ -255,7 +255,7 @@ static void one_message(struct nursery *n)
 		m.fds[0] = -1;
 		if (n->hello.ids == PLAN_IDS_SUB)
 			(void)enter_subids(n, &n->bad);
-	} else if (m.head.op == OP_SWEEP && m.nfds >= 3) {
+	} else if (m.head.op == OP_SWEEP && m.nfds >= 4) {
 		start_sweeper(n, &m);
 	} else if (m.head.op == OP_PREPARE && m.head.body == sizeof(struct prepare) && m.nfds >= 1) {
 		if (prepare(n, &m, &e) < 0)

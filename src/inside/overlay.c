@@ -15,6 +15,7 @@
 
 #include "base/own.h"
 #include "inside/keeper.h"
+#include "inside/layer.h"
 #include "sys/fsmount.h"
 #include "sys/proc.h"
 
@@ -123,13 +124,13 @@ struct lowers {
 	unsigned n;
 };
 
-static void list_lowers(const struct keeper *k, const struct stack *stack, struct lowers *l)
+static void list_lowers(const struct keeper *k, const struct stack *stack, const char *top, struct lowers *l)
 {
 	unsigned n = 0;
 
 	l->n = 0;
-	if (k->tmpfs_lower)
-		l->v[l->n++] = "gen";
+	if (*top)
+		l->v[l->n++] = top;
 	for (uint32_t i = 0; i < stack->n; i++, n++) {
 		snprintf(l->names[n], sizeof(l->names[n]), "store/layers/%s/upper", stack->v[i]);
 		l->v[l->n++] = l->names[n];
@@ -142,6 +143,17 @@ static void list_lowers(const struct keeper *k, const struct stack *stack, struc
 		l->v[l->n++] = "empty";
 }
 
+/* The root of an overlay shows owner and mode of its upper directory. */
+static int like_the_top(const struct stack *stack, const char *upper, struct err *e)
+{
+	char top[64];
+	int r;
+
+	snprintf(top, sizeof(top), "store/layers/%s/upper", stack->v[0]);
+	r = layer_like(upper, top);
+	return r < 0 ? err_sys(e, r, "take over what the root directory was") : 0;
+}
+
 int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 {
 	static struct lowers lowers; /* large */
@@ -149,16 +161,26 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 	struct places p;
 	int r = 0;
 
-	list_lowers(k, &k->stack, &lowers);
+	list_lowers(k, g->on, k->tmpfs_lower ? "gen" : "", &lowers);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
 	if (k->plan->flags & PLAN_UPPER_TMPFS)
 		r = own_tmpfs(k, wrapper, e);
 	if (r == 0 && !(k->plan->flags & PLAN_READONLY_ROOT))
 		r = overlay_places(wrapper, &p, e);
+	if (r == 0 && g->on->n && !(k->plan->flags & PLAN_READONLY_ROOT))
+		r = like_the_top(g->on, p.upper, e);
 	if (r == 0)
 		r = overlay_make(lowers.v, lowers.n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
 	if (r < 0)
 		return r;
 	g->root = r;
 	return 0;
+}
+
+int overlay_view(struct keeper *k, const struct stack *stack, const char *top, struct err *e)
+{
+	static struct lowers lowers; /* large */
+
+	list_lowers(k, stack, top, &lowers);
+	return overlay_make(lowers.v, lowers.n, NULL, e);
 }

@@ -35,11 +35,11 @@ int reset_go_home(struct keeper *k, struct err *e)
 	return r < 0 ? err_sys(e, r, "return to the keeper's namespaces") : 0;
 }
 
-static int begin(struct keeper *k, struct generation *g, struct err *e)
+static int begin(struct keeper *k, struct generation *g, const struct stack *on, struct err *e)
 {
 	int r;
 
-	generation_init(k, g);
+	generation_init(k, g, on);
 	r = root_overlay(k, g, e);
 	return r < 0 ? r : generation_start(k, g, e);
 }
@@ -63,7 +63,7 @@ static int wait_for_end(struct keeper *k, const struct generation *old, struct e
 		}
 		if (pid == old->pid)
 			return 0;
-		if (!files_ended(k, pid))
+		if (!files_ended(k, pid) && !work_ended(k, pid, status))
 			exec_ended(k, pid, status, &ru);
 	}
 }
@@ -96,55 +96,117 @@ static void drop_later(struct keeper *k, struct generation *g)
 	drop(g);
 }
 
-static int change(struct keeper *k, struct generation *old, struct err *e)
+static void give_up(struct keeper *k, struct generation *g)
 {
-	struct generation g = k->spare;
-	int r = storage_is_open(k) ? storage_close(k, e) : 0; /* only the first drops it for itself */
+	root_overlay_done(k, g);
+	drop(g);
+}
 
-	if (r < 0)
-		return r;
+static void use_stack(struct keeper *k, struct generation *g, struct stack *on)
+{
+	stack_done(&k->stack);
+	k->stack = *on;
+	*on = (struct stack){0};
+	g->on = &k->stack;
+}
+
+/* For other layers than those of the start there is no spare: the next generation is begun while the present one is
+ * there, which stays if that fails. Return: 0, or less than 0 and nothing has changed. */
+static int begin_on(struct keeper *k, struct generation *g, const struct stack *on, struct err *e)
+{
+	struct err back;
+	int r = reset_go_home(k, e);
+
+	if (r == 0 && begin(k, g, on, e) < 0) {
+		r = e->code;
+		generation_kill(g);
+		give_up(k, g);
+	}
+	if (generation_return(k, &back) < 0)
+		_exit(1);
+	return r;
+}
+
+/* @next.pid 0: it is begun now. */
+static int change(struct keeper *k, struct generation *old, struct generation next, struct stack *on, struct err *e)
+{
+	int r;
+
 	*old = k->now;
 	files_reset(k);
 	generation_kill(old);
 	k->now.pid = 0;
-	k->spare.pid = 0;
 	r = reset_go_home(k, e);
 	if (r == 0)
 		root_overlay_done(k, old);
-	if (r == 0 && !g.pid)
-		r = begin(k, &g, e);
-	if (r == 0 && g.news >= 0)
-		r = generation_finish(k, &g, e);
+	if (r == 0 && !next.pid)
+		r = begin(k, &next, on, e);
+	if (r == 0 && next.news >= 0)
+		r = generation_finish(k, &next, e);
 	if (r == 0 && old->pid)
 		r = wait_for_end(k, old, e);
-	return r < 0 ? r : generation_enter(k, &g, e);
+	use_stack(k, &next, on);
+	return r < 0 ? r : generation_enter(k, &next, e);
 }
 
-int reset_run(struct keeper *k, struct client *c, uint32_t id)
+/* Files only. Return: 0, or an error and nothing has changed. */
+static int change_files(struct keeper *k, struct stack *on, uint32_t *ret_left, struct err *e)
 {
-	struct msg_head done = {.op = OP_RESET_DONE, .id = id};
-	struct generation old;
-	struct err e = {0};
+	int r = k->now.pid ? swap_root(k, on, NULL, ret_left, e) : err_set(e, ERR_DIED, "the sandbox has ended");
 
-	if (k->spent)
-		return ERR_STATE; /* the caller knows and does not ask */
-	if (change(k, &old, &e) < 0) { /* never half reset */
+	return r == 1 ? err_set(e, ERR_UNSUPPORTED,
+				"with a read-only root file system, nested powers, volumes of kind cow or a mount that was "
+				"moved processes cannot be kept: the file tree below them cannot be replaced") : r;
+}
+
+/* Return: 0, an error and nothing has changed, or it does not return. */
+static int run(struct keeper *k, struct client *c, const struct msg *m, struct stack *on, struct err *e)
+{
+	struct msg_head done = {.op = OP_RESET_DONE, .id = m->head.id};
+	struct generation next = {0}, old;
+	int r = storage_is_open(k) ? storage_close(k, e) : 0; /* only the first drops it for itself */
+
+	work_wait(k); /* it may read what is thrown away */
+	if (r == 0 && m->head.arg & 1) {
+		r = change_files(k, on, &done.arg, e);
+		if (r == 0)
+			(void)msg_send(c->fd, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+		return r;
+	}
+	if (r == 0 && m->head.op == OP_RESTORE)
+		r = begin_on(k, &next, on, e);
+	if (r < 0)
+		return r;
+	if (m->head.op == OP_RESET) {
+		next = k->spare;
+		k->spare.pid = 0;
+	}
+	if (change(k, &old, next, on, e) < 0) { /* never half reset */
 		done.op = OP_FAILED;
-		(void)msg_send(c->fd, &done, &e, sizeof(e), NULL, 0);
+		(void)msg_send(c->fd, &done, e, sizeof(*e), NULL, 0);
 		_exit(1);
 	}
 	shell_reset(k);
 	done.arg = old.number;
-	(void)msg_send(c->fd, &done, NULL, 0, NULL, 0);
+	(void)msg_send(c->fd, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
 	drop_later(k, &old);
 	k->want_spare = true;
 	return 0;
 }
 
-static void give_up(struct keeper *k, struct generation *g)
+void reset_run(struct keeper *k, struct client *c, const struct msg *m)
 {
-	root_overlay_done(k, g);
-	drop(g);
+	auto_with(stack_done) struct stack on = {0};
+	struct err e = {0};
+	int r;
+
+	if (k->spent)
+		return; /* the caller knows and does not ask */
+	r = m->head.op == OP_RESTORE ? stack_from_text(&on, m->body, m->head.body, &e) : stack_copy(&on, &k->base, &e);
+	if (r == 0)
+		r = run(k, c, m, &on, &e);
+	if (r < 0)
+		(void)msg_send(c->fd, &(struct msg_head){.op = OP_LAYERS, .id = m->head.id}, &e, sizeof(e), NULL, 0);
 }
 
 void reset_prepare(struct keeper *k)
@@ -156,7 +218,7 @@ void reset_prepare(struct keeper *k)
 		return;
 	k->want_spare = false;
 	r = reset_go_home(k, &e);
-	if (r == 0 && begin(k, &k->spare, &e) < 0)
+	if (r == 0 && begin(k, &k->spare, &k->base, &e) < 0)
 		give_up(k, &k->spare); /* the next reset tries again, and says why */
 	if (generation_return(k, &e) < 0)
 		_exit(1); /* nothing could be started any more */

@@ -90,15 +90,27 @@ static int copy_file(const char *from, const char *to, struct err *e)
 
 #define HIDDEN_COPY "new/.hutch-cow"
 
+/* What snapshots have of it lies between: path of the part @i of layer number @n. */
+static bool in_layer(const struct generation *g, uint32_t n, unsigned i, const char *below, char ret[64])
+{
+	snprintf(ret, 64, "store/layers/%s/cow%u%s", g->on->v[n], i, below);
+	return faccessat(AT_FDCWD, ret, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* A private copy of a file. A mount shows where on its file system it comes from; so the copy is made
  * on the overlay, and its name removed once it is bound. A read-only root has no place for it. */
-static int cow_file(struct keeper *k, const char *vol, const char *wrapper, struct err *e)
+static int cow_file(struct keeper *k, const struct generation *g, unsigned i, const char *vol,
+		    const char *wrapper, struct err *e)
 {
 	bool hidden = !(k->plan->flags & PLAN_READONLY_ROOT);
-	const char *copy = hidden ? HIDDEN_COPY : wrapper;
+	const char *copy = hidden ? HIDDEN_COPY : wrapper, *from = vol;
+	char last[64];
 	int r, fd;
 
-	r = copy_file(vol, copy, e);
+	for (uint32_t l = 0; l < g->on->n && from == vol; l++)
+		if (in_layer(g, l, i, "", last))
+			from = last;
+	r = copy_file(from, copy, e);
 	if (r < 0)
 		return r;
 	fd = sys_clone_tree(AT_FDCWD, copy, 0);
@@ -108,19 +120,27 @@ static int cow_file(struct keeper *k, const char *vol, const char *wrapper, stru
 	return fd;
 }
 
-static int cow_dir(const char *vol, const char *wrapper, struct err *e)
+static int cow_dir(const struct generation *g, unsigned i, const char *vol, const char *wrapper, struct err *e)
 {
-	const char *lowers[] = {vol, "empty"};
+	static char names[STACK_MAX][64];
+	static const char *lowers[STACK_MAX + 1];
+	unsigned n = 0;
 	struct places p;
 	struct stat st;
 	int r = overlay_places(wrapper, &p, e);
 
+	for (uint32_t l = 0; l < g->on->n; l++)
+		if (in_layer(g, l, i, "/upper", names[n])) {
+			lowers[n] = names[n];
+			n++;
+		}
+	lowers[n++] = vol;
 	/* The root of an overlay shows the mode and owner of its upper directory. */
-	if (r == 0 && stat(vol, &st) == 0) {
+	if (r == 0 && stat(lowers[0], &st) == 0) {
 		(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
 		(void)chmod(p.upper, st.st_mode & 07777);
 	}
-	return r < 0 ? r : overlay_make(lowers, 1, &p, e);
+	return r < 0 ? r : overlay_make(lowers, n, &p, e);
 }
 
 /* A volume that the inside may change without the host noticing. */
@@ -136,7 +156,7 @@ static int cow(struct keeper *k, struct generation *g, unsigned i, bool is_dir, 
 	r = inside_mkdir(wrapper, 0700, e);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u/cow%u", g->number, i);
 	if (r == 0)
-		r = fd = is_dir ? cow_dir(vol, wrapper, e) : cow_file(k, vol, wrapper, e);
+		r = fd = is_dir ? cow_dir(g, i, vol, wrapper, e) : cow_file(k, g, i, vol, wrapper, e);
 	if (r < 0)
 		return r;
 	r = sys_attach(fd, target, "");

@@ -30,6 +30,9 @@ struct shell {
 	pid_t pid;	      /* 0: it has ended, and its name is kept for its directory's sake */
 	bool dying;
 	uint32_t kind;	      /* 2: bash; what its clients found */
+	dev_t pipe_dev;
+	ino_t pipe;	      /* by which it gets its texts */
+	bool moved;	      /* its directory is of a file tree that was replaced */
 	int ends[SHELL_ENDS]; /* ours: the other sides of the shell's */
 	char *cwd;	      /* where its last command left it; NULL: not known */
 };
@@ -134,6 +137,7 @@ static int add_pipe(struct shell *s, struct msg *m, int at, enum shell_end end, 
 static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apart, struct err *e)
 {
 	int dir = m->nfds ? take_fd(&m->fds[0]) : -1, r = 0;
+	struct stat st;
 
 	for (int i = 0; i < 6; i++)
 		m->fds[i] = -1;
@@ -159,6 +163,10 @@ static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apar
 		r = add_pipe(s, m, 3, SHELL_END_COMMANDS, true, e);
 	if (r == 0)
 		r = add_pipe(s, m, 4, SHELL_END_RESULTS, false, e);
+	if (r == 0 && fstat(m->fds[3], &st) == 0) {
+		s->pipe_dev = st.st_dev;
+		s->pipe = st.st_ino;
+	}
 	if (r < 0 || !s->name)
 		return r;
 	close_fd(&m->fds[1]);
@@ -183,6 +191,7 @@ static int start(struct keeper *k, struct shell *s, struct client *c, struct msg
 		return r;
 	}
 	s->pid = exec_pid(k, c, m->head.id);
+	s->moved = false;
 	return 0;
 }
 
@@ -208,7 +217,7 @@ static struct shell *make(struct keeper *k, const char *name, struct err *e)
 
 static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh)
 {
-	struct msg_head is = {.op = OP_SHELL_IS, .id = id, .arg = fresh ? 1 : s->kind};
+	struct msg_head is = {.op = OP_SHELL_IS, .id = id, .arg = fresh ? 1 : s->kind | (s->moved ? 4 : 0)};
 	int fds[SHELL_ENDS];
 	unsigned n = 0;
 
@@ -262,6 +271,7 @@ void shell_back(struct keeper *k, struct client *c, const struct msg *m)
 	if (!s || !s->name)
 		return;
 	s->kind = m->head.arg & 2;
+	s->moved = m->head.arg & 4;
 	s->lent = NULL;
 	exec_assign(k, s->pid, NULL, 0);
 	if (len && len < SHELL_CWD_MAX) {
@@ -317,4 +327,28 @@ void shell_reset(struct keeper *k)
 		if (!s->pid)
 			forget(k, s);
 	}
+}
+
+bool shell_is(const struct keeper *k, pid_t pid)
+{
+	const struct shell *s = k->shells;
+
+	while (s && s->pid != pid)
+		s = s->next;
+	return s;
+}
+
+bool shell_reads(const struct keeper *k, const struct stat *pipe)
+{
+	const struct shell *s = k->shells;
+
+	while (s && (!s->pid || s->pipe != pipe->st_ino || s->pipe_dev != pipe->st_dev))
+		s = s->next;
+	return s;
+}
+
+void shell_moved(struct keeper *k)
+{
+	for (struct shell *s = k->shells; s; s = s->next)
+		s->moved = true;
 }

@@ -135,7 +135,7 @@ static void to_trash(int boxes, int trash, const char *name)
 /* A name whose lock is free belongs to nobody any more (box/place.c has the rules). */
 static void bury(int state, int boxes, int trash, const char *name)
 {
-	static const char *const files[] = {"sock", "spec.json", "env", ".new",
+	static const char *const files[] = {"sock", "spec.json", "env", ".new-spec.json", ".new-env",
 					    "lock"}; /* the lock last */
 	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int lock = -1;
@@ -182,14 +182,16 @@ static void bury_nameless(int state, int boxes, int trash)
 
 enum { TRIES = 10 };
 
-void sweep_main(int trash, int state, int boxes)
+void sweep_main(const int *fds)
 {
+	int trash = fds[0], state = fds[1], boxes = fds[2];
 	struct sched_param none = {0};
 
 	prctl(PR_SET_NAME, "hutch-sweeper", 0, 0, 0);
 	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* only a courtesy */
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
+	sweep_layers(fds[3], boxes, trash);
 	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | LOCK_NB) == 0;) {
 		bool all = empty_trash(trash);
 
@@ -210,7 +212,7 @@ void sweeper_alone(int sock)
 	int from;
 
 	if (inside_begin("hutch-sweeper", sock, &from, &e) == 0 && msg_recv(from, &m, buf, sizeof(buf), 0) > 0 &&
-	    m.head.op == OP_SWEEP && m.nfds >= 3)
-		sweep_main(m.fds[0], m.fds[1], m.fds[2]);
+	    m.head.op == OP_SWEEP && m.nfds >= 4)
+		sweep_main(m.fds);
 	_exit(1); /* a later one does the work */
 }

@@ -5,7 +5,11 @@
 #ifndef HUTCH_INSIDE_SWEEP_H
 #define HUTCH_INSIDE_SWEEP_H
 
-/* The sweeper, see sweep.c: a child of the nursery of its own. Directories of the store. */
-void sweep_main(int trash, int state, int boxes) __attribute__((noreturn));
+/* The sweeper, see sweep.c: a child of the nursery of its own. @fds: directories of the store, as OP_SWEEP
+ * brings them. */
+void sweep_main(const int *fds) __attribute__((noreturn));
+
+/* unused.c: layers that no sandbox needs any more go to the trash. */
+void sweep_layers(int layers, int boxes, int trash);
 
 #endif

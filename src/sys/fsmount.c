@@ -81,6 +81,13 @@ int sys_set_attr(int dir, const char *path, uint64_t set, int recursive)
 	return set_attr(dir, path, &a, recursive);
 }
 
+int sys_clear_attr(int dir, const char *path, uint64_t clear)
+{
+	struct attr a = {.clr = clear};
+
+	return set_attr(dir, path, &a, 0);
+}
+
 int sys_idmap(int mount, int userns, int recursive)
 {
 	struct attr a = {.set = MOUNT_ATTR_IDMAP, .propagation = MS_PRIVATE,

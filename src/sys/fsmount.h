@@ -52,6 +52,7 @@ int sys_move(int from_dir, const char *from, int to_dir, const char *to);
 
 /* Sets MOUNT_ATTR_* (Linux 5.12; -ENOSYS before). @path "" means @dir itself. */
 int sys_set_attr(int dir, const char *path, uint64_t set, int recursive);
+int sys_clear_attr(int dir, const char *path, uint64_t clear);
 /* Idmaps a tree that is attached nowhere with the map of a user namespace (5.12), and makes it
  * private: a clone is a peer of what it was taken from, and mounts would pass between them. */
 int sys_idmap(int mount, int userns, int recursive);

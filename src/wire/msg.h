@@ -22,7 +22,7 @@ enum msg_op {
 	/* caller to nursery */
 	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
 	OP_PREPARE,   /* body: struct prepare; fds: keeper's socket, [what it just holds] */
-	OP_SWEEP,     /* fds: trash, state, boxes, and any that shall stay open meanwhile */
+	OP_SWEEP,     /* fds: trash, state, boxes, layers, and any that shall stay open meanwhile */
 	/* caller to a sweeper that he started himself: OP_SWEEP; to such a keeper: */
 	OP_ALONE, /* body: struct alone; fds: pidfd of the owner, [what it just holds] */
 	OP_IDS,	  /* its ids are mapped (where it does not do so itself) */
@@ -32,18 +32,19 @@ enum msg_op {
 	OP_FAILED,  /* body: struct err; the keeper ends */
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
 	OP_EXITED,  /* body: struct exited */
-	OP_RESET_DONE, /* arg: number of the generation that is left behind */
-	OP_SHELL_IS,   /* arg: 1 it was started just now, 2 it is bash; fds: enum shell_end of plan.h */
+	OP_RESET_DONE, /* arg: number of the generation that is left behind; body: uint32_t, that of the next */
+	OP_SHELL_IS,   /* arg: 1 it was started just now, 2 it is bash, 4 the root was replaced under it;
+			* fds: enum shell_end of plan.h */
 	OP_SHELL_KILLED, /* OP_SHELL_KILL was done */
 	/* caller to keeper */
 	OP_PLAN,   /* body: plan; fds: those of the plan */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
-	OP_RESET,  /* the next generation */
+	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept */
 	OP_END,	   /* the end of the sandbox */
 	/* caller to keeper, about shells; id: what the caller called it by */
 	OP_SHELL,      /* body: struct call; fd: directory for fifos, where the keeper cannot make one */
-	OP_SHELL_BACK, /* a session is free for others; arg: 2 it is bash; body: its working directory */
+	OP_SHELL_BACK, /* a session is free for others; arg: as above; body: its working directory */
 	OP_SHELL_KILL, /* body: struct shell_kill: what runs in it, but not the shell; is answered */
 	OP_DRAIN,      /* fd: read it until its end, and forget what comes */
 	/* files; the helper's socket is the client's alone */
@@ -51,6 +52,13 @@ enum msg_op {
 	OP_FILES_IS,   /* keeper to caller; fd: its socket; or body: struct err */
 	OP_FILE,       /* caller to helper; body: struct file_ask and two strings */
 	OP_FILE_SAID,  /* helper to caller; body: struct file_said and a string; fd: where one was asked for */
+	/* snapshots, caller to keeper; each is answered with OP_LAYERS, a restore and a reset with OP_RESET_DONE */
+	OP_SNAPSHOT, /* body: struct snapshot_ask */
+	OP_RESTORE,  /* arg: 1 processes are kept; body: text of stack.h, the layers to stand on */
+	OP_DIFF,     /* body: struct diff_ask and two such texts; fd: a file to write to */
+	OP_LAYERS,   /* keeper to caller; arg: number of the present generation and whether the topmost was
+		      * copied and is not under it (LAYERS_COPIED), body: such a text, of what
+		      * was asked; arg 0: it was not done, body: struct err */
 };
 
 struct msg_head {
@@ -62,6 +70,7 @@ struct msg_head {
 };
 
 #define MSG_BODY_IN_FD 1
+#define LAYERS_COPIED  0x80000000u
 
 struct msg {
 	struct msg_head head;

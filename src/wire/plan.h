@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "wire/pack.h"
+#include "wire/stack.h"
 
 #define PLAN_MAGIC 0x68757463u
 
@@ -252,6 +253,19 @@ struct file_facts {
 struct file_said {
 	struct err e; /* code != 0: it was not done */
 	struct file_facts facts;
+};
+
+/* ---- snapshots -------------------------------------------------------------------------------- */
+
+/* Names that were never used before. */
+struct snapshot_ask {
+	char layer[LAYER_NAME];	 /* for what was written */
+	char merged[LAYER_NAME]; /* should many layers be worth to be made one; "": they stay */
+};
+
+/* Followed by the text of both stacks. @present: the second is how it is now, whatever its text. */
+struct diff_ask {
+	uint32_t present, first, second; /* lengths */
 };
 
 enum { READY_MARKS = 18 };

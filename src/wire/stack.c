@@ -9,7 +9,7 @@
 
 bool layer_name_ok(const char *name, size_t len)
 {
-	return len == LAYER_NAME - 2 && !strncmp(name, "s.", 2) &&
+	return len == LAYER_NAME - 2 && (*name == LAYER_FROZEN || *name == LAYER_MERGED) && name[1] == '.' &&
 	       strspn(name + 2, "0123456789abcdef") >= len - 2;
 }
 
@@ -91,6 +91,34 @@ uint32_t stack_common(const struct stack *a, const struct stack *b)
 	while (n < a->n && n < b->n && !strcmp(a->v[a->n - 1 - n], b->v[b->n - 1 - n]))
 		n++;
 	return n;
+}
+
+uint32_t stack_to_merge(const struct stack *s, uint32_t *ret_first)
+{
+	uint32_t frozen = 0;
+
+	while (frozen < s->n && *s->v[frozen] == LAYER_FROZEN)
+		frozen++;
+	if (frozen >= STACK_DEEP) {
+		*ret_first = 0;
+		return frozen;
+	}
+	*ret_first = frozen;
+	return s->n - frozen >= STACK_DEEP ? s->n - frozen : 0;
+}
+
+bool stack_merged(struct stack *s, const struct stack *what, const char *name)
+{
+	for (uint32_t i = 0; what->n && i + what->n <= s->n; i++) {
+		if (memcmp(s->v[i], what->v, what->n * sizeof(*what->v)))
+			continue;
+		memmove(s->v + i + 1, s->v + i + what->n, (s->n - i - what->n) * sizeof(*s->v));
+		s->n -= what->n - 1;
+		memset(s->v[i], 0, sizeof(s->v[i]));
+		memcpy(s->v[i], name, LAYER_NAME - 2);
+		return true;
+	}
+	return false;
 }
 
 void stack_done(struct stack *s)

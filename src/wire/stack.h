@@ -16,9 +16,11 @@
 #include "base/err.h"
 
 enum {
-	LAYER_NAME = 20, /* "s." and 16 hexadecimal digits, with its NUL */
+	LAYER_NAME = 20, /* "s." or "m.", and 16 hexadecimal digits, with its NUL */
+	LAYER_FROZEN = 's', /* what was written until a snapshot */
+	LAYER_MERGED = 'm', /* made of several */
 	STACK_MAX = 400, /* the kernel takes 500 layers in all (overlayfs, OVL_MAX_STACK) */
-	STACK_DEEP = 30, /* from here on each lookup costs: it is worth to make one of many */
+	STACK_DEEP = 30, /* so many of one kind are worth to be made one: each costs every lookup */
 };
 
 struct stack {
@@ -26,7 +28,12 @@ struct stack {
 	char (*v)[LAYER_NAME];
 };
 
-bool layer_name_ok(const char *name, size_t len);
+bool layer_name_ok(const char *name, size_t len); /* @len: without a NUL */
+
+/* How many layers, and from which on, are to be made one now; 0: none. */
+uint32_t stack_to_merge(const struct stack *s, uint32_t *ret_first);
+/* Puts @name in place of @what, if that is a part of it. */
+bool stack_merged(struct stack *s, const struct stack *what, const char *name);
 
 /* @s must be empty. Return: 0, INVALID or LIMIT, or NOMEM. */
 int stack_from_text(struct stack *s, const char *text, size_t len, struct err *e);

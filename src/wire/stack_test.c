@@ -91,6 +91,49 @@ static void what_is_common_is_counted_from_below(void)
 	is_int(stack_common(&a, &b), 2);
 }
 
+static void many_of_one_kind_are_made_one(void)
+{
+	auto_with(stack_done) struct stack s = {0}, run = {0};
+	struct err e = {0};
+	char name[LAYER_NAME];
+	uint32_t first = 9;
+
+	is_int(stack_push(&s, "m.00000000000000ff", &e), 0);
+	for (int i = 0; i < STACK_DEEP; i++) {
+		is_int(stack_to_merge(&s, &first), 0);
+		snprintf(name, sizeof(name), "s.%016x", i);
+		is_int(stack_push(&s, name, &e), 0);
+	}
+	is_int(stack_to_merge(&s, &first), STACK_DEEP);
+	is_int(first, 0);
+	is_int(stack_copy(&run, &s, &e), 0);
+	run.n = STACK_DEEP;
+	is_int(stack_push(&s, A, &e), 0); /* meanwhile */
+	ok(stack_merged(&s, &run, "m.0000000000000001"));
+	is_int(s.n, 3);
+	is_str(s.v[0], A);
+	is_str(s.v[1], "m.0000000000000001");
+	is_str(s.v[2], "m.00000000000000ff");
+	ok(!stack_merged(&s, &run, "m.0000000000000002"));
+	is_int(s.n, 3);
+}
+
+static void merged_ones_are_merged_too(void)
+{
+	auto_with(stack_done) struct stack s = {0};
+	struct err e = {0};
+	char name[LAYER_NAME];
+	uint32_t first = 9;
+
+	for (int i = 0; i < STACK_DEEP; i++) {
+		snprintf(name, sizeof(name), "m.%016x", i);
+		is_int(stack_push(&s, name, &e), 0);
+	}
+	is_int(stack_push(&s, A, &e), 0);
+	is_int(stack_to_merge(&s, &first), STACK_DEEP);
+	is_int(first, 1);
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -100,6 +143,8 @@ int main(void)
 		TAP_TEST(what_is_no_list_is_refused),
 		TAP_TEST(no_list_is_deeper_than_the_kernel_takes),
 		TAP_TEST(what_is_common_is_counted_from_below),
+		TAP_TEST(many_of_one_kind_are_made_one),
+		TAP_TEST(merged_ones_are_merged_too),
 	};
 
 	return tap_run(tests, sizeof(tests) / sizeof(*tests));

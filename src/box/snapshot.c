@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snapshot.c - snapshots of a sandbox: take, go back, compare, delete
+ *
+ * How it works: the keeper makes a layer of what was written and tells the whole list of layers; that, under a name, is
+ * a snapshot (nodes.h has what is on disk). To go back is a reset on another list. Layers are shared: deleting a
+ * snapshot forgets a list, and the sweeper removes what no list names any more.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "box/nodes.h"
+#include "wire/msg.h"
+
+/* ---- words with the keeper -------------------------------------------------------------------- */
+
+void layers_given(struct box *b, struct msg *m)
+{
+	struct layers_answer *x = &b->layers;
+
+	if (b->reset_id && m->head.id == b->reset_id && !m->head.arg) { /* a reset that was refused */
+		b->reset_id = 0;
+	} else if (!x->id || m->head.id != x->id) {
+		return;
+	}
+	x->id = 0;
+	x->generation = m->head.arg & ~LAYERS_COPIED;
+	x->copied = m->head.arg & LAYERS_COPIED;
+	if (!m->head.arg) {
+		if (m->head.body == sizeof(x->bad))
+			memcpy(&x->bad, m->body, sizeof(x->bad));
+		x->bad.msg[sizeof(x->bad.msg) - 1] = '\0';
+		if (x->bad.code >= 0)
+			x->bad.code = ERR_INTERNAL;
+	} else if (m->head.body && stack_from_text(&x->stack, m->body, m->head.body, NULL) < 0) {
+		x->generation = 0;
+		err_set(&x->bad, ERR_INTERNAL, "an answer of another form");
+	}
+}
+
+/* Return: 0, with b->layers.stack. */
+static int ask(struct box *b, uint16_t op, const void *body, size_t len, const int *fd, struct err *e)
+{
+	struct msg_head head = {.op = op, .id = ++b->next_id};
+	int r;
+
+	stack_done(&b->layers.stack);
+	b->layers.bad = (struct err){0};
+	b->layers.id = head.id;
+	r = msg_send(b->ctl, &head, body, len, fd, fd ? 1 : 0);
+	if (r < 0)
+		return r == -EPIPE || r == -ECONNRESET ? box_gone(b, e) : err_sys(e, r, "ask the keeper");
+	while (b->layers.id && !b->why.code) {
+		r = box_talk(b, -1, e);
+		if (r < 0)
+			return r;
+	}
+	if (b->why.code)
+		return box_gone(b, e);
+	if (b->layers.bad.code)
+		*e = b->layers.bad;
+	return b->layers.bad.code;
+}
+
+static int usable(struct box *b, struct err *e)
+{
+	int r = home_check_owner(b->home, e);
+
+	if (r == 0)
+		r = box_wait_ready(b, e);
+	if (r == 0 && b->spent)
+		r = err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
+	return r;
+}
+
+static int open_nodes(struct box *b, bool make, struct nodes *n, struct err *e)
+{
+	int r = usable(b, e);
+
+	if (r == 0)
+		r = nodes_open(b->home, b->name, make, n, e);
+	if (r == 0 && make)
+		b->has_upper = true; /* the directory is there and is given back at the end */
+	return r;
+}
+
+/* ---- take ------------------------------------------------------------------------------------- */
+
+static int check_name(const char *name, struct err *e)
+{
+	size_t n = strlen(name);
+
+	if (!n || n > SNAPSHOT_NAME_MAX)
+		return err_set(e, ERR_INVALID, "a snapshot has a name of 1 to %d bytes", SNAPSHOT_NAME_MAX);
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 127)
+			return err_set(e, ERR_INVALID, "the name of a snapshot has no control characters");
+	return 0;
+}
+
+static bool is_number(const char *name, uint64_t *ret)
+{
+	char *end;
+
+	*ret = strtoull(name, &end, 10);
+	return *name >= '0' && *name <= '9' && !*end;
+}
+
+/* Names for what the keeper makes. Those of before are used up, or still good. */
+static int reserve(struct nodes *n, bool *ret_changed, struct err *e)
+{
+	uint32_t first;
+	int r = 0;
+
+	*ret_changed = false;
+	if (!*n->next_layer) {
+		r = layer_name_new(LAYER_FROZEN, n->next_layer, e);
+		*ret_changed = true;
+	}
+	/* One more than now may be enough. */
+	if (r == 0 && !*n->next_merged && n->now.n + 1 >= STACK_DEEP && !stack_to_merge(&n->now, &first)) {
+		r = layer_name_new(LAYER_MERGED, n->next_merged, e);
+		*ret_changed = true;
+	}
+	return r;
+}
+
+static bool has_layer(const struct stack *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (!strcmp(s->v[i], name))
+			return true;
+	return false;
+}
+
+/* What the keeper stands on now. A copy was put beside it, not under it. */
+static int take_over(struct box *b, struct nodes *n, const char *layer, struct err *e)
+{
+	struct stack *all = &b->layers.stack;
+	struct stack now = *all;
+	int r;
+
+	if (n->next_merged[0] && has_layer(all, n->next_merged))
+		*n->next_merged = '\0';
+	if (b->layers.copied && all->n && !strcmp(all->v[0], layer)) {
+		now.v++;
+		now.n--;
+	}
+	r = stack_copy(&n->now, &now, e);
+	n->generation = b->layers.generation;
+	*n->next_layer = '\0';
+	return r < 0 ? r : layer_name_new(LAYER_FROZEN, n->next_layer, e);
+}
+
+/* @name NULL: only the layers. */
+static int take(struct box *b, struct nodes *n, const char *name, struct err *e)
+{
+	struct snapshot_ask ask_for = {0};
+	bool changed;
+	int r = reserve(n, &changed, e);
+
+	if (r == 0 && changed)
+		r = nodes_write(n, e);
+	if (r < 0)
+		return r;
+	memcpy(ask_for.layer, n->next_layer, LAYER_NAME);
+	memcpy(ask_for.merged, n->next_merged, LAYER_NAME);
+	r = ask(b, OP_SNAPSHOT, &ask_for, sizeof(ask_for), NULL, e);
+	if (r < 0)
+		return r;
+	shell_moved(b);
+	close_fd(&b->files);
+	if (name)
+		r = nodes_add(n, name, &b->layers.stack, time(NULL), e);
+	if (r == 0)
+		r = take_over(b, n, ask_for.layer, e);
+	if (r == 0 && name)
+		r = nodes_set_at(n, name, e);
+	return r < 0 ? r : nodes_write(n, e);
+}
+
+int box_snapshot(struct box *b, const char *tag, char **ret_name, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	char number[24];
+	const char *name = tag ? tag : number;
+	uint64_t as_number;
+	int r = tag ? check_name(tag, e) : 0;
+
+	if (r == 0)
+		r = open_nodes(b, true, &n, e);
+	if (r < 0)
+		return err_wrap(e, "snapshot of '%s'", b->name);
+	if (!tag) {
+		do {
+			snprintf(number, sizeof(number), "%llu", (unsigned long long)n.next++);
+		} while (nodes_find(&n, number));
+	} else if (nodes_find(&n, tag)) {
+		return err_set(e, ERR_EXISTS, "sandbox '%s' has a snapshot '%s' already", b->name, tag);
+	} else if (is_number(tag, &as_number) && as_number >= n.next && as_number < UINT64_MAX / 2) {
+		n.next = as_number + 1;
+	}
+	r = take(b, &n, name, e);
+	if (r < 0)
+		return err_wrap(e, "snapshot of '%s'", b->name);
+	*ret_name = strdup(name);
+	return *ret_name ? 0 : err_oom(e);
+}
+
+int box_freeze(struct box *b, struct stack *ret, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	int r = open_nodes(b, true, &n, e);
+
+	if (r == 0)
+		r = take(b, &n, NULL, e);
+	return r < 0 ? r : stack_copy(ret, &b->layers.stack, e);
+}
+
+/* ---- go back ---------------------------------------------------------------------------------- */
+
+/* NULL: the one that was made last. */
+static int find(const struct nodes *n, const char *name, struct node **ret, struct err *e)
+{
+	*ret = name ? nodes_find(n, name) : n->n ? &n->v[n->n - 1] : NULL;
+	return *ret ? 0 : nodes_none(n, name ? name : "", e);
+}
+
+int box_restore(struct box *b, const char *name, bool keep_processes, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
+	struct node *x;
+	int r = open_nodes(b, false, &n, e);
+
+	if (r == 0)
+		r = find(&n, name, &x, e);
+	if (r == 0)
+		r = stack_copy(&n.was, &n.now, e);
+	if (r == 0)
+		r = stack_copy(&n.now, &x->layers, e);
+	if (r == 0)
+		r = nodes_set_at(&n, x->name, e);
+	if (r == 0)
+		r = nodes_write(&n, e);
+	if (r < 0)
+		return err_wrap(e, "restore '%s'", b->name);
+	stack_to_text(&n.now, &text);
+	r = reset_to(b, OP_RESTORE, text.data ? text.data : "", text.len, keep_processes, e);
+	if (r == 0) {
+		n.generation = b->generation;
+	} else if (stack_copy(&n.now, &n.was, e) < 0) {
+		return r; /* both are noted */
+	}
+	n.was.n = 0;
+	if (nodes_write(&n, r < 0 ? NULL : e) < 0 && r == 0)
+		r = e->code;
+	return r < 0 ? err_wrap(e, "restore '%s'", b->name) : 0;
+}
+
+/* After a reset. */
+int snapshots_at_start(struct box *b, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	int r;
+
+	if (!nodes_exist(b->home, b->name))
+		return 0;
+	r = nodes_open(b->home, b->name, false, &n, e);
+	if (r == 0)
+		r = stack_copy(&n.now, &n.base, e);
+	if (r == 0)
+		r = nodes_set_at(&n, NULL, e);
+	n.generation = b->generation;
+	return r < 0 ? r : nodes_write(&n, e);
+}
+
+/* ---- list, delete ----------------------------------------------------------------------------- */
+
+int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	struct snapshot_listed *v;
+	int r = home_check_owner(b->home, e);
+
+	if (r == 0)
+		r = nodes_open(b->home, b->name, false, &n, e);
+	if (r < 0)
+		return r;
+	v = calloc(n.n + 1, sizeof(*v));
+	if (!v)
+		return err_oom(e);
+	for (size_t i = 0; i < n.n; i++) {
+		snprintf(v[i].name, sizeof(v[i].name), "%s", n.v[i].name);
+		snprintf(v[i].parent, sizeof(v[i].parent), "%s", n.v[i].parent ? n.v[i].parent : "");
+		v[i].created_s = n.v[i].created_s;
+		v[i].layers = n.v[i].layers.n;
+		v[i].present = n.at && !strcmp(n.at, n.v[i].name);
+	}
+	*ret = v;
+	*ret_n = n.n;
+	return 0;
+}
+
+int box_snapshot_delete(struct box *b, const char *name, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	struct node *x;
+	int r = home_check_owner(b->home, e);
+
+	if (r == 0)
+		r = nodes_open(b->home, b->name, false, &n, e);
+	if (r < 0)
+		return r;
+	x = nodes_find(&n, name);
+	if (!x)
+		return nodes_none(&n, name, e);
+	nodes_remove(&n, x);
+	r = nodes_write(&n, e);
+	nodes_close(&n); /* the sweeper needs the lock */
+	n = (struct nodes){.dir = -1, .layers_lock = -1};
+	if (r == 0)
+		place_sweep(b->home);
+	return r;
+}
+
+/* ---- compare ---------------------------------------------------------------------------------- */
+
+static int make_ask(struct buf *body, const struct stack *from, const struct stack *to, struct err *e)
+{
+	auto_buf struct buf a = BUF_INIT(STACK_MAX * LAYER_NAME), c = BUF_INIT(STACK_MAX * LAYER_NAME);
+	struct diff_ask head = {.present = !to};
+
+	stack_to_text(from, &a);
+	if (to)
+		stack_to_text(to, &c);
+	head.first = (uint32_t)a.len;
+	head.second = (uint32_t)c.len;
+	buf_add(body, &head, sizeof(head));
+	buf_add(body, a.data ? a.data : "", a.len);
+	buf_add(body, c.data ? c.data : "", c.len);
+	return buf_bad(body) || buf_bad(&a) || buf_bad(&c) ? err_oom(e) : 0;
+}
+
+static int read_back(int fd, char **ret, size_t *ret_len, struct err *e)
+{
+	struct stat st;
+	size_t done = 0;
+	char *text;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "stat");
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return err_oom(e);
+	while (done < (size_t)st.st_size) {
+		ssize_t n = pread(fd, text + done, (size_t)st.st_size - done, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	text[done] = '\0';
+	*ret = text;
+	*ret_len = done;
+	return 0;
+}
+
+int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t *ret_len, struct err *e)
+{
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	auto_buf struct buf body = BUF_INIT(MSG_BODY_MAX);
+	auto_fd int file = -1;
+	struct node *x = NULL, *y = NULL;
+	int r = open_nodes(b, false, &n, e);
+
+	if (r == 0 && from)
+		r = find(&n, from, &x, e);
+	if (r == 0 && to)
+		r = find(&n, to, &y, e);
+	if (r == 0)
+		r = make_ask(&body, x ? &x->layers : &n.base, y ? &y->layers : NULL, e);
+	if (r == 0) {
+		file = memfd_create("hutch-diff", MFD_CLOEXEC);
+		r = file < 0 ? err_sys(e, errno, "memfd_create") : ask(b, OP_DIFF, body.data, body.len, &file, e);
+	}
+	if (r == 0)
+		r = read_back(file, ret, ret_len, e);
+	return r < 0 ? err_wrap(e, "compare snapshots of '%s'", b->name) : 0;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * still.c - whether anything runs inside, and to hold all of it
+ *
+ * How it works: /proc of the keeper's own pid namespace names every process of the generation, beside the keeper
+ * and its helpers. Quiet is a shell of ours that waits for its next text: it, or the sub-shell that was forked
+ * ahead, reads from the shell's pipe, and nothing else is there.
+ *
+ * Whoever is not quiet is held with PTRACE_SEIZE and PTRACE_INTERRUPT, which the inside sees nothing of and cannot
+ * undo (a SIGSTOP it could continue). A process that is held makes no other; so it is done when a
+ * round finds nobody new. The tracer is a process of its own: with its end, for whatever reason, all go on.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "inside/keeper.h"
+#include "sys/proc.h"
+
+enum { ROUNDS = 100, TASKS_MAX = 65536, HELD_WITHIN_MS = 1000 };
+
+/* ---- who is there ----------------------------------------------------------------------------- */
+
+static DIR *list(int at, const char *path)
+{
+	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+/* The next number among the names; 0: no more. */
+static pid_t next_number(DIR *d)
+{
+	struct dirent *x;
+
+	while ((x = readdir(d)))
+		if (*x->d_name >= '1' && *x->d_name <= '9')
+			return (pid_t)atoi(x->d_name);
+	return 0;
+}
+
+/* Of ours, and not of the inside. */
+static bool is_helper(const struct keeper *k, pid_t pid)
+{
+	return pid == 1 || pid == k->now.pid || pid == k->spare.pid || pid == getpid() ||
+	       files_is(k, pid) || work_is(k, pid);
+}
+
+/* ---- quiet ------------------------------------------------------------------------------------ */
+
+static ssize_t read_text(int at, const char *path, char *text, size_t room)
+{
+	auto_fd int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, room - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+static bool is_zombie(const struct keeper *k, pid_t pid)
+{
+	char path[32], text[512];
+	const char *end;
+
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	if (read_text(k->proc, path, text, sizeof(text)) <= 0)
+		return errno == ENOENT || errno == ESRCH; /* gone meanwhile */
+	end = strrchr(text, ')');
+	return end && (end[2] == 'Z' || end[2] == 'X');
+}
+
+static bool is_quiet(const struct keeper *k, pid_t pid)
+{
+	char path[48], text[256];
+	long number = -1;
+	unsigned long first = 0;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%d/syscall", pid);
+	(void)read_text(k->proc, path, text, sizeof(text));
+	if (sscanf(text, "%ld 0x%lx", &number, &first) < 2 || number < 0)
+		return is_zombie(k, pid);
+	if (number == SYS_wait4 || number == SYS_waitid)
+		return shell_is(k, pid); /* for its sub-shell, which is looked at, too */
+	if (number != SYS_read)
+		return false;
+	snprintf(path, sizeof(path), "%d/fd/%lu", pid, first);
+	return fstatat(k->proc, path, &st, 0) == 0 && shell_reads(k, &st);
+}
+
+bool still_is(const struct keeper *k)
+{
+	auto_dir DIR *d = list(k->proc, ".");
+	pid_t pid;
+
+	while (d && (pid = next_number(d)))
+		if (!is_helper(k, pid) && !is_quiet(k, pid))
+			return false;
+	return d;
+}
+
+/* ---- hold ------------------------------------------------------------------------------------- */
+
+struct held {
+	pid_t *v;
+	size_t n, room;
+};
+
+static bool is_held(const struct held *h, pid_t tid)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->v[i] == tid)
+			return true;
+	return false;
+}
+
+/* Until it stands still; one that waits in the kernel for something else makes nothing either. */
+static void wait_held(pid_t tid)
+{
+	const struct timespec nap = {.tv_nsec = 100000};
+	uint64_t until_ns = sys_now_ns() + HELD_WITHIN_MS * 1000000ull;
+	int status;
+
+	while (waitpid(tid, &status, __WALL | WNOHANG) == 0 && sys_now_ns() < until_ns)
+		nanosleep(&nap, NULL);
+}
+
+/* Return: 1 it is held now, 0 it has gone or had been, or less than 0. */
+static int hold(struct held *h, pid_t tid, struct err *e)
+{
+	pid_t *more;
+
+	if (is_held(h, tid))
+		return 0;
+	if (h->n == h->room) {
+		h->room = h->room ? 2 * h->room : 64;
+		more = h->room > TASKS_MAX ? NULL : realloc(h->v, h->room * sizeof(*more));
+		if (!more)
+			return err_set(e, ERR_LIMIT, "more than %d threads run inside: they cannot be held for a copy",
+				       TASKS_MAX);
+		h->v = more;
+	}
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+		if (errno == ESRCH)
+			return 0;
+		return err_sys(e, errno, "hold process %d for the copy (a debugger inside has it?)", tid);
+	}
+	h->v[h->n++] = tid;
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) == 0)
+		wait_held(tid);
+	return 1;
+}
+
+static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struct err *e)
+{
+	char path[32];
+	auto_dir DIR *d = NULL;
+	int some = 0, r = 0;
+	pid_t tid;
+
+	if (is_zombie(k, pid))
+		return 0;
+	snprintf(path, sizeof(path), "%d/task", pid);
+	d = list(k->proc, path);
+	while (d && r >= 0 && (tid = next_number(d))) {
+		r = hold(h, tid, e);
+		some |= r > 0;
+	}
+	return r < 0 ? r : some;
+}
+
+int still_hold(const struct keeper *k, struct err *e)
+{
+	struct held h = {0}; /* as long as we live */
+	int r = 1;
+
+	for (int i = 0; i < ROUNDS && r > 0; i++) {
+		auto_dir DIR *d = list(k->proc, ".");
+		pid_t pid;
+
+		r = d ? 0 : err_sys(e, errno, "see what runs inside");
+		while (d && r >= 0 && (pid = next_number(d))) {
+			int one = is_helper(k, pid) ? 0 : hold_process(k, &h, pid, e);
+
+			r = one < 0 ? one : r | one;
+		}
+	}
+	if (r > 0)
+		return err_set(e, ERR_BUSY, "what runs inside makes processes faster than they can be held for a copy");
+	return r;
+}
