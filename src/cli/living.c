@@ -70,11 +70,11 @@ static int each(char **names, int (*act)(struct living *l, struct hutch_error *w
 	return status;
 }
 
-static int words_only(char **argv, const char *usage, bool *force, struct opt_rest *rest)
+static int words_only(char **argv, const char *usage, const char *flag, bool *on, struct opt_rest *rest)
 {
 	bool help = false;
 	const struct opt own[] = {{.name = "help", .on = &help},
-				  {.name = force ? "force" : NULL, .letter = 'f', .on = force},
+				  {.name = flag, .letter = *flag == 'f' ? 'f' : 0, .on = on},
 				  {0}};
 	struct err e = {0};
 
@@ -92,14 +92,20 @@ static int reset(struct living *l, struct hutch_error *why)
 	return hutch_box_reset(l->box, why);
 }
 
+static int reset_files(struct living *l, struct hutch_error *why)
+{
+	return hutch_box_reset_files(l->box, why);
+}
+
 int cli_reset(int argc, char **argv)
 {
+	bool keep = false;
 	struct opt_rest rest;
-	int r = words_only(argv, "usage: hutch reset NAME...\n\nPut sandboxes back to how they were "
-				 "right after start.\n", NULL, &rest);
+	int r = words_only(argv, "usage: hutch reset [--keep-processes] NAME...\n\nPut sandboxes back to how they were "
+				 "right after start; or their files only.\n", "keep-processes", &keep, &rest);
 
 	(void)argc;
-	return r < 0 ? 0 : r ? r : each(rest.words, reset, NULL);
+	return r < 0 ? 0 : r ? r : each(rest.words, keep ? reset_files : reset, NULL);
 }
 
 static int end(struct living *l, struct hutch_error *why)
@@ -129,7 +135,7 @@ int cli_rm(int argc, char **argv)
 	bool force = false;
 	struct opt_rest rest;
 	int r = words_only(argv, "usage: hutch rm [-f] NAME...\n\nEnd sandboxes and remove what they "
-				 "left. -f is accepted: they need not be stopped first.\n", &force, &rest);
+				 "left. -f is accepted: they need not be stopped first.\n", "force", &force, &rest);
 
 	(void)argc;
 	return r < 0 ? 0 : r ? r : each(rest.words, end, clean_up);
