@@ -25,7 +25,8 @@ extern char **environ;
 
 enum {
 	BARE, BASH, CREATE, FIRST, EXEC, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, WRITE, READ, COPY_IN,
-	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST, ROWS,
+	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST,
+	SNAPSHOT, SNAPSHOT_RUN, SNAPSHOT_BUSY, RESTORE, FORK, FORK_16, ROWS,
 };
 
 static const struct {
@@ -41,6 +42,9 @@ static const struct {
 	{"reset, ready", 400.0 / 530}, {"  its first exec", 0},
 	{"reset with 10,000 dirty files", 600.0 / 530}, {"delete", 250.0 / 530},
 	{"create, network of the host", 1000.0 / 530},
+	{"snapshot, only shells that wait", 750.0 / 530}, {"  its first run", 0},
+	{"snapshot while something runs (copy)", 0}, {"restore, up to 30 layers", 1500.0 / 530},
+	{"fork of files, network of the host", 1300.0 / 530}, {"fork x 16, each", 1300.0 / 530},
 };
 
 struct series {
@@ -221,8 +225,64 @@ static void reset(struct hutch_box *box, int row)
 	note(row, t);
 }
 
+static void snapshot(struct hutch_box *box, int row)
+{
+	struct hutch_error e;
+	double t = now_us();
+	char *name;
+
+	if (hutch_box_snapshot(box, NULL, &name, &e) < 0)
+		die("snapshot", &e);
+	note(row, t);
+	free(name);
+}
+
+static void forks(struct hutch_box *box, size_t n, int row)
+{
+	struct hutch_box *made[16];
+	struct hutch_error e;
+	double t = now_us();
+
+	if (hutch_box_fork(box, NULL, NULL, n, 0, made, &e) < 0)
+		die("fork", &e);
+	t += (now_us() - t) * (double)(n - 1) / (double)n; /* each */
+	note(row, t);
+	for (size_t i = 0; i < n; i++)
+		delete(made[i], -1);
+	rest();
+}
+
+/* A tree of states: @box grows by some snapshots each round, and goes back now and then. */
+static void states(struct hutch_box *box)
+{
+	struct hutch_error e;
+	double t;
+
+	say(box, "echo x >>/tmp/log; mkdir -p /tmp/d; echo y >/tmp/d/$RANDOM", NULL, 0, -1);
+	rest();
+	snapshot(box, SNAPSHOT);
+	say(box, "true", NULL, 0, SNAPSHOT_RUN);
+	rest();
+	if (took[RESTORE].n % 20 == 19 && hutch_box_reset(box, &e) < 0)
+		die("reset", &e);
+	t = now_us();
+	if (hutch_box_restore(box, took[RESTORE].n % 20 == 19 ? "0" : NULL, 0, &e) < 0)
+		die("restore", &e);
+	note(RESTORE, t);
+	rest();
+	forks(box, 1, FORK);
+	if (took[FORK_16].n < 10)
+		forks(box, 16, FORK_16);
+	say(box, "sleep 100 >/dev/null 2>&1 &", NULL, 0, -1);
+	rest();
+	snapshot(box, SNAPSHOT_BUSY);
+	if (hutch_box_restore(box, NULL, 0, &e) < 0)
+		die("restore", &e);
+	rest();
+}
+
 static void one_round(struct hutch *h, struct hutch *h2, struct hutch_spec *spec, struct hutch_spec *host,
-		      struct hutch_box *living, const char *large)
+		      struct hutch_box *living, struct hutch_box *tree, const char *large)
 {
 	static const char *const dirty[] = {
 		"/bin/sh", "-c", "mkdir /d; cd /d; i=0; while [ $i -lt 10000 ]; do : >$i; i=$((i+1)); done",
@@ -255,6 +315,7 @@ static void one_round(struct hutch *h, struct hutch *h2, struct hutch_spec *spec
 	run(living, true_argv);
 	note(RESET_FIRST, at);
 	rest();
+	states(tree);
 	if (took[RESET_DIRTY].n < 10) {
 		run(living, dirty);
 		rest();
@@ -295,7 +356,7 @@ static void print(void)
 int main(int argc, char **argv)
 {
 	struct hutch_spec *spec = NULL, *host = NULL;
-	struct hutch_box *living;
+	struct hutch_box *living, *tree;
 	struct hutch_error e;
 	struct hutch *h, *h2;
 	char large[64];
@@ -316,14 +377,15 @@ int main(int argc, char **argv)
 	if (hutch_open(&(struct hutch_open_options){.size = sizeof(struct hutch_open_options), .like = host},
 		       &h2, &e) < 0)
 		die("open", &e);
-	if (hutch_box_start(h, spec, NULL, &living, &e) < 0)
+	if (hutch_box_start(h, spec, NULL, &living, &e) < 0 || hutch_box_start(h2, host, NULL, &tree, &e) < 0)
 		die("start", &e);
 	run(living, true_argv);
 	make_large(large);
 	for (int i = 0; i < rounds; i++)
-		one_round(h, h2, spec, host, living, large);
+		one_round(h, h2, spec, host, living, tree, large);
 	unlink(large);
 	delete(living, -1);
+	delete(tree, -1);
 	hutch_spec_free(spec);
 	hutch_spec_free(host);
 	hutch_close(h2);

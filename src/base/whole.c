@@ -19,7 +19,7 @@ int whole_read(int dir, const char *name, struct buf *text, struct err *e)
 	if (fd < 0)
 		return err_sys(e, errno, "open its file '%s'", name);
 	while (n > 0) {
-		char *p = buf_room(text, 65536);
+		char *p = buf_room(text, 65536 + 1);
 
 		if (!p)
 			return err_oom(e);
@@ -27,6 +27,7 @@ int whole_read(int dir, const char *name, struct buf *text, struct err *e)
 		if (n < 0 && errno != EINTR)
 			return err_sys(e, errno, "read its file '%s'", name);
 		text->len += n > 0 ? (size_t)n : 0;
+		text->data[text->len] = '\0';
 		n = n < 0 ? 1 : n;
 	}
 	return 0;

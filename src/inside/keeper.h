@@ -213,6 +213,7 @@ void shell_ended(struct keeper *k, pid_t pid);
 void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
 bool shell_is(const struct keeper *k, pid_t pid);
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
+bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
 void shell_moved(struct keeper *k); /* the root is another one: they stand where they stood, in the old */
 
 /* files.c: helpers that open files of the inside, one a client; they end with the generation. */
@@ -223,7 +224,8 @@ void files_reset(struct keeper *k);
 
 /* still.c: whether nothing but shells that wait is inside; to hold everything (in a process of its own, with whose
  * end all go on). */
-bool still_is(const struct keeper *k);
+enum still { STILL_NOT, STILL_SOON, STILL }; /* soon: only shells that may be about to wait */
+enum still still_is(const struct keeper *k);
 int still_hold(const struct keeper *k, struct err *e);
 
 /* work.c (see work.h for how it is started): is it one; true: it was one; wait for the end of those that

@@ -347,6 +347,20 @@ bool shell_reads(const struct keeper *k, const struct stat *pipe)
 	return s;
 }
 
+bool shell_program(const struct keeper *k, const struct stat *exe)
+{
+	char path[32];
+	struct stat st;
+
+	for (const struct shell *s = k->shells; s; s = s->next) {
+		snprintf(path, sizeof(path), "%d/exe", s->pid);
+		if (s->pid && fstatat(k->proc, path, &st, 0) == 0 && st.st_ino == exe->st_ino &&
+		    st.st_dev == exe->st_dev)
+			return true;
+	}
+	return false;
+}
+
 void shell_moved(struct keeper *k)
 {
 	for (struct shell *s = k->shells; s; s = s->next)

@@ -244,12 +244,13 @@ static bool soon_still(const struct keeper *k)
 {
 	const struct timespec nap = {.tv_nsec = QUIET_NAP_NS};
 
-	for (int i = 0; i < QUIET_TRIES; i++) {
-		if (still_is(k))
-			return true;
+	enum still how = still_is(k);
+
+	for (int i = 0; i < QUIET_TRIES && how == STILL_SOON; i++) {
 		nanosleep(&nap, NULL);
+		how = still_is(k);
 	}
-	return false;
+	return how == STILL;
 }
 
 /* Return: 1 it was answered, 0 it will be. */

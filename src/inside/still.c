@@ -82,7 +82,17 @@ static bool is_zombie(const struct keeper *k, pid_t pid)
 	return end && (end[2] == 'Z' || end[2] == 'X');
 }
 
-static bool is_quiet(const struct keeper *k, pid_t pid)
+/* A shell of ours, or what it has forked and is still the same program. */
+static enum still of_shell(const struct keeper *k, pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%d/exe", pid);
+	return fstatat(k->proc, path, &st, 0) == 0 && shell_program(k, &st) ? STILL_SOON : STILL_NOT;
+}
+
+static enum still is_quiet(const struct keeper *k, pid_t pid)
 {
 	char path[48], text[256];
 	long number = -1;
@@ -92,24 +102,28 @@ static bool is_quiet(const struct keeper *k, pid_t pid)
 	snprintf(path, sizeof(path), "%d/syscall", pid);
 	(void)read_text(k->proc, path, text, sizeof(text));
 	if (sscanf(text, "%ld 0x%lx", &number, &first) < 2 || number < 0)
-		return is_zombie(k, pid);
-	if (number == SYS_wait4 || number == SYS_waitid)
-		return shell_is(k, pid); /* for its sub-shell, which is looked at, too */
-	if (number != SYS_read)
-		return false;
+		return is_zombie(k, pid) ? STILL : of_shell(k, pid);
+	/* For its sub-shell, which is looked at, too. */
+	if ((number == SYS_wait4 || number == SYS_waitid) && shell_is(k, pid))
+		return STILL;
 	snprintf(path, sizeof(path), "%d/fd/%lu", pid, first);
-	return fstatat(k->proc, path, &st, 0) == 0 && shell_reads(k, &st);
+	if (number == SYS_read && fstatat(k->proc, path, &st, 0) == 0 && shell_reads(k, &st))
+		return STILL;
+	return of_shell(k, pid);
 }
 
-bool still_is(const struct keeper *k)
+enum still still_is(const struct keeper *k)
 {
 	auto_dir DIR *d = list(k->proc, ".");
+	enum still all = d ? STILL : STILL_NOT;
 	pid_t pid;
 
-	while (d && (pid = next_number(d)))
-		if (!is_helper(k, pid) && !is_quiet(k, pid))
-			return false;
-	return d;
+	while (d && all != STILL_NOT && (pid = next_number(d))) {
+		enum still one = is_helper(k, pid) ? STILL : is_quiet(k, pid);
+
+		all = one < all ? one : all;
+	}
+	return all;
 }
 
 /* ---- hold ------------------------------------------------------------------------------------- */

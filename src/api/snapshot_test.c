@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snapshot_test.c - snapshots, comparisons and forks, of sandboxes that belong to this program
+ */
+#include <time.h>
+
+#include "api/world_test.h"
+#include "base/own.h"
+
+static void say(struct world *w, struct hutch_box *box, const char *text, const char *session, const char *want)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = text, .session = session};
+	struct hutch_output out = {.size = sizeof(out)};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run;
+
+	if (!ok(hutch_run_start(box, &o, &run, &w->e) == 0, "%s", w->e.message))
+		return;
+	ok(hutch_run_wait(run, 10000, -1, &r, &w->e) == 1, "%s", w->e.message);
+	is_int(hutch_run_output(run, 1, &out, &w->e), 0);
+	is_str(out.data ? out.data : "", want);
+	hutch_run_free(run);
+}
+
+static void snapshot(struct world *w, struct hutch_box *box, const char *tag, const char *want)
+{
+	char *name = NULL;
+
+	ok(hutch_box_snapshot(box, tag, &name, &w->e) == 0, "%s", w->e.message);
+	is_str(name ? name : "", want);
+	free(name);
+}
+
+static void there_and_back_in_shells_that_live(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	say(&w, box, "echo 1 >/root/f; cat /root/f", NULL, "1\n");
+	say(&w, box, "mkdir /root/d; cd /root/d; A=1", "s", "");
+	snapshot(&w, box, NULL, "0");
+	say(&w, box, "cat /root/f; echo 2 >/root/f", NULL, "1\n");
+	say(&w, box, "pwd; echo $A; echo x >x; ls /root", "s", "/root/d\n1\nd\nf\n");
+	snapshot(&w, box, "two", "two");
+	say(&w, box, "ls; echo 3 >/root/f", "s", "x\n");
+	ok(hutch_box_restore(box, "0", HUTCH_RESTORE_KEEP_PROCESSES, &w.e) == 0, "%s", w.e.message);
+	say(&w, box, "pwd; ls; cat /root/f", "s", "/root/d\n1\n");
+	say(&w, box, "cat /root/f", NULL, "1\n");
+	ok(hutch_box_restore(box, NULL, 0, &w.e) == 0, "%s", w.e.message);
+	say(&w, box, "cat /root/f /root/d/x; echo [$A]", "s", "2\nx\n[]\n");
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	say(&w, box, "ls /root", NULL, "");
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void the_cost_of_a_quiet_one_is_no_copy(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	/* The file is a file of the layer afterwards, the same one. */
+	say(&w, box, "echo 1 >/root/f; stat -c %i /root/f >/dev/shm/ino", NULL, "");
+	snapshot(&w, box, NULL, "0");
+	say(&w, box, "mountpoint -q /dev/shm && [ $(stat -c %i /root/f) = $(cat /dev/shm/ino) ] && echo same", NULL,
+	    "same\n");
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void list_and_delete(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_snapshot *v = NULL;
+	struct hutch_box *box;
+	size_t n = 9;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
+	is_int(n, 0);
+	free(v);
+	snapshot(&w, box, "a", "a");
+	snapshot(&w, box, NULL, "0");
+	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
+	if (is_int(n, 2)) {
+		is_str(v[1].name, "0");
+		is_str(v[1].parent, "a");
+		is_int(v[0].present * 10 + v[1].present, 1);
+		ok(time(NULL) - v[0].created < 60);
+	}
+	free(v);
+	is_int(hutch_box_snapshot(box, "a", &(char *){NULL}, &w.e), HUTCH_E_EXISTS);
+	is_int(hutch_box_snapshot_delete(box, "a", &w.e), 0);
+	is_int(hutch_box_snapshot_delete(box, "a", &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_box_restore(box, "a", 0, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_box_snapshot(box, "", &(char *){NULL}, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void records_of_a_comparison(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_box *box;
+	char *v = NULL;
+	size_t len = 0;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	ok(hutch_box_diff(box, NULL, NULL, &v, &len, &w.e) == 0, "%s", w.e.message);
+	is_int(len, 0);
+	free(v);
+	say(&w, box, "mkdir /root/d; echo 1 >/root/d/f; rmdir /srv", NULL, "");
+	ok(hutch_box_diff(box, NULL, NULL, &v, &len, &w.e) == 0, "%s", w.e.message);
+	is_int(len, sizeof("A /root/d\0A /root/d/f\0D /srv"));
+	ok(len && !memcmp(v, "A /root/d\0A /root/d/f\0D /srv", len));
+	free(v);
+	is_int(hutch_box_diff(box, "none", NULL, &v, &len, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void forks_share_what_was(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_box *box, *made[3] = {NULL};
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	say(&w, box, "echo 1 >/root/f", NULL, "");
+	if (ok(hutch_box_fork(box, NULL, NULL, 3, 0, made, &w.e) == 0, "%s", w.e.message)) {
+		is_int(hutch_box_delete(box, &w.e), 0);
+		for (int i = 0; i < 3; i++) {
+			say(&w, made[i], "cat /root/f; echo $RANDOM >/root/f", NULL, "1\n");
+			is_int(hutch_box_reset(made[i], &w.e), 0);
+			say(&w, made[i], "cat /root/f", NULL, "1\n");
+		}
+		for (int i = 0; i < 3; i++)
+			is_int(hutch_box_delete(made[i], &w.e), 0);
+	} else {
+		is_int(hutch_box_delete(box, &w.e), 0);
+	}
+	ok(hutch_cleanup(w.hutch, 10000, &w.e) == 0, "%s", w.e.message);
+	is_int(scratch_names(&w.s, "data/layers"), 1); /* the skeleton of --host */
+}
+
+static void what_is_missing_is_an_error(void)
+{
+	struct hutch_error e;
+
+	is_int(hutch_box_snapshot(NULL, NULL, &(char *){NULL}, &e), HUTCH_E_INVALID);
+	is_int(hutch_box_restore(NULL, NULL, 0, &e), HUTCH_E_INVALID);
+	is_int(hutch_box_snapshots(NULL, NULL, NULL, &e), HUTCH_E_INVALID);
+	is_int(hutch_box_snapshot_delete(NULL, NULL, &e), HUTCH_E_INVALID);
+	is_int(hutch_box_diff(NULL, NULL, NULL, NULL, NULL, &e), HUTCH_E_INVALID);
+	is_int(hutch_box_fork(NULL, NULL, NULL, 1, 0, NULL, &e), HUTCH_E_INVALID);
+	is_int(hutch_box_reset_files(NULL, &e), HUTCH_E_INVALID);
+}
+
+int main(void)
+{
+	static const struct tap_test t[] = {
+		TAP_TEST(there_and_back_in_shells_that_live),
+		TAP_TEST(the_cost_of_a_quiet_one_is_no_copy),
+		TAP_TEST(list_and_delete),
+		TAP_TEST(records_of_a_comparison),
+		TAP_TEST(forks_share_what_was),
+		TAP_TEST(what_is_missing_is_an_error),
+	};
+
+	return tap_run(t, sizeof(t) / sizeof(*t));
+}
