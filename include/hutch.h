@@ -331,7 +331,8 @@ HUTCH_PUBLIC int hutch_box_reset_files(struct hutch_box *box, struct hutch_error
 
 /**
  * hutch_box_snapshot() - Keep how the files of a sandbox are now
- * @tag:      Its name, 1 to 200 bytes of UTF-8 without control characters; NULL: the next number, from "0" on
+ * @tag:      Its name, 1 to 200 bytes of UTF-8 without control characters and slashes, not beginning
+ *	      with a dot; NULL: the next number, from "0" on
  * @ret_name: Its name; the caller frees it with free()
  *
  * Snapshots form a tree: a new one grows from the one that was restored or taken last, or from the start. All

@@ -145,6 +145,55 @@ static void forks_share_what_was(void)
 	is_int(scratch_names(&w.s, "data/layers"), 1); /* the skeleton of --host */
 }
 
+static bool write_number(struct world *w, struct hutch_box *box, int number)
+{
+	char text[32];
+	int fd, n = snprintf(text, sizeof(text), "%d\n", number);
+	bool r = ok(hutch_file_open(box, "/root/f", HUTCH_FILE_WRITE | HUTCH_FILE_CREATE | HUTCH_FILE_TRUNC, 0644, &fd,
+				    &w->e) == 0, "%s", w->e.message);
+
+	if (!r)
+		return false;
+	r = write(fd, text, (size_t)n) == n;
+	close(fd);
+	return r;
+}
+
+/* Layers are made one again and again, and what was made one, too. */
+static void a_chain_of_a_thousand(void)
+{
+	enum { LONG = 1000 };
+	static const int back[] = {0, 29, 30, 31, 500, 899, 931, LONG - 1};
+	auto_with(world_done) struct world w;
+	struct hutch_snapshot *v = NULL;
+	struct hutch_box *box;
+	char name[16], want[16], *got;
+	size_t n = 0;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	for (int i = 0; i < LONG; i++) {
+		if (!write_number(&w, box, i) ||
+		    !ok(hutch_box_snapshot(box, NULL, &got, &w.e) == 0, "number %d: %s", i, w.e.message))
+			break;
+		free(got);
+	}
+	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
+	is_int(n, LONG);
+	for (size_t i = 0; i < n; i++)
+		ok(v[i].layers < 100, "snapshot %zu stands on %u layers", i, v[i].layers);
+	free(v);
+	for (size_t i = 0; i < sizeof(back) / sizeof(*back) && n == LONG; i++) {
+		snprintf(name, sizeof(name), "%d", back[i]);
+		snprintf(want, sizeof(want), "%d\n", back[i]);
+		ok(hutch_box_restore(box, name, 0, &w.e) == 0, "%s: %s", name, w.e.message);
+		say(&w, box, "cat /root/f", NULL, want);
+	}
+	is_int(hutch_box_delete(box, &w.e), 0);
+	ok(hutch_cleanup(w.hutch, 20000, &w.e) == 0, "%s", w.e.message);
+	is_int(scratch_names(&w.s, "data/layers"), 1); /* the skeleton of --host */
+}
+
 static void what_is_missing_is_an_error(void)
 {
 	struct hutch_error e;
@@ -166,6 +215,7 @@ int main(void)
 		TAP_TEST(list_and_delete),
 		TAP_TEST(records_of_a_comparison),
 		TAP_TEST(forks_share_what_was),
+		TAP_TEST(a_chain_of_a_thousand),
 		TAP_TEST(what_is_missing_is_an_error),
 	};
 

@@ -19,16 +19,15 @@
 static int layers_of(struct box *b, const char *snapshot, struct stack *ret, struct err *e)
 {
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
-	struct node *x;
+	auto_with(node_done) struct node x = {0};
 	int r;
 
 	if (!snapshot)
 		return box_freeze(b, ret, e);
 	r = nodes_open(b->home, b->name, false, &n, e);
-	if (r < 0)
-		return r;
-	x = nodes_find(&n, snapshot);
-	return x ? stack_copy(ret, &x->layers, e) : nodes_none(&n, snapshot, e);
+	if (r == 0)
+		r = node_read(&n, snapshot, &x, e);
+	return r < 0 ? r : stack_copy(ret, &x.layers, e);
 }
 
 /* As long as it is held, no layer is removed that nobody has noted yet. */

@@ -4,6 +4,7 @@
  */
 #include "box/nodes.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +19,9 @@
 #include "base/whole.h"
 #include "sys/proc.h"
 
-enum { TEXT_MAX = 64 << 20 };
+enum { TEXT_MAX = 1 << 20 };
+
+static const char STATE[] = "layers.json", DIRECTORY[] = "snapshots";
 
 int layer_name_new(char kind, char ret[LAYER_NAME], struct err *e)
 {
@@ -31,7 +34,7 @@ int layer_name_new(char kind, char ret[LAYER_NAME], struct err *e)
 	return 0;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------- */
 
 static int read_stack(struct js *v, struct stack *ret, struct err *e)
 {
@@ -45,15 +48,6 @@ static char *copy_text(struct js *v)
 	const char *text = v && js_type(v) == JS_STR ? js_text(v) : NULL;
 
 	return text ? strdup(text) : NULL;
-}
-
-static int read_node(struct js *v, struct node *x, struct err *e)
-{
-	*x = (struct node){.name = copy_text(js_get(v, "name")), .parent = copy_text(js_get(v, "parent"))};
-	if (js_get(v, "created"))
-		x->created_s = js_number(js_get(v, "created"));
-	return x->name ? read_stack(js_get(v, "layers"), &x->layers, e) :
-			 err_set(e, ERR_INVALID, "a snapshot without a name");
 }
 
 static uint64_t read_number(struct js *v)
@@ -70,50 +64,6 @@ static void read_name(struct js *v, char ret[LAYER_NAME])
 	if (text && layer_name_ok(text, strlen(text)))
 		memcpy(ret, text, LAYER_NAME - 2);
 }
-
-static int read_all(struct nodes *n, struct js *root, struct err *e)
-{
-	struct js *list = js_get(root, "snapshots");
-	size_t len = list ? js_len(list) : 0;
-	int r = read_stack(js_get(root, "base"), &n->base, e);
-
-	if (r == 0)
-		r = read_stack(js_get(root, "now"), &n->now, e);
-	if (r == 0)
-		r = read_stack(js_get(root, "was"), &n->was, e);
-	if (r < 0)
-		return r;
-	n->next = read_number(js_get(root, "next"));
-	n->generation = (uint32_t)read_number(js_get(root, "generation"));
-	n->at = copy_text(js_get(root, "at"));
-	read_name(js_get(root, "next_layer"), n->next_layer);
-	read_name(js_get(root, "next_merged"), n->next_merged);
-	n->v = calloc(len + 1, sizeof(*n->v));
-	if (!n->v)
-		return err_oom(e);
-	for (; n->n < len && r == 0; n->n++)
-		r = read_node(js_at(list, n->n), &n->v[n->n], e);
-	return r;
-}
-
-static int read_file(struct nodes *n, struct err *e)
-{
-	auto_buf struct buf text = BUF_INIT(TEXT_MAX);
-	struct js *root = NULL;
-	int r;
-
-	if (faccessat(n->dir, "snapshots", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-		return 0;
-	r = whole_read(n->dir, "snapshots", &text, e);
-	if (r == 0)
-		r = js_parse(text.data ? text.data : "", text.len, &root, e);
-	if (r == 0)
-		r = read_all(n, root, e);
-	js_free(root);
-	return r;
-}
-
-/* ---- writing ---------------------------------------------------------------------------------- */
 
 static void write_stack(struct js_out *o, const char *key, const struct stack *s)
 {
@@ -133,15 +83,56 @@ static void write_text(struct js_out *o, const char *key, const char *text)
 		js_null(o);
 }
 
-static void write_node(struct js_out *o, const struct node *x)
+static void write_number(struct js_out *o, const char *key, uint64_t n)
 {
-	js_open(o, '{');
-	write_text(o, "name", x->name);
-	write_text(o, "parent", x->parent);
-	write_stack(o, "layers", &x->layers);
-	js_key(o, "created");
-	js_int(o, x->created_s);
-	js_close(o, '}');
+	js_key(o, key);
+	js_uint(o, n);
+}
+
+static int write_file(int dir, const char *name, const struct js_out *o, struct err *e)
+{
+	if (buf_bad(o->b) || o->bad)
+		return err_set(e, ERR_INVALID, "'%s' is not UTF-8", name);
+	return whole_write(dir, name, o->b->data, o->b->len, e);
+}
+
+/* ---- on what it stands ------------------------------------------------------------------------ */
+
+static int read_state(struct nodes *n, struct js *root, struct err *e)
+{
+	int r = read_stack(js_get(root, "base"), &n->base, e);
+
+	if (r == 0)
+		r = read_stack(js_get(root, "now"), &n->now, e);
+	if (r == 0)
+		r = read_stack(js_get(root, "was"), &n->was, e);
+	if (r < 0)
+		return r;
+	n->next = read_number(js_get(root, "next"));
+	n->order = read_number(js_get(root, "order"));
+	n->generation = (uint32_t)read_number(js_get(root, "generation"));
+	n->at = copy_text(js_get(root, "at"));
+	read_name(js_get(root, "next_layer"), n->next_layer);
+	read_name(js_get(root, "next_merged"), n->next_merged);
+	return 0;
+}
+
+/* A file of ours as a tree. Return: 1, 0 it is not there, or less than 0. */
+static int read_json(int dir, const char *name, struct js **ret, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(TEXT_MAX + 65536);
+	int r;
+
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
+	r = whole_read(dir, name, &text, e);
+	if (r == 0)
+		r = js_parse(text.data ? text.data : "", text.len, ret, e);
+	if (r == 0 && js_type(*ret) != JS_OBJECT) {
+		js_free(*ret);
+		r = err_set(e, ERR_INVALID, "it is no object");
+	}
+	return r < 0 ? err_wrap(e, "'%s'", name) : 1;
 }
 
 int nodes_write(struct nodes *n, struct err *e)
@@ -150,29 +141,18 @@ int nodes_write(struct nodes *n, struct err *e)
 	struct js_out o = {.b = &text};
 
 	js_open(&o, '{');
-	js_key(&o, "next");
-	js_uint(&o, n->next);
-	js_key(&o, "generation");
-	js_uint(&o, n->generation);
+	write_number(&o, "next", n->next);
+	write_number(&o, "order", n->order);
+	write_number(&o, "generation", n->generation);
 	write_text(&o, "at", n->at);
 	write_stack(&o, "base", &n->base);
 	write_stack(&o, "now", &n->now);
 	write_stack(&o, "was", &n->was);
 	write_text(&o, "next_layer", n->next_layer);
 	write_text(&o, "next_merged", n->next_merged);
-	js_key(&o, "snapshots");
-	js_open(&o, '[');
-	for (size_t i = 0; i < n->n; i++)
-		write_node(&o, &n->v[i]);
-	js_close(&o, ']');
 	js_close(&o, '}');
-	if (buf_bad(&text) || o.bad)
-		return err_set(e, ERR_LIMIT, "what is to be noted about snapshots is over %d bytes, or not UTF-8",
-			       TEXT_MAX);
-	return whole_write(n->dir, "snapshots", text.data, text.len, e);
+	return write_file(n->dir, STATE, &o, e);
 }
-
-/* ---- the whole -------------------------------------------------------------------------------- */
 
 static int lock(struct home *h, struct nodes *n, struct err *e)
 {
@@ -187,103 +167,47 @@ static int lock(struct home *h, struct nodes *n, struct err *e)
 
 int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, struct err *e)
 {
+	struct js *root = NULL;
 	int r;
 
-	*ret = (struct nodes){.layers_lock = -1};
-	if (make && (r = sys_mkdir(h->boxes, box, 0700)) < 0 && r != -EEXIST) {
-		ret->dir = -1;
+	*ret = (struct nodes){.dir = -1, .layers_lock = -1};
+	if (make && (r = sys_mkdir(h->boxes, box, 0700)) < 0 && r != -EEXIST)
 		return err_sys(e, r, "make '%s/boxes/%s'", h->data_path, box);
-	}
 	ret->dir = openat(h->boxes, box, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ret->dir < 0 && errno == ENOENT)
-		return 0; /* none were ever made */
+		return 0; /* nothing was ever written */
 	if (ret->dir < 0)
 		return err_sys(e, errno, "open '%s/boxes/%s'", h->data_path, box);
 	r = lock(h, ret, e);
-	if (r == 0 && read_file(ret, e) < 0)
-		r = err_wrap(e, "'%s/boxes/%s/snapshots'", h->data_path, box);
-	if (r < 0)
+	if (r == 0)
+		r = read_json(ret->dir, STATE, &root, e);
+	if (r == 1)
+		r = read_state(ret, root, e);
+	js_free(root);
+	if (r < 0) {
 		nodes_close(ret);
-	return r;
+		return err_wrap(e, "'%s/boxes/%s'", h->data_path, box);
+	}
+	return 0;
 }
 
 bool nodes_exist(struct home *h, const char *box)
 {
 	char path[300];
 
-	snprintf(path, sizeof(path), "%.200s/snapshots", box);
+	snprintf(path, sizeof(path), "%.200s/%s", box, STATE);
 	return faccessat(h->boxes, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static void node_done(struct node *x)
-{
-	free(x->name);
-	free(x->parent);
-	stack_done(&x->layers);
 }
 
 void nodes_close(struct nodes *n)
 {
-	for (size_t i = 0; i < n->n; i++)
-		node_done(&n->v[i]);
-	free(n->v);
 	free(n->at);
 	stack_done(&n->base);
 	stack_done(&n->now);
 	stack_done(&n->was);
 	close_fd(&n->dir);
 	close_fd(&n->layers_lock);
-	n->v = NULL;
 	n->at = NULL;
-	n->n = 0;
-}
-
-struct node *nodes_find(const struct nodes *n, const char *name)
-{
-	for (size_t i = 0; i < n->n; i++)
-		if (!strcmp(n->v[i].name, name))
-			return &n->v[i];
-	return NULL;
-}
-
-int nodes_add(struct nodes *n, const char *name, const struct stack *layers, int64_t now_s, struct err *e)
-{
-	struct node *more = realloc(n->v, (n->n + 1) * sizeof(*more)), x = {.created_s = now_s};
-	int r;
-
-	if (!more)
-		return err_oom(e);
-	n->v = more;
-	x.name = strdup(name);
-	x.parent = n->at ? strdup(n->at) : NULL;
-	r = x.name && (x.parent || !n->at) ? stack_copy(&x.layers, layers, e) : err_oom(e);
-	if (r < 0) {
-		node_done(&x);
-		return r;
-	}
-	n->v[n->n++] = x;
-	return 0;
-}
-
-static void grow_from(char **parent, const struct node *gone)
-{
-	if (!*parent || strcmp(*parent, gone->name) != 0)
-		return;
-	free(*parent);
-	*parent = gone->parent ? strdup(gone->parent) : NULL;
-}
-
-void nodes_remove(struct nodes *n, struct node *x)
-{
-	size_t i = (size_t)(x - n->v);
-	struct node gone = *x;
-
-	memmove(x, x + 1, (n->n - i - 1) * sizeof(*x));
-	n->n--;
-	for (i = 0; i < n->n; i++)
-		grow_from(&n->v[i].parent, &gone);
-	grow_from(&n->at, &gone);
-	node_done(&gone);
 }
 
 int nodes_set_at(struct nodes *n, const char *name, struct err *e)
@@ -297,14 +221,196 @@ int nodes_set_at(struct nodes *n, const char *name, struct err *e)
 	return 0;
 }
 
-int nodes_none(const struct nodes *n, const char *name, struct err *e)
+/* ---- snapshots -------------------------------------------------------------------------------- */
+
+static int open_directory(const struct nodes *n)
+{
+	return n->dir < 0 ? -1 : openat(n->dir, DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+void node_done(struct node *x)
+{
+	free(x->name);
+	free(x->parent);
+	stack_done(&x->layers);
+}
+
+bool node_is_there(const struct nodes *n, const char *name)
+{
+	auto_fd int dir = open_directory(n);
+
+	return dir >= 0 && faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Return: 1, 0 it is not there, or less than 0. */
+static int read_one(int dir, const char *name, struct node *x, struct err *e)
+{
+	struct js *root = NULL;
+	int r = read_json(dir, name, &root, e);
+
+	*x = (struct node){0};
+	if (r != 1)
+		return r;
+	x->name = strdup(name);
+	x->parent = copy_text(js_get(root, "parent"));
+	x->created_s = (int64_t)read_number(js_get(root, "created"));
+	x->order = read_number(js_get(root, "order"));
+	r = x->name ? read_stack(js_get(root, "layers"), &x->layers, e) : err_oom(e);
+	js_free(root);
+	if (r < 0) {
+		node_done(x);
+		return err_wrap(e, "'%s'", name);
+	}
+	return 1;
+}
+
+static int write_one(const struct nodes *n, const struct node *x, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(TEXT_MAX);
+	struct js_out o = {.b = &text};
+	auto_fd int dir = -1;
+	int r = sys_mkdir(n->dir, DIRECTORY, 0700);
+
+	if (r < 0 && r != -EEXIST)
+		return err_sys(e, r, "make a directory for snapshots");
+	dir = open_directory(n);
+	if (dir < 0)
+		return err_sys(e, errno, "open the directory of snapshots");
+	js_open(&o, '{');
+	write_text(&o, "parent", x->parent);
+	write_number(&o, "created", (uint64_t)x->created_s);
+	write_number(&o, "order", x->order);
+	write_stack(&o, "layers", &x->layers);
+	js_close(&o, '}');
+	return write_file(dir, x->name, &o, e);
+}
+
+int node_add(struct nodes *n, const char *name, const struct stack *layers, int64_t now_s, struct err *e)
+{
+	struct node x = {.name = (char *)(uintptr_t)name, .parent = n->at, .created_s = now_s, .order = ++n->order,
+			 .layers = *layers};
+
+	return write_one(n, &x, e);
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct node *x = a, *y = b;
+
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+int nodes_list(const struct nodes *n, struct node **ret, size_t *ret_n, struct err *e)
+{
+	int fd = open_directory(n), r = 0;
+	auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct node *v = NULL;
+	size_t len = 0, room = 0;
+	struct dirent *x;
+
+	while (d && r >= 0 && (x = readdir(d))) {
+		if (x->d_name[0] == '.')
+			continue;
+		if (len == room) {
+			struct node *more;
+
+			room = room ? 2 * room : 64;
+			more = realloc(v, room * sizeof(*v));
+			if (!more) {
+				r = err_oom(e);
+				break;
+			}
+			v = more;
+		}
+		r = read_one(dirfd(d), x->d_name, &v[len], e);
+		len += r == 1;
+	}
+	if (r < 0) {
+		nodes_free(v, len);
+		return r;
+	}
+	if (len)
+		qsort(v, len, sizeof(*v), by_order);
+	*ret = v;
+	*ret_n = len;
+	return 0;
+}
+
+void nodes_free(struct node *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		node_done(&v[i]);
+	free(v);
+}
+
+static int none(const char *name, const struct node *v, size_t n, struct err *e)
 {
 	auto_buf struct buf names = BUF_INIT(4096);
 
-	if (!n->n)
+	if (!n)
 		return err_set(e, ERR_NOT_FOUND, "no snapshot is there: none was made");
-	for (size_t i = n->n > 20 ? n->n - 20 : 0; i < n->n; i++)
-		buf_fmt(&names, "%s%.40s", names.len ? ", " : "", n->v[i].name);
-	return err_set(e, ERR_NOT_FOUND, "no snapshot '%.100s'; there %s: %.300s", name, n->n == 1 ? "is" : "are",
+	for (size_t i = n > 20 ? n - 20 : 0; i < n; i++)
+		buf_fmt(&names, "%s%.40s", names.len ? ", " : "", v[i].name);
+	return err_set(e, ERR_NOT_FOUND, "no snapshot '%.100s'; there %s: %.300s", name, n == 1 ? "is" : "are",
 		       names.data ? names.data : "");
+}
+
+int node_read(const struct nodes *n, const char *name, struct node *ret, struct err *e)
+{
+	auto_fd int dir = open_directory(n);
+	struct node *v = NULL;
+	size_t len = 0;
+	int r = dir >= 0 && name ? read_one(dir, name, ret, e) : 0;
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = nodes_list(n, &v, &len, e);
+	if (r < 0)
+		return r;
+	if (!name && len) {
+		*ret = v[--len];
+		nodes_free(v, len);
+		return 0;
+	}
+	r = none(name ? name : "", v, len, e);
+	nodes_free(v, len);
+	return r;
+}
+
+/* Return: 0, or less than 0. */
+static int grow_from(char **parent, const struct node *gone, bool *ret_changed, struct err *e)
+{
+	*ret_changed = *parent && !strcmp(*parent, gone->name);
+	if (!*ret_changed)
+		return 0;
+	free(*parent);
+	*parent = gone->parent ? strdup(gone->parent) : NULL;
+	return *parent || !gone->parent ? 0 : err_oom(e);
+}
+
+int node_remove(struct nodes *n, const char *name, struct err *e)
+{
+	auto_with(node_done) struct node gone = {0};
+	auto_fd int dir = -1;
+	struct node *v = NULL;
+	size_t len = 0;
+	bool changed;
+	int r = node_read(n, name, &gone, e);
+
+	if (r == 0)
+		r = nodes_list(n, &v, &len, e);
+	for (size_t i = 0; i < len && r == 0; i++) {
+		r = grow_from(&v[i].parent, &gone, &changed, e);
+		if (r == 0 && changed)
+			r = write_one(n, &v[i], e);
+	}
+	nodes_free(v, len);
+	if (r == 0)
+		r = grow_from(&n->at, &gone, &changed, e);
+	if (r < 0)
+		return r;
+	dir = open_directory(n);
+	if (dir < 0 || unlinkat(dir, name, 0) < 0)
+		return err_sys(e, errno, "remove '%s'", name);
+	return changed ? nodes_write(n, e) : 0;
 }

@@ -2,10 +2,11 @@
  *
  * nodes.h - what is on disk about the snapshots of a sandbox
  *
- * How it works: boxes/NAME/snapshots is one JSON object, written whole. It names every layer that the sandbox needs,
- * before the layer is made (the one of
- * the next snapshot with this one): the sweeper keeps what any such file names. Who changes it holds a lock on the
- * directory, and a shared one on the layers, which the sweeper must have alone to remove any.
+ * How it works: boxes/NAME/layers.json says on what the sandbox stands, and boxes/NAME/snapshots/ has a file for each
+ * snapshot, called as it is. Each is a JSON object, written whole. They name every layer that the sandbox needs,
+ * before the layer is made (the one of the next snapshot with this one): the sweeper keeps what any such
+ * file names. Who changes them holds a lock on boxes/NAME, and a shared one on the layers, which the sweeper must have
+ * alone to remove any.
  */
 #ifndef HUTCH_BOX_NODES_H
 #define HUTCH_BOX_NODES_H
@@ -22,37 +23,43 @@ struct node {
 	char *parent;	/* the one it grew from; NULL: from the start */
 	struct stack layers;
 	int64_t created_s; /* since 1970 */
+	uint64_t order;	   /* the later ones have more */
 };
 
 struct nodes {
-	struct node *v; /* in the order in which they were made */
-	size_t n;
+	int dir, layers_lock;
 	uint64_t next;		   /* number of the next without a tag */
+	uint64_t order;		   /* of the last one that was made */
 	struct stack base, now, was; /* right after start; at present; while that changes: before */
-	char *at;		   /* the node from which the present comes; NULL: the start */
+	char *at;		   /* the snapshot from which the present comes; NULL: the start */
 	/* Names that the keeper may use, noted before he does; "": none yet. */
 	char next_layer[LAYER_NAME], next_merged[LAYER_NAME];
-	uint32_t generation;	   /* where changes go at present: gN */
-	int dir, layers_lock;
+	uint32_t generation;	   /* where changes go at present: gN; 0: not known */
 };
 
 enum { SNAPSHOT_NAME_MAX = 200 };
 
-/* Opens, and locks until nodes_close(). @make: the directory too, where there is none yet. Where there are no
- * snapshots it is empty. */
+/* Opens, and locks until nodes_close(). @make: the directory too, where there is none yet. Where there is nothing to be
+ * read all is empty. */
 int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, struct err *e);
 /* Is there something to be kept in step at all? */
 bool nodes_exist(struct home *h, const char *box);
 void nodes_close(struct nodes *n);
-int nodes_write(struct nodes *n, struct err *e);
-
-struct node *nodes_find(const struct nodes *n, const char *name);
-/* At the end; takes nothing over. */
-int nodes_add(struct nodes *n, const char *name, const struct stack *layers, int64_t now_s, struct err *e);
-void nodes_remove(struct nodes *n, struct node *x); /* what grew from it grows from its parent then */
+int nodes_write(struct nodes *n, struct err *e); /* all but the snapshots */
 int nodes_set_at(struct nodes *n, const char *name, struct err *e); /* NULL: the start */
-/* NOT_FOUND, with the names that are there. */
-int nodes_none(const struct nodes *n, const char *name, struct err *e);
+
+bool node_is_there(const struct nodes *n, const char *name);
+/* NULL: the one that was made last. NOT_FOUND, with the names that are there. */
+int node_read(const struct nodes *n, const char *name, struct node *ret, struct err *e);
+/* A new one, on these layers. */
+int node_add(struct nodes *n, const char *name, const struct stack *layers, int64_t now_s, struct err *e);
+/* What grew from it grows from its parent then. */
+int node_remove(struct nodes *n, const char *name, struct err *e);
+void node_done(struct node *x);
+
+/* All, in the order in which they were made. */
+int nodes_list(const struct nodes *n, struct node **ret, size_t *ret_n, struct err *e);
+void nodes_free(struct node *v, size_t n);
 
 /* A name that no layer has. */
 int layer_name_new(char kind, char ret[LAYER_NAME], struct err *e);

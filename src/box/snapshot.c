@@ -7,6 +7,7 @@
  * snapshot forgets a list, and the sweeper removes what no list names any more.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,8 @@ static int check_name(const char *name, struct err *e)
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)name[i] < ' ' || name[i] == 127)
 			return err_set(e, ERR_INVALID, "the name of a snapshot has no control characters");
+	if (*name == '.' || strchr(name, '/'))
+		return err_set(e, ERR_INVALID, "'%s' is no name for a snapshot: it begins with a dot or has a slash", name);
 	return 0;
 }
 
@@ -117,28 +120,19 @@ static bool is_number(const char *name, uint64_t *ret)
 /* Names for what the keeper makes. Those of before are used up, or still good. */
 static int reserve(struct nodes *n, bool *ret_changed, struct err *e)
 {
-	uint32_t first;
 	int r = 0;
 
 	*ret_changed = false;
-	if (!*n->next_layer) {
+	if (!*n->next_layer || faccessat(n->layers_lock, n->next_layer, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		r = layer_name_new(LAYER_FROZEN, n->next_layer, e);
 		*ret_changed = true;
 	}
 	/* One more than now may be enough. */
-	if (r == 0 && !*n->next_merged && n->now.n + 1 >= STACK_DEEP && !stack_to_merge(&n->now, &first)) {
+	if (r == 0 && !*n->next_merged && n->now.n + 1 >= STACK_DEEP) {
 		r = layer_name_new(LAYER_MERGED, n->next_merged, e);
 		*ret_changed = true;
 	}
 	return r;
-}
-
-static bool has_layer(const struct stack *s, const char *name)
-{
-	for (uint32_t i = 0; i < s->n; i++)
-		if (!strcmp(s->v[i], name))
-			return true;
-	return false;
 }
 
 /* What the keeper stands on now. A copy was put beside it, not under it. */
@@ -148,7 +142,7 @@ static int take_over(struct box *b, struct nodes *n, const char *layer, struct e
 	struct stack now = *all;
 	int r;
 
-	if (n->next_merged[0] && has_layer(all, n->next_merged))
+	if (n->next_merged[0] && stack_has(all, n->next_merged))
 		*n->next_merged = '\0';
 	if (b->layers.copied && all->n && !strcmp(all->v[0], layer)) {
 		now.v++;
@@ -179,7 +173,7 @@ static int take(struct box *b, struct nodes *n, const char *name, struct err *e)
 	shell_moved(b);
 	close_fd(&b->files);
 	if (name)
-		r = nodes_add(n, name, &b->layers.stack, time(NULL), e);
+		r = node_add(n, name, &b->layers.stack, time(NULL), e);
 	if (r == 0)
 		r = take_over(b, n, ask_for.layer, e);
 	if (r == 0 && name)
@@ -202,8 +196,8 @@ int box_snapshot(struct box *b, const char *tag, char **ret_name, struct err *e)
 	if (!tag) {
 		do {
 			snprintf(number, sizeof(number), "%llu", (unsigned long long)n.next++);
-		} while (nodes_find(&n, number));
-	} else if (nodes_find(&n, tag)) {
+		} while (node_is_there(&n, number));
+	} else if (node_is_there(&n, tag)) {
 		return err_set(e, ERR_EXISTS, "sandbox '%s' has a snapshot '%s' already", b->name, tag);
 	} else if (is_number(tag, &as_number) && as_number >= n.next && as_number < UINT64_MAX / 2) {
 		n.next = as_number + 1;
@@ -227,28 +221,21 @@ int box_freeze(struct box *b, struct stack *ret, struct err *e)
 
 /* ---- go back ---------------------------------------------------------------------------------- */
 
-/* NULL: the one that was made last. */
-static int find(const struct nodes *n, const char *name, struct node **ret, struct err *e)
-{
-	*ret = name ? nodes_find(n, name) : n->n ? &n->v[n->n - 1] : NULL;
-	return *ret ? 0 : nodes_none(n, name ? name : "", e);
-}
-
 int box_restore(struct box *b, const char *name, bool keep_processes, struct err *e)
 {
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
-	struct node *x;
+	auto_with(node_done) struct node x = {0};
 	int r = open_nodes(b, false, &n, e);
 
 	if (r == 0)
-		r = find(&n, name, &x, e);
+		r = node_read(&n, name, &x, e);
 	if (r == 0)
 		r = stack_copy(&n.was, &n.now, e);
 	if (r == 0)
-		r = stack_copy(&n.now, &x->layers, e);
+		r = stack_copy(&n.now, &x.layers, e);
 	if (r == 0)
-		r = nodes_set_at(&n, x->name, e);
+		r = nodes_set_at(&n, x.name, e);
 	if (r == 0)
 		r = nodes_write(&n, e);
 	if (r < 0)
@@ -289,47 +276,44 @@ int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, st
 {
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	struct snapshot_listed *v;
+	struct node *x = NULL;
+	size_t len = 0;
 	int r = home_check_owner(b->home, e);
 
 	if (r == 0)
 		r = nodes_open(b->home, b->name, false, &n, e);
+	if (r == 0)
+		r = nodes_list(&n, &x, &len, e);
 	if (r < 0)
 		return r;
-	v = calloc(n.n + 1, sizeof(*v));
-	if (!v)
-		return err_oom(e);
-	for (size_t i = 0; i < n.n; i++) {
-		snprintf(v[i].name, sizeof(v[i].name), "%s", n.v[i].name);
-		snprintf(v[i].parent, sizeof(v[i].parent), "%s", n.v[i].parent ? n.v[i].parent : "");
-		v[i].created_s = n.v[i].created_s;
-		v[i].layers = n.v[i].layers.n;
-		v[i].present = n.at && !strcmp(n.at, n.v[i].name);
+	v = calloc(len + 1, sizeof(*v));
+	for (size_t i = 0; i < len && v; i++) {
+		snprintf(v[i].name, sizeof(v[i].name), "%s", x[i].name);
+		snprintf(v[i].parent, sizeof(v[i].parent), "%s", x[i].parent ? x[i].parent : "");
+		v[i].created_s = x[i].created_s;
+		v[i].layers = x[i].layers.n;
+		v[i].present = n.at && !strcmp(n.at, x[i].name);
 	}
+	nodes_free(x, len);
 	*ret = v;
-	*ret_n = n.n;
-	return 0;
+	*ret_n = len;
+	return v ? 0 : err_oom(e);
 }
 
 int box_snapshot_delete(struct box *b, const char *name, struct err *e)
 {
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
-	struct node *x;
 	int r = home_check_owner(b->home, e);
 
 	if (r == 0)
 		r = nodes_open(b->home, b->name, false, &n, e);
+	if (r == 0)
+		r = node_remove(&n, name, e);
 	if (r < 0)
 		return r;
-	x = nodes_find(&n, name);
-	if (!x)
-		return nodes_none(&n, name, e);
-	nodes_remove(&n, x);
-	r = nodes_write(&n, e);
 	nodes_close(&n); /* the sweeper needs the lock */
-	n = (struct nodes){.dir = -1, .layers_lock = -1};
-	if (r == 0)
-		place_sweep(b->home);
-	return r;
+	place_sweep(b->home);
+	return 0;
 }
 
 /* ---- compare ---------------------------------------------------------------------------------- */
@@ -381,15 +365,16 @@ int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	auto_buf struct buf body = BUF_INIT(MSG_BODY_MAX);
 	auto_fd int file = -1;
-	struct node *x = NULL, *y = NULL;
+	auto_with(node_done) struct node x = {0};
+	auto_with(node_done) struct node y = {0};
 	int r = open_nodes(b, false, &n, e);
 
 	if (r == 0 && from)
-		r = find(&n, from, &x, e);
+		r = node_read(&n, from, &x, e);
 	if (r == 0 && to)
-		r = find(&n, to, &y, e);
+		r = node_read(&n, to, &y, e);
 	if (r == 0)
-		r = make_ask(&body, x ? &x->layers : &n.base, y ? &y->layers : NULL, e);
+		r = make_ask(&body, from ? &x.layers : &n.base, to ? &y.layers : NULL, e);
 	if (r == 0) {
 		file = memfd_create("hutch-diff", MFD_CLOEXEC);
 		r = file < 0 ? err_sys(e, errno, "memfd_create") : ask(b, OP_DIFF, body.data, body.len, &file, e);

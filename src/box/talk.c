@@ -7,6 +7,7 @@
  * and what becomes of commands. Each message has a fixed form and a number that we chose; anything
  * else is dropped.
  */
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,6 +20,11 @@
 #include "box/box.h"
 #include "sys/proc.h"
 #include "wire/msg.h"
+
+/* The longest there is: a list of layers. */
+enum { TALK_ROOM = STACK_MAX * LAYER_NAME + 64 };
+
+static_assert(TALK_ROOM > sizeof(struct exited) + 64 && TALK_ROOM > sizeof(struct ready) + 64, "room for all");
 
 static struct proc *find(struct box *b, uint32_t id)
 {
@@ -95,7 +101,7 @@ static void take(struct box *b, struct msg *m)
 
 int box_talk(struct box *b, int timeout_ms, struct err *e)
 {
-	char buf[sizeof(struct exited) + sizeof(struct ready) + 64] __attribute__((aligned(8)));
+	char buf[TALK_ROOM] __attribute__((aligned(8)));
 	struct pollfd wait = {b->ctl, POLLIN, 0};
 	struct msg m;
 	int r;

@@ -231,7 +231,7 @@ static void start_sweeper(struct nursery *n, const struct msg *m)
 		return;
 	close(n->sock);
 	close(n->owner);
-	sweep_main(m->fds);
+	sweep_main(m->fds, m->nfds > 4);
 }
 
 /* ---- the loop --------------------------------------------------------------------------------- */

@@ -199,8 +199,10 @@ static int merge_all(struct keeper *k, const struct work *w, struct err *e)
 {
 	auto_fd int to = make_layer(w->merged, e);
 	const struct plan_mount *m = pack_at(&k->pack, k->plan->mounts.at, 0);
-	int r = to < 0 ? to : 0;
+	int r = 0;
 
+	if (to < 0) /* not made by us */
+		return to;
 	for (uint32_t i = 0; i < w->stack.n && r >= 0; i++) {
 		char from[64];
 
@@ -230,7 +232,8 @@ static void merge_later(struct keeper *k, const char *name)
 
 	part.n = stack_to_merge(&k->stack, &first);
 	part.v += part.n ? first : 0;
-	if (!part.n || work_merges(k) || stack_copy(&w.stack, &part, &e) < 0)
+	/* The caller learns only with the next answer that a name is used up. */
+	if (!part.n || work_merges(k) || stack_has(&k->stack, name) || stack_copy(&w.stack, &part, &e) < 0)
 		return;
 	memcpy(w.merged, name, sizeof(w.merged));
 	if (work_start(k, &w, &e) < 0) /* the next one tries again */

@@ -182,7 +182,7 @@ static void bury_nameless(int state, int boxes, int trash)
 
 enum { TRIES = 10 };
 
-void sweep_main(const int *fds)
+void sweep_main(const int *fds, bool wait)
 {
 	int trash = fds[0], state = fds[1], boxes = fds[2];
 	struct sched_param none = {0};
@@ -191,8 +191,8 @@ void sweep_main(const int *fds)
 	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* only a courtesy */
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
-	sweep_layers(fds[3], boxes, trash);
-	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | LOCK_NB) == 0;) {
+	sweep_layers(fds[3], boxes, trash, wait);
+	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | (wait ? 0 : LOCK_NB)) == 0;) {
 		bool all = empty_trash(trash);
 
 		flock(trash, LOCK_UN);
@@ -213,6 +213,6 @@ void sweeper_alone(int sock)
 
 	if (inside_begin("hutch-sweeper", sock, &from, &e) == 0 && msg_recv(from, &m, buf, sizeof(buf), 0) > 0 &&
 	    m.head.op == OP_SWEEP && m.nfds >= 4)
-		sweep_main(m.fds);
+		sweep_main(m.fds, m.nfds > 4);
 	_exit(1); /* a later one does the work */
 }

@@ -2,7 +2,7 @@
  *
  * unused.c - layers that no sandbox needs any more
  *
- * How it works: a sandbox with snapshots has a file that names every layer it needs (box/nodes.h). Names have a form
+ * How it works: a sandbox with snapshots has files that name every layer it needs (box/nodes.h). Names have a form
  * of their own, so the files are not parsed: what looks like a name is one. Whoever makes or notes layers holds
  * a shared lock on their directory; here it is held alone, and where that cannot be had a later sweep does it.
  */
@@ -81,16 +81,13 @@ static void mark(struct found *f, const char *text, size_t len)
 }
 
 /* Return: false, it cannot be read: everything may be in use. */
-static bool mark_of(struct found *f, int boxes, const char *name)
+static bool mark_file(struct found *f, int dir, const char *name)
 {
-	auto_fd int fd = -1;
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	auto_free char *text = NULL;
-	char path[300];
 	struct stat st;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "%.255s/snapshots", name);
-	fd = openat(boxes, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR; /* it has none */
 	if (fstat(fd, &st) < 0 || !(text = malloc((size_t)st.st_size + 1)))
@@ -102,6 +99,27 @@ static bool mark_of(struct found *f, int boxes, const char *name)
 	}
 	mark(f, text, (size_t)st.st_size);
 	return true;
+}
+
+static bool mark_of(struct found *f, int boxes, const char *name)
+{
+	auto_dir DIR *d = NULL;
+	struct dirent *x;
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.255s/layers.json", name);
+	if (!mark_file(f, boxes, path))
+		return false;
+	snprintf(path, sizeof(path), "%.255s/snapshots", name);
+	fd = openat(boxes, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR;
+	d = fdopendir(fd);
+	while (d && (x = readdir(d)))
+		if (x->d_type != DT_DIR && !mark_file(f, dirfd(d), x->d_name))
+			return false;
+	return d;
 }
 
 static bool mark_all(struct found *f, int boxes)
@@ -116,13 +134,13 @@ static bool mark_all(struct found *f, int boxes)
 	return d;
 }
 
-void sweep_layers(int layers, int boxes, int trash)
+void sweep_layers(int layers, int boxes, int trash, bool wait)
 {
 	struct found f = {0};
 	auto_fd int lock = openat(layers, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char to[64];
 
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
+	if (lock < 0 || flock(lock, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
 		return;
 	if (list_layers(lock, &f) && f.n && mark_all(&f, boxes))
 		for (size_t i = 0; i < f.n; i++) {

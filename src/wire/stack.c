@@ -84,6 +84,14 @@ int stack_copy(struct stack *to, const struct stack *from, struct err *e)
 	return 0;
 }
 
+bool stack_has(const struct stack *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (!strcmp(s->v[i], name))
+			return true;
+	return false;
+}
+
 uint32_t stack_common(const struct stack *a, const struct stack *b)
 {
 	uint32_t n = 0;

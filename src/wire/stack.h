@@ -41,6 +41,7 @@ void stack_to_text(const struct stack *s, struct buf *text);
 
 int stack_push(struct stack *s, const char *name, struct err *e); /* on top */
 int stack_copy(struct stack *to, const struct stack *from, struct err *e);
+bool stack_has(const struct stack *s, const char *name);
 /* How many of the lowest layers both have. */
 uint32_t stack_common(const struct stack *a, const struct stack *b);
 void stack_done(struct stack *s);

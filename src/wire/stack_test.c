@@ -37,6 +37,7 @@ static void a_list_goes_there_and_back(void)
 	is_int(stack_from_text(&copy, text.data, text.len, &e), 0);
 	is_int(copy.n, 2);
 	is_str(copy.v[0], A);
+	ok(stack_has(&copy, B) && !stack_has(&copy, C));
 	is_str(copy.v[1], B);
 }
 
