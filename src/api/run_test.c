@@ -457,6 +457,59 @@ static void a_reset_begins_anew(void)
 }
 
 /* Code that an earlier call left can write to the shell's descriptor; not to the keeper's. */
+static int count_of(struct world *w, struct hutch_box *box, const char *script)
+{
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	struct hutch_run_options o = {.argv = argv};
+
+	return atoi(run_with(w, box, &o).out);
+}
+
+/* Of the second reset on: the spare is built after the first. */
+static void after_a_reset_a_shell_waits_where_one_was_used(void)
+{
+	static const char shells[] = "grep -lx bash /proc/[0-9]*/comm | wc -l";
+	auto_world w;
+	struct hutch_box *box;
+	double until;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	usleep(300000);
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	is_int(count_of(&w, box, shells), 0); /* nobody has used one */
+	expect(&w, box, NULL, "echo x >/tmp/x; cd /usr; A=1", 0, "");
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	usleep(300000);
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	until = now() + 5;
+	while (count_of(&w, box, shells) < 2 && now() < until)
+		usleep(10000);
+	is_int(count_of(&w, box, shells), 2);
+	expect(&w, box, NULL, "pwd; echo [$A]; ls /tmp; grep -lx bash /proc/[0-9]*/comm | wc -l", 0, "/\n[]\n2\n");
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void none_waits_that_would_run_a_file_of_the_image(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	ok(hutch_spec_set(w.spec, "env", "BASH_ENV=/root/none", &w.e) == 0, "%s", w.e.message);
+	box = world_start(&w);
+	expect(&w, box, NULL, "true", 0, "");
+	for (int i = 0; i < 2; i++) {
+		ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+		usleep(300000);
+	}
+	is_int(count_of(&w, box, "grep -lx bash /proc/[0-9]*/comm | wc -l"), 0);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 {
 	static const char forger[] =
@@ -533,6 +586,8 @@ int main(void)
 		TAP_TEST(while_the_shell_is_busy_others_run),
 		TAP_TEST(a_run_can_be_stopped_and_let_go_of),
 		TAP_TEST(a_reset_begins_anew),
+		TAP_TEST(after_a_reset_a_shell_waits_where_one_was_used),
+		TAP_TEST(none_waits_that_would_run_a_file_of_the_image),
 		TAP_TEST(a_result_can_be_forged_in_the_warm_shell_alone),
 		TAP_TEST(wrong_asks_are_refused),
 	};

@@ -104,7 +104,7 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
 	const struct spec *spec = b->spec;
 	const struct exec_ask ask = {0};
-	struct call c = {.umask = 022, .flags = CALL_OR_SH | (apart ? CALL_APART : 0)};
+	struct call c = {.umask = 022, .flags = CALL_OR_SH | (apart && s->session ? CALL_APART : 0)};
 	auto_free char *text = NULL;
 	bool home_missing;
 	char **env = NULL;

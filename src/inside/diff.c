@@ -365,7 +365,7 @@ static void compared(struct keeper *k, struct work *w, const struct err *e)
 void diff_start(struct keeper *k, struct client *c, struct msg *m)
 {
 	struct work w = {.run = compare, .then = compared, .client = c, .id = m->head.id, .more = m->body,
-			 .len = m->head.body, .blocks = true, .fd = m->nfds == 1 ? m->fds[0] : -1};
+			 .len = m->head.body, .on_change = WORK_IS_KILLED, .fd = m->nfds == 1 ? m->fds[0] : -1};
 	struct err e = {0};
 	int r = 0;
 

@@ -67,6 +67,7 @@ struct slot {
 };
 
 struct shell;	/* shell.c */
+struct ahead;
 struct working; /* work.c */
 
 enum { DRAINS_MAX = 64, HELPERS_MAX = 250 };
@@ -98,6 +99,7 @@ struct keeper {
 	struct slot *slots;
 	struct shell *shells;
 	struct working *working;
+	struct ahead *ahead; /* how a shell was asked for last (shell.c); NULL: none was */
 	int fifos, fifos_ro; /* mounts of one small tmpfs, attached nowhere; -1 until there is a shell */
 	int drains[DRAINS_MAX], ndrains;
 	pid_t helpers[HELPERS_MAX]; /* files.c */
@@ -211,6 +213,8 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 void shell_forget(struct keeper *k, const struct client *c); /* before exec_forget() */
 void shell_ended(struct keeper *k, pid_t pid);
 void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
+/* In the spare generation, which stands ready: a shell like the last one, which waits there. */
+void shell_ahead(struct keeper *k);
 bool shell_is(const struct keeper *k, pid_t pid);
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
@@ -228,8 +232,8 @@ enum still { STILL_NOT, STILL_SOON, STILL }; /* soon: only shells that may be ab
 enum still still_is(const struct keeper *k);
 int still_hold(const struct keeper *k, struct err *e);
 
-/* work.c (see work.h for how it is started): is it one; true: it was one; wait for the end of those that
- * read what may be replaced; nobody is told. */
+/* work.c (see work.h for how it is started): is it one; true: it was one; end those that read what is
+ * to be replaced; nobody is told. */
 bool work_is(const struct keeper *k, pid_t pid);
 bool work_ended(struct keeper *k, pid_t pid, int status);
 void work_wait(struct keeper *k);

@@ -230,6 +230,8 @@ void reset_spare_reports(struct keeper *k)
 
 	if (generation_finish(k, &k->spare, &e) < 0)
 		drop(&k->spare);
+	else
+		shell_ahead(k);
 }
 
 void reset_spare_ended(struct keeper *k)

@@ -7,6 +7,9 @@
  * its name when its client goes, and lent to one client at a time; who is gone without having given
  * it back has left something running in it, and it is killed.
  *
+ * A program that resets often wants its shell at once. So in the spare generation one is started like the last that
+ * was asked for, and waits; not where a variable would have it run a file of the image before its time.
+ *
  * Output goes through fifos that the client makes in a small tmpfs. Inside it is seen read-only, as a
  * mount that is attached nowhere.
  */
@@ -27,6 +30,7 @@ struct shell {
 	char *name;	      /* of a session; NULL: a client's own */
 	struct client *lent;  /* who has its ends; NULL: nobody */
 	uint32_t id;	      /* what he calls it by */
+	pid_t ahead;	      /* nobody has asked for it yet: the reaper of its generation; 0: it was asked for */
 	pid_t pid;	      /* 0: it has ended, and its name is kept for its directory's sake */
 	bool dying;
 	uint32_t kind;	      /* 2: bash; what its clients found */
@@ -213,6 +217,101 @@ static struct shell *make(struct keeper *k, const char *name, struct err *e)
 	return s;
 }
 
+/* ---- ahead of its time ------------------------------------------------------------------------ */
+
+struct ahead {
+	int dir; /* for fifos; -1: the keeper makes one */
+	size_t len;
+	char call[] __attribute__((aligned(8)));
+};
+
+/* bash reads the file that BASH_ENV names, a plain sh that of ENV. */
+static bool runs_a_file(const struct msg *m)
+{
+	struct pack p = {m->body, m->head.body};
+	const struct call *c = m->body;
+
+	for (uint32_t i = 0; i < c->env.count; i++) {
+		const char *v = pack_get_item(&p, c->env, i);
+
+		if (!v || !strncmp(v, "BASH_ENV=", 9) || !strncmp(v, "ENV=", 4))
+			return true;
+	}
+	return false;
+}
+
+static bool is_like(const struct keeper *k, const struct msg *m)
+{
+	return k->ahead && k->ahead->len == m->head.body && !memcmp(k->ahead->call, m->body, k->ahead->len);
+}
+
+/* @m before its descriptors are taken. */
+static void remember(struct keeper *k, const struct msg *m)
+{
+	struct ahead *a;
+
+	if (is_like(k, m) || runs_a_file(m))
+		return;
+	a = malloc(sizeof(*a) + m->head.body);
+	if (!a)
+		return; /* the next one is started when it is asked for */
+	a->len = m->head.body;
+	memcpy(a->call, m->body, a->len);
+	a->dir = m->nfds ? fcntl(m->fds[0], F_DUPFD_CLOEXEC, 3) : -1;
+	if (k->ahead)
+		close_fd(&k->ahead->dir);
+	free(k->ahead);
+	k->ahead = a;
+}
+
+static struct shell *take_ahead(struct keeper *k, const struct msg *m)
+{
+	struct shell *s = k->shells;
+
+	while (s && (!s->ahead || s->ahead != k->now.pid || !s->pid || s->dying))
+		s = s->next;
+	if (!s || !is_like(k, m))
+		return NULL;
+	s->ahead = 0;
+	return s;
+}
+
+/* Where @now is the present generation. */
+static void stand(struct keeper *k, const struct generation *now)
+{
+	struct err e;
+
+	k->now = *now;
+	if (reset_go_home(k, &e) < 0 || generation_return(k, &e) < 0)
+		_exit(1); /* nothing could be started any more */
+}
+
+void shell_ahead(struct keeper *k)
+{
+	struct generation present = k->now;
+	struct msg m = {.head = {.op = OP_SHELL}};
+	struct shell *s;
+	struct err e;
+
+	if (!k->ahead || !present.pid)
+		return;
+	m.body = k->ahead->call;
+	m.head.body = (uint32_t)k->ahead->len;
+	if (k->ahead->dir >= 0)
+		m.fds[m.nfds++] = fcntl(k->ahead->dir, F_DUPFD_CLOEXEC, 3);
+	s = make(k, NULL, &e);
+	if (!s)
+		return;
+	stand(k, &k->spare);
+	if (start(k, s, NULL, &m, false, &e) < 0)
+		forget(k, s);
+	else
+		s->ahead = k->spare.pid;
+	k->spare = k->now;
+	stand(k, &present);
+	msg_done(&m);
+}
+
 /* ---- what clients ask ------------------------------------------------------------------------- */
 
 static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh)
@@ -245,15 +344,17 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		return e->code;
 	if (call->nnumbers != 3 || call->flags & (CALL_TTY | CALL_MAIN))
 		return err_set(e, ERR_INTERNAL, "a shell that is none");
-	s = name ? by_name(k, name) : NULL;
+	s = name ? by_name(k, name) : take_ahead(k, m);
 	if (s && s->lent)
 		return err_set(e, ERR_BUSY, "session '%s' is in use by another call", name);
+	fresh = !s || !s->pid || !name;
 	if (!s)
 		s = make(k, name, e);
 	if (!s)
 		return e->code;
-	fresh = !s->pid;
-	if (fresh)
+	if (!name)
+		remember(k, m);
+	if (!s->pid)
 		r = start(k, s, c, m, call->flags & CALL_APART, e);
 	if (r < 0) {
 		forget(k, s);

@@ -175,7 +175,7 @@ static void copied(struct keeper *k, struct work *w, const struct err *e)
 
 static int start_copy(struct keeper *k, struct client *c, uint32_t id, const char *name, struct err *e)
 {
-	struct work w = {.run = copy_all, .then = copied, .client = c, .id = id, .blocks = true};
+	struct work w = {.run = copy_all, .then = copied, .client = c, .id = id, .on_change = WORK_IS_AWAITED};
 	int r = stack_copy(&w.stack, &k->stack, e);
 
 	if (r == 0)

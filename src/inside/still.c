@@ -27,7 +27,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { ROUNDS = 100, TASKS_MAX = 65536, HELD_WITHIN_MS = 1000 };
+enum { ROUNDS = 100, TASKS_MAX = 65536, HELD_WITHIN_MS = 2000 };
 
 /* ---- who is there ----------------------------------------------------------------------------- */
 
@@ -130,7 +130,8 @@ enum still still_is(const struct keeper *k)
 
 struct held {
 	pid_t *v;
-	size_t n, room;
+	size_t n, room, awaited;
+	uint64_t until_ns;
 };
 
 static bool is_held(const struct held *h, pid_t tid)
@@ -141,15 +142,15 @@ static bool is_held(const struct held *h, pid_t tid)
 	return false;
 }
 
-/* Until it stands still; one that waits in the kernel for something else makes nothing either. */
-static void wait_held(pid_t tid)
+/* Until all stand still; one that waits in the kernel for something else makes nothing either. */
+static void wait_held(struct held *h)
 {
 	const struct timespec nap = {.tv_nsec = 100000};
-	uint64_t until_ns = sys_now_ns() + HELD_WITHIN_MS * 1000000ull;
 	int status;
 
-	while (waitpid(tid, &status, __WALL | WNOHANG) == 0 && sys_now_ns() < until_ns)
-		nanosleep(&nap, NULL);
+	for (; h->awaited < h->n; h->awaited++)
+		while (waitpid(h->v[h->awaited], &status, __WALL | WNOHANG) == 0 && sys_now_ns() < h->until_ns)
+			nanosleep(&nap, NULL);
 }
 
 /* Return: 1 it is held now, 0 it has gone or had been, or less than 0. */
@@ -173,8 +174,7 @@ static int hold(struct held *h, pid_t tid, struct err *e)
 		return err_sys(e, errno, "hold process %d for the copy (a debugger inside has it?)", tid);
 	}
 	h->v[h->n++] = tid;
-	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) == 0)
-		wait_held(tid);
+	(void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
 	return 1;
 }
 
@@ -198,7 +198,7 @@ static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struc
 
 int still_hold(const struct keeper *k, struct err *e)
 {
-	struct held h = {0}; /* as long as we live */
+	struct held h = {.until_ns = sys_now_ns() + HELD_WITHIN_MS * 1000000ull}; /* as long as we live */
 	int r = 1;
 
 	for (int i = 0; i < ROUNDS && r > 0; i++) {
@@ -211,6 +211,7 @@ int still_hold(const struct keeper *k, struct err *e)
 
 			r = one < 0 ? one : r | one;
 		}
+		wait_held(&h);
 	}
 	if (r > 0)
 		return err_set(e, ERR_BUSY, "what runs inside makes processes faster than they can be held for a copy");

@@ -223,6 +223,11 @@ int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint
 	files_reset(k);
 	shell_moved(k);
 	*ret_left = k->now.number;
+	if (!frozen && reset_go_home(k, e) == 0) { /* what is in memory is given back */
+		root_overlay_done(k, &k->now);
+		if (generation_return(k, e) < 0)
+			_exit(1);
+	}
 	k->now.number = s.next.number;
 	stack_done(&k->stack);
 	k->stack = s.stack;

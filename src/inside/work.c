@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -28,10 +29,13 @@ struct working {
 
 static void do_it(struct keeper *k, const struct work *w, int news)
 {
+	struct sched_param none = {0};
 	struct rlimit files;
 	struct err e = {0};
 
 	prctl(PR_SET_NAME, "hutch-worker", 0, 0, 0);
+	if (w->on_change == WORK_GOES_ON) /* nobody waits for it */
+		(void)sched_setscheduler(0, SCHED_IDLE, &none);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
@@ -98,7 +102,7 @@ bool work_ended(struct keeper *k, pid_t pid, int status)
 	if (read(x->news, &e, sizeof(e)) != (ssize_t)sizeof(e))
 		e.code = 0;
 	if (!e.code && (!WIFEXITED(status) || WEXITSTATUS(status)))
-		err_set(&e, ERR_DIED, "the process that did it was killed");
+		err_set(&e, ERR_DIED, "it was given up: the sandbox was reset meanwhile, or the process that did it killed");
 	close(x->news);
 	x->what.then(k, &x->what, &e);
 	stack_done(&x->what.stack);
@@ -113,10 +117,12 @@ void work_wait(struct keeper *k)
 	for (const struct working *x = k->working; x;) {
 		pid_t pid = x->pid;
 
-		if (!x->what.blocks) {
+		if (x->what.on_change == WORK_GOES_ON) {
 			x = x->next;
 			continue;
 		}
+		if (x->what.on_change == WORK_IS_KILLED)
+			(void)kill(pid, SIGKILL);
 		if (waitpid(pid, &status, 0) == pid)
 			(void)work_ended(k, pid, status);
 		else if (errno != EINTR)

@@ -7,6 +7,9 @@
 
 #include "inside/keeper.h"
 
+/* When what it works on is to be replaced. */
+enum work_then { WORK_GOES_ON, WORK_IS_AWAITED, WORK_IS_KILLED };
+
 struct work {
 	/* In the process of its own, which stands in the storage. */
 	int (*run)(struct keeper *k, const struct work *w, struct err *e);
@@ -20,7 +23,7 @@ struct work {
 	const void *more; /* run only: of the message */
 	size_t len;
 	int fd;
-	bool blocks; /* what it works on may not be replaced meanwhile */
+	enum work_then on_change;
 };
 
 int work_start(struct keeper *k, const struct work *w, struct err *e); /* on failure the stack stays the caller's */
