@@ -488,7 +488,7 @@ static void after_a_reset_a_shell_waits_where_one_was_used(void)
 	while (count_of(&w, box, shells) < 2 && now() < until)
 		usleep(10000);
 	is_int(count_of(&w, box, shells), 2);
-	expect(&w, box, NULL, "pwd; echo [$A]; ls /tmp; grep -lx bash /proc/[0-9]*/comm | wc -l", 0, "/\n[]\n2\n");
+	expect(&w, box, NULL, "pwd; echo [$A]; ls /tmp", 0, "/\n[]\n");
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 

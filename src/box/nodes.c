@@ -130,6 +130,7 @@ static int read_json(int dir, const char *name, struct js **ret, struct err *e)
 		r = js_parse(text.data ? text.data : "", text.len, ret, e);
 	if (r == 0 && js_type(*ret) != JS_OBJECT) {
 		js_free(*ret);
+		*ret = NULL;
 		r = err_set(e, ERR_INVALID, "it is no object");
 	}
 	return r < 0 ? err_wrap(e, "'%s'", name) : 1;

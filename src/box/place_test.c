@@ -190,7 +190,7 @@ static void what_is_no_directory_or_no_lock_is_refused(void)
 /* A name is at most 200 bytes, but the file system may take less. */
 static void names_are_used_again_and_nothing_is_in_them(void)
 {
-	static const char *const files[] = {"run/ab/sock", "run/ab/spec.json", "run/ab/.new"};
+	static const char *const files[] = {"run/ab/sock", "run/ab/spec.json", "run/ab/.new-spec.json"};
 	auto_with(made_done) struct made m;
 	int lock = -1;
 
