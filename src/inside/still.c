@@ -154,7 +154,7 @@ static void wait_held(struct held *h)
 }
 
 /* Return: 1 it is held now, 0 it has gone or had been, or less than 0. */
-static int hold(struct held *h, pid_t tid, struct err *e)
+static int hold(const struct keeper *k, struct held *h, pid_t tid, struct err *e)
 {
 	pid_t *more;
 
@@ -169,9 +169,11 @@ static int hold(struct held *h, pid_t tid, struct err *e)
 		h->v = more;
 	}
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
-		if (errno == ESRCH)
-			return 0;
-		return err_sys(e, errno, "hold process %d for the copy (a debugger inside has it?)", tid);
+		int why = errno;
+
+		if (why == ESRCH || (why == EPERM && is_zombie(k, tid)))
+			return 0; /* it has ended meanwhile */
+		return err_sys(e, why, "hold process %d for the copy (a debugger inside has it?)", tid);
 	}
 	h->v[h->n++] = tid;
 	(void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
@@ -190,7 +192,7 @@ static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struc
 	snprintf(path, sizeof(path), "%d/task", pid);
 	d = list(k->proc, path);
 	while (d && r >= 0 && (tid = next_number(d))) {
-		r = hold(h, tid, e);
+		r = hold(k, h, tid, e);
 		some |= r > 0;
 	}
 	return r < 0 ? r : some;
