@@ -215,6 +215,7 @@ void shell_ended(struct keeper *k, pid_t pid);
 void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
 /* In the spare generation, which stands ready: a shell like the last one, which waits there. */
 void shell_ahead(struct keeper *k);
+bool shell_waits_ahead(const struct keeper *k, pid_t pid); /* is it that? */
 bool shell_is(const struct keeper *k, pid_t pid);
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */

@@ -430,6 +430,15 @@ void shell_reset(struct keeper *k)
 	}
 }
 
+bool shell_waits_ahead(const struct keeper *k, pid_t pid)
+{
+	const struct shell *s = k->shells;
+
+	while (s && (s->pid != pid || !s->ahead || s->ahead != k->spare.pid))
+		s = s->next;
+	return s;
+}
+
 bool shell_is(const struct keeper *k, pid_t pid)
 {
 	const struct shell *s = k->shells;

@@ -8,7 +8,8 @@
  *
  * Whoever is not quiet is held with PTRACE_SEIZE and PTRACE_INTERRUPT, which the inside sees nothing of and cannot
  * undo (a SIGSTOP it could continue). A process that is held makes no other; so it is done when a
- * round finds nobody new. The tracer is a process of its own: with its end, for whatever reason, all go on.
+ * round finds nobody new. Whom the keeper has cloned and who has not exec'ed yet cannot be held, for a moment; nor
+ * can who has a debugger inside. The tracer is a process of its own: with its end, for whatever reason, all go on.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,7 +28,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { ROUNDS = 100, TASKS_MAX = 65536, HELD_WITHIN_MS = 2000 };
+enum { TASKS_MAX = 65536, HELD_WITHIN_MS = 2000 };
 
 /* ---- who is there ----------------------------------------------------------------------------- */
 
@@ -52,15 +53,6 @@ static pid_t next_number(DIR *d)
 	return 0;
 }
 
-/* Of ours, and not of the inside. */
-static bool is_helper(const struct keeper *k, pid_t pid)
-{
-	return pid == 1 || pid == k->now.pid || pid == k->spare.pid || pid == getpid() ||
-	       files_is(k, pid) || work_is(k, pid);
-}
-
-/* ---- quiet ------------------------------------------------------------------------------------ */
-
 static ssize_t read_text(int at, const char *path, char *text, size_t room)
 {
 	auto_fd int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
@@ -69,6 +61,31 @@ static ssize_t read_text(int at, const char *path, char *text, size_t room)
 	text[n > 0 ? n : 0] = '\0';
 	return n;
 }
+
+/* Of ours, and not of the inside. */
+static bool is_helper(const struct keeper *k, pid_t pid)
+{
+	return pid == 1 || pid == k->now.pid || pid == k->spare.pid || pid == getpid() ||
+	       files_is(k, pid) || work_is(k, pid) || shell_waits_ahead(k, pid);
+}
+
+/* Its sub-shell is the only other process of the spare generation. */
+static bool is_of_spare(const struct keeper *k, pid_t pid)
+{
+	char path[32], text[512];
+	const char *end;
+	int parent = 0;
+
+	if (!k->spare.pid)
+		return false;
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	if (read_text(k->proc, path, text, sizeof(text)) <= 0)
+		return false;
+	end = strrchr(text, ')');
+	return end && sscanf(end + 1, " %*c %d", &parent) == 1 && shell_waits_ahead(k, parent);
+}
+
+/* ---- quiet ------------------------------------------------------------------------------------ */
 
 static bool is_zombie(const struct keeper *k, pid_t pid)
 {
@@ -119,7 +136,7 @@ enum still still_is(const struct keeper *k)
 	pid_t pid;
 
 	while (d && all != STILL_NOT && (pid = next_number(d))) {
-		enum still one = is_helper(k, pid) ? STILL : is_quiet(k, pid);
+		enum still one = is_helper(k, pid) || is_of_spare(k, pid) ? STILL : is_quiet(k, pid);
 
 		all = one < all ? one : all;
 	}
@@ -132,6 +149,7 @@ struct held {
 	pid_t *v;
 	size_t n, room, awaited;
 	uint64_t until_ns;
+	pid_t refused; /* the last that the kernel did not let us have */
 };
 
 static bool is_held(const struct held *h, pid_t tid)
@@ -173,7 +191,10 @@ static int hold(const struct keeper *k, struct held *h, pid_t tid, struct err *e
 
 		if (why == ESRCH || (why == EPERM && is_zombie(k, tid)))
 			return 0; /* it has ended meanwhile */
-		return err_sys(e, why, "hold process %d for the copy (a debugger inside has it?)", tid);
+		if (why != EPERM)
+			return err_sys(e, why, "hold process %d for the copy", tid);
+		h->refused = tid;
+		return 1;
 	}
 	h->v[h->n++] = tid;
 	(void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
@@ -201,20 +222,26 @@ static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struc
 int still_hold(const struct keeper *k, struct err *e)
 {
 	struct held h = {.until_ns = sys_now_ns() + HELD_WITHIN_MS * 1000000ull}; /* as long as we live */
+	const struct timespec nap = {.tv_nsec = 200000};
 	int r = 1;
 
-	for (int i = 0; i < ROUNDS && r > 0; i++) {
+	while (r > 0 && sys_now_ns() < h.until_ns) {
 		auto_dir DIR *d = list(k->proc, ".");
 		pid_t pid;
 
+		if (h.refused)
+			nanosleep(&nap, NULL);
+		h.refused = 0;
 		r = d ? 0 : err_sys(e, errno, "see what runs inside");
 		while (d && r >= 0 && (pid = next_number(d))) {
-			int one = is_helper(k, pid) ? 0 : hold_process(k, &h, pid, e);
+			int one = is_helper(k, pid) || is_of_spare(k, pid) ? 0 : hold_process(k, &h, pid, e);
 
 			r = one < 0 ? one : r | one;
 		}
 		wait_held(&h);
 	}
+	if (r > 0 && h.refused)
+		return err_set(e, ERR_BUSY, "process %d inside cannot be held for a copy: a debugger has it", h.refused);
 	if (r > 0)
 		return err_set(e, ERR_BUSY, "what runs inside makes processes faster than they can be held for a copy");
 	return r;
