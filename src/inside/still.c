@@ -28,7 +28,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { TASKS_MAX = 65536, HELD_WITHIN_MS = 2000 };
+enum { TASKS_MAX = 65536, HELD_WITHIN_MS = 2000, ASLEEP_NAPS = 50 };
 
 /* ---- who is there ----------------------------------------------------------------------------- */
 
@@ -87,16 +87,24 @@ static bool is_of_spare(const struct keeper *k, pid_t pid)
 
 /* ---- quiet ------------------------------------------------------------------------------------ */
 
-static bool is_zombie(const struct keeper *k, pid_t pid)
+/* One letter of proc(5); X: it has gone. */
+static char state_of(const struct keeper *k, pid_t pid)
 {
 	char path[32], text[512];
 	const char *end;
 
 	snprintf(path, sizeof(path), "%d/stat", pid);
 	if (read_text(k->proc, path, text, sizeof(text)) <= 0)
-		return errno == ENOENT || errno == ESRCH; /* gone meanwhile */
+		return errno == ENOENT || errno == ESRCH ? 'X' : '?';
 	end = strrchr(text, ')');
-	return end && (end[2] == 'Z' || end[2] == 'X');
+	return end ? end[2] : '?';
+}
+
+static bool is_zombie(const struct keeper *k, pid_t pid)
+{
+	char state = state_of(k, pid);
+
+	return state == 'Z' || state == 'X';
 }
 
 /* A shell of ours, or what it has forked and is still the same program. */
@@ -160,15 +168,25 @@ static bool is_held(const struct held *h, pid_t tid)
 	return false;
 }
 
-/* Until all stand still; one that waits in the kernel for something else makes nothing either. */
-static void wait_held(struct held *h)
+/* Until it stands still. One that sleeps in the kernel and cannot be woken does nothing either (who has made a
+ * child by vfork() waits so for its exec, which may be held already) and stops before it goes on. */
+static void wait_one(const struct keeper *k, pid_t tid, uint64_t until_ns)
 {
 	const struct timespec nap = {.tv_nsec = 100000};
 	int status;
 
+	for (int asleep = 0; asleep < ASLEEP_NAPS && sys_now_ns() < until_ns;) {
+		if (waitpid(tid, &status, __WALL | WNOHANG) != 0)
+			return;
+		nanosleep(&nap, NULL);
+		asleep = state_of(k, tid) == 'D' ? asleep + 1 : 0;
+	}
+}
+
+static void wait_held(const struct keeper *k, struct held *h)
+{
 	for (; h->awaited < h->n; h->awaited++)
-		while (waitpid(h->v[h->awaited], &status, __WALL | WNOHANG) == 0 && sys_now_ns() < h->until_ns)
-			nanosleep(&nap, NULL);
+		wait_one(k, h->v[h->awaited], h->until_ns);
 }
 
 /* Return: 1 it is held now, 0 it has gone or had been, or less than 0. */
@@ -238,7 +256,7 @@ int still_hold(const struct keeper *k, struct err *e)
 
 			r = one < 0 ? one : r | one;
 		}
-		wait_held(&h);
+		wait_held(k, &h);
 	}
 	if (r > 0 && h.refused)
 		return err_set(e, ERR_BUSY, "process %d inside cannot be held for a copy: a debugger has it", h.refused);
