@@ -251,6 +251,29 @@ static void a_session_outlives_the_end_of_its_shell(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* Nobody was there to hear of it when the next text is sent: no SIGPIPE for us, and in a session it runs. Of the
+ * warm shell there is a sub-shell that was forked ahead, which may take the text: then the result says so. */
+static void a_shell_killed_between_two_calls_is_replaced(void)
+{
+	static const char kill_it[] = "cd /usr; (sleep 0.05; kill -9 $$) >/dev/null 2>&1 & :";
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 2; i++) {
+		expect(&w, box, i ? "s" : NULL, kill_it, 0, "");
+		nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
+		x = text(&w, box, "pwd", i ? "s" : NULL);
+		ok(!strcmp(x.out, i ? "/usr\n" : "/\n") || (i == 0 && x.r.end == HUTCH_END_SHELL_DIED),
+		   "end %d, '%s'", x.r.end, x.out);
+		expect(&w, box, i ? "s" : NULL, "exit 3", 3, "");
+	}
+	hutch_box_delete(box, NULL);
+}
+
 static void a_session_survives_a_timeout(void)
 {
 	struct hutch_run_options o = {.text = "sleep 60; echo went on; touch /went-on", .session = "s",
@@ -578,6 +601,7 @@ int main(void)
 		TAP_TEST(a_timeout_ends_the_tree_and_keeps_the_output),
 		TAP_TEST(a_session_keeps_its_state),
 		TAP_TEST(a_session_outlives_the_end_of_its_shell),
+		TAP_TEST(a_shell_killed_between_two_calls_is_replaced),
 		TAP_TEST(a_session_survives_a_timeout),
 		TAP_TEST(long_text_and_long_output_come_whole),
 		TAP_TEST(output_can_be_taken_as_it_comes),

@@ -257,12 +257,12 @@ static void relay_close(struct relay *r)
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = sys_write_quiet(fd, data, len);
 
-		if (n < 0 && errno == EINTR)
+		if (n == -EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		data += n;
 		len -= (size_t)n;
 	}
@@ -298,8 +298,8 @@ static void relay_in(struct relay *r)
 	ssize_t n = read(r->from, buf, sizeof(buf)), w = 0;
 
 	if (n > 0)
-		w = write(r->to, buf, (size_t)n);
-	if (n <= 0 || (w < 0 && errno != EAGAIN && errno != EINTR)) {
+		w = sys_write_quiet(r->to, buf, (size_t)n);
+	if (n <= 0 || (w < 0 && w != -EAGAIN && w != -EINTR)) {
 		relay_close(r);
 		return;
 	}

@@ -278,6 +278,7 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 	bool by_file = !r->s->bash || text->len > TEXT_BY_PIPE;
 	char name[40];
 	int code = 0;
+	ssize_t n;
 
 	if (by_file) {
 		name_of(r, 't', name, sizeof(name));
@@ -293,8 +294,10 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 		code = err_oom(e);
 	if (code < 0)
 		return code;
-	if (write(r->s->ends[SHELL_END_COMMANDS], request.data, request.len) != (ssize_t)request.len)
-		return err_sys(e, errno, "talk to the shell");
+	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
+	r->s->deaf = n == -EPIPE;
+	if (n != (ssize_t)request.len)
+		return err_sys(e, n < 0 ? (int)-n : EIO, "talk to the shell");
 	r->s->begun++;
 	r->s->since_ns = r->began_ns;
 	return 0;
@@ -322,6 +325,30 @@ static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *
 	else if (s->session) /* of a warm one each sub-shell stands there */
 		s->moved = false;
 	return code;
+}
+
+/* The shell ended since its last run, and nobody has said so yet: in a new one, as if that had been known. */
+static int start_in_next_shell(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	struct shell *s = r->s;
+	int code = 1;
+
+	while (!s->dead && code > 0)
+		code = box_talk(r->b, START_WITHIN_MS, e);
+	if (!s->dead)
+		return code < 0 ? code : err_set(e, ERR_TIMEOUT, "the keeper does not say that the shell has ended");
+	for (int i = 0; i < 2; i++) {
+		if (r->own[i])
+			close_fd(&r->out[i]);
+		r->out[i] = -1;
+		r->own[i] = false;
+	}
+	r->s = NULL;
+	shell_give(r->b, s);
+	code = shell_take(r->b, ask->session, ask->apart, &r->s, e);
+	if (code < 0)
+		return code;
+	return r->s ? start_in_shell(r, ask, e) : err_set(e, ERR_BUSY, "the shell is in use by another call");
 }
 
 /* ---- a command -------------------------------------------------------------------------------- */
@@ -404,6 +431,8 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 		r->end_by_ns = r->began_ns + ask->timeout_ms * 1000000u;
 	if (code == 0)
 		code = r->s ? start_in_shell(r, ask, e) : start_command(r, ask, e);
+	if (code < 0 && r->s && r->s->deaf)
+		code = start_in_next_shell(r, ask, e);
 	if (code < 0) {
 		run_free(r);
 		return code;

@@ -13,6 +13,7 @@
 #include <linux/landlock.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -158,6 +159,25 @@ uint64_t sys_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* SIGPIPE comes to the thread that writes. It is held back meanwhile and taken away, unless one was waiting
+ * before, or the program holds it back or ignores it itself. */
+ssize_t sys_write_quiet(int fd, const void *data, size_t len)
+{
+	sigset_t pipe_only, before, waiting;
+	ssize_t n;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	sigpending(&waiting);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+	n = ret(write(fd, data, len));
+	if (n == -EPIPE && !sigismember(&waiting, SIGPIPE))
+		while (sigtimedwait(&pipe_only, NULL, &(struct timespec){0}) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return n;
 }
 
 int sys_write_file(int dir, const char *path, const char *text)

@@ -42,6 +42,9 @@ void sys_signals_default(void);
 /* Blocks or frees all signals (raw, also those libc keeps for itself). */
 void sys_signals_mask(int block_all);
 
+/* As write(), but where nobody reads any more: -EPIPE, and no SIGPIPE for the program around us. */
+ssize_t sys_write_quiet(int fd, const void *data, size_t len);
+
 int sys_seccomp_load(const void *code, unsigned short n);
 /* Enters a Landlock domain that only scopes abstract sockets (ABI 6, Linux 6.12). -ENOSYS before. */
 int sys_landlock_scope_abstract(void);

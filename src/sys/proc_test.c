@@ -97,6 +97,22 @@ static int close_them(void)
 	return sys_close_range(3, ~0u) == 0 && scratch_descriptors() <= 3 ? 0 : 4;
 }
 
+static void a_write_that_nobody_reads_is_told_without_a_signal(void)
+{
+	sigset_t waiting;
+	int p[2];
+
+	ok(pipe2(p, O_CLOEXEC) == 0);
+	is_int(sys_write_quiet(p[1], "ab", 2), 2);
+	close(p[0]);
+	is_int(sys_write_quiet(p[1], "ab", 2), -EPIPE); /* the default would be our end */
+	sigpending(&waiting);
+	ok(!sigismember(&waiting, SIGPIPE));
+	pthread_sigmask(SIG_BLOCK, NULL, &waiting);
+	ok(!sigismember(&waiting, SIGPIPE));
+	close(p[1]);
+}
+
 static void a_range_of_descriptors_is_closed(void)
 {
 	is_int(in_child(close_them), 0);
@@ -257,6 +273,7 @@ int main(void)
 		TAP_TEST(a_fork_gives_a_child_and_a_pidfd_that_is_close_on_exec),
 		TAP_TEST(a_fork_that_cannot_be_says_why_and_opens_nothing),
 		TAP_TEST(a_process_is_signalled_by_its_pidfd),
+		TAP_TEST(a_write_that_nobody_reads_is_told_without_a_signal),
 		TAP_TEST(a_range_of_descriptors_is_closed),
 		TAP_TEST(all_signals_go_back_to_their_default),
 		TAP_TEST(powers_that_are_given_up_are_gone),
