@@ -274,6 +274,36 @@ static void a_shell_killed_between_two_calls_is_replaced(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* As the kernel may do without memory. What comes next must not hang, nor get the result of another. */
+static void the_sub_shell_that_waits_may_be_killed(void)
+{
+	struct hutch_run_options o = {.flags = HUTCH_RUN_CLEAN};
+	char kill_it[160];
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 3; i++) {
+		x = text(&w, box, "echo $$", NULL);
+		snprintf(kill_it, sizeof(kill_it), "for p in /proc/[0-9]*; do read -r a b c d e <$p/stat; "
+			 "[ $d = %d ] && kill -9 $a; done 2>/dev/null; :", atoi(x.out));
+		o.text = kill_it;
+		is_int(run_with(&w, box, &o).r.exit_code, 0);
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+		for (int k = 3; k < 6; k++) {
+			char script[40], out[40];
+
+			snprintf(script, sizeof(script), "echo %d; exit %d", k, k);
+			snprintf(out, sizeof(out), "%d\n", k);
+			expect(&w, box, NULL, script, k, out);
+		}
+	}
+	hutch_box_delete(box, NULL);
+}
+
 static void a_session_survives_a_timeout(void)
 {
 	struct hutch_run_options o = {.text = "sleep 60; echo went on; touch /went-on", .session = "s",
@@ -536,7 +566,7 @@ static void none_waits_that_would_run_a_file_of_the_image(void)
 static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 {
 	static const char forger[] =
-		"(for i in 1 2 3 4 5 6 7 8; do p=/proc/$$/fd/8; for n in 2 3; do printf 'E%d 0\\0' $n >$p; done; "
+		"(sleep 0.1; for i in 1 2 3 4 5 6 7 8; do p=/proc/$$/fd/8; for n in 2 3; do printf 'E%d 0\\0' $n >$p; done; "
 		"sleep 0.1; done) >/dev/null 2>&1 & :";
 	const char *const argv[] = {"sh", "-c", "sleep 0.3; exit 5", NULL};
 	struct hutch_run_options o = {.text = "sleep 0.3; exit 5"};
@@ -602,6 +632,7 @@ int main(void)
 		TAP_TEST(a_session_keeps_its_state),
 		TAP_TEST(a_session_outlives_the_end_of_its_shell),
 		TAP_TEST(a_shell_killed_between_two_calls_is_replaced),
+		TAP_TEST(the_sub_shell_that_waits_may_be_killed),
 		TAP_TEST(a_session_survives_a_timeout),
 		TAP_TEST(long_text_and_long_output_come_whole),
 		TAP_TEST(output_can_be_taken_as_it_comes),

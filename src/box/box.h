@@ -252,6 +252,7 @@ struct shell {
 	char *session; /* NULL: the warm one */
 	uint32_t id;
 	bool given, ready, dead, busy;
+	bool confused; /* of the warm one: nobody knows which text it has */
 	bool deaf; /* takes nothing any more: the keeper will say that it has ended */
 	bool bash;	 /* else a plain sh; known when it is ready */
 	bool moved;	 /* it stands in a file tree that was replaced: it must go there again */

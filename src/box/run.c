@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -511,10 +512,19 @@ int run_stop(struct run *r, struct err *e)
 /* What the keeper and the shell said. Return: 1 it has ended. */
 static int look(struct run *r, struct err *e)
 {
+	int code = 0;
+
 	if (!r->s)
 		return r->p->done;
 	if (r->s->done != r->s->begun)
 		(void)shell_read(r->s);
+	if (r->s->confused && r->s->done != r->s->begun && !r->s->dead && !r->s->kills)
+		code = shell_kill(r->b, r->s, sys_now_ns() - r->began_ns, true, e);
+	if (code < 0)
+		return code;
+	/* Whom somebody else than us killed may not have taken all of the text. */
+	if (!r->s->session && r->s->done == r->s->begun && r->s->status == 128 + SIGKILL && !r->kill_by_ns)
+		r->s->confused = true;
 	if (r->s->dead || (r->s->done == r->s->begun && !r->s->kills)) {
 		r->shell_died = r->s->done != r->s->begun;
 		return 1;

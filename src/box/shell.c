@@ -220,9 +220,12 @@ static int one_record(struct shell *s, const char *text)
 		s->inside = pid;
 		return 0;
 	}
-	if (s->done == s->begun || sscanf(text, "E%llu %d%n", &number, &status, &used) != 2 ||
-	    number != (s->session ? s->name : s->done + 1))
+	if (sscanf(text, "E%llu %d%n", &number, &status, &used) != 2)
 		return 0;
+	if (s->done == s->begun || number != (s->session ? s->name : s->done + 1)) {
+		s->confused |= !s->session; /* the sub-shell that waited was killed, or somebody jests */
+		return 0;
+	}
 	s->done++;
 	s->inside = 0; /* the next one says who it is */
 	s->status = status & 255;
@@ -342,6 +345,12 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 		return err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
 	while (s && (s->busy || (session ? !s->session || strcmp(s->session, session) : !!s->session)))
 		s = s->next;
+	if (s && s->ready && !s->session)
+		(void)shell_read(s);
+	if (s && s->confused && !s->dead) {
+		(void)shell_kill(b, s, 0, true, NULL);
+		s->dead = true;
+	}
 	if (s && s->dead) {
 		cwd = take_ptr(&s->cwd);
 		drop(b, s);

@@ -65,6 +65,8 @@ static int vectors(struct child *c, struct err *e)
 	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
 }
 
+enum { DYING_MS = 100 };
+
 static int launch(struct keeper *k, struct child *c, struct slot *s, struct err *e)
 {
 	int pipefd[2];
@@ -79,6 +81,9 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 	s->news = pipefd[0];
 	if (s->pid < 0) {
 		close(pipefd[0]);
+		/* So the kernel calls a pid namespace whose first process is about to end. */
+		if (s->pid == -ENOMEM && poll(&(struct pollfd){.fd = k->now.pidfd, .events = POLLIN}, 1, DYING_MS) == 1)
+			return err_set(e, ERR_DIED, "its first process was killed");
 		return err_sys(e, -s->pid, "make a process");
 	}
 	s->exec_by_ns = sys_now_ns() + EXEC_WITHIN_NS;
