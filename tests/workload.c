@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,6 +46,12 @@ __attribute__((format(printf, 2, 3))) static int wrong(struct hutch_error *e, co
 	return WORK_WRONG;
 }
 
+/* "the sandbox has ended", "its first process was killed" */
+static bool says_died(const struct hutch_result *r)
+{
+	return r->end == HUTCH_END_NOT_RUN && (strstr(r->message, "has ended") || strstr(r->message, "was killed"));
+}
+
 /* ---- texts and commands --------------------------------------------------------------------------- */
 
 /* @ret_result and what was written, of a run that has ended or does so within WAIT_MS. */
@@ -76,6 +83,10 @@ static int take(struct hutch_box *box, const struct hutch_run_options *o, struct
 		return r;
 	r = finish(run, t, e);
 	hutch_run_free(run);
+	if (r == 0 && says_died(&t->r)) {
+		(void)wrong(e, "%.200s", t->r.message);
+		return HUTCH_E_DIED;
+	}
 	if (r == 0 && (t->r.end == HUTCH_END_SHELL_DIED || (t->r.end == HUTCH_END_SIGNAL && t->r.signal == SIGKILL) ||
 		       (t->r.end == HUTCH_END_EXIT && t->r.exit_code == 128 + SIGKILL))) {
 		(void)wrong(e, "killed, end %d", t->r.end);
@@ -130,6 +141,10 @@ static int do_exec(struct hutch_box *box, struct hutch_error *e)
 	hutch_proc_free(p);
 	if (r <= 0)
 		return r ? r : wrong(e, "it did not end within %d ms", WAIT_MS);
+	if (says_died(&res)) {
+		(void)wrong(e, "%.200s", res.message);
+		return HUTCH_E_DIED;
+	}
 	if (res.end == HUTCH_END_SIGNAL && res.signal == SIGKILL) {
 		(void)wrong(e, "killed");
 		return WORK_KILLED;
