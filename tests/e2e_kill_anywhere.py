@@ -94,10 +94,14 @@ class KillAnywhere(RunCase):
             self.wrong(f"{victim or 'nobody'} was killed: {line}")
 
     def may_be(self, line: str, victim: str) -> bool:
-        """A session whose shell was killed begins anew, so what one text set the next does not find."""
-        if line.startswith("wrong start: "):  # it was in the middle of one
-            return self.last in ("nursery", "keeper", "reaper") and re.search(r"ended|died|Broken pipe", line) is not None
-        return victim == "session" and re.match(r"wrong session: 1 '/var \n?", line) is not None
+        """What is right although it is not what was asked for: a start in the middle of which somebody was killed
+        fails; a session whose shell was killed begins anew, so what one text set the next does not find; and a
+        text goes on without a command of its own that was killed, as its shell says."""
+        if line.startswith("wrong start: "):
+            return self.last in ("nursery", "keeper", "reaper") and re.search(r"ended|killed", line) is not None
+        if line.startswith("wrong session: "):
+            return "session" in (victim, self.last) and re.match(r"wrong session: 1 '/var ' came", line) is not None
+        return "command" in (victim, self.last) and " Killed " in line
 
     def go_on(self, victim: str) -> None:
         """Some steps more, whose results are right."""

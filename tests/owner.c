@@ -49,10 +49,14 @@ static bool tell(const char *what, int r, const struct hutch_error *e)
 {
 	const char *how = r == 0 ? "ok" : r == WORK_KILLED ? "killed" : r == HUTCH_E_DIED ? "died" : "wrong";
 
+	char text[sizeof(e->message)] = "";
+
+	for (size_t i = 0; r && e->message[i] && i < sizeof(text) - 1; i++)
+		text[i] = e->message[i] == '\n' ? ' ' : e->message[i];
 	if (r == 0)
 		printf("ok %s\n", what);
 	else
-		printf("%s %s: %d %s\n", how, what, r, e->message);
+		printf("%s %s: %d %s\n", how, what, r, text);
 	return r == 0 || r == WORK_KILLED;
 }
 
