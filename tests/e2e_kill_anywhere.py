@@ -45,7 +45,7 @@ class KillAnywhere(RunCase):
         self.moments = int(os.environ.get("HUTCH_KILL_MOMENTS") or 60)
         self.chance = random.Random(f"{self.seed} {self.persona.name} {self._testMethodName}")
         self.counts, self.told = Counter(), Counter()
-        signal.alarm(110 + self.moments)  # run.py's own limit is for usual tests
+        signal.alarm(200 + 4 * self.moments)  # run.py's own limit is for usual tests
 
     def tearDown(self):
         self.owner.kill()

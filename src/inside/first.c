@@ -201,7 +201,7 @@ static int send_go(struct keeper *k, struct generation *g, struct err *e)
 	if (root < 0)
 		return err_sys(e, errno, "open the new root");
 	r = msg_send(g->news, &go, NULL, 0, (int[]){g->spaces[0], root}, 2);
-	if (r == -EPIPE)
+	if (r == -EPIPE || r == -ECONNRESET)
 		return err_set(e, ERR_DIED, "the first process inside was killed before the start");
 	return r < 0 ? err_sys(e, r, "tell the first process inside where to go") : 0;
 }
