@@ -65,7 +65,7 @@ static int vectors(struct child *c, struct err *e)
 	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
 }
 
-enum { DYING_MS = 100 };
+enum { DYING_MS = 1000 }; /* with many processes inside on a loaded machine; it is over anyway */
 
 static int launch(struct keeper *k, struct child *c, struct slot *s, struct err *e)
 {
