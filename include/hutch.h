@@ -315,6 +315,91 @@ HUTCH_PUBLIC void hutch_box_close(struct hutch_box *box);
 HUTCH_PUBLIC int hutch_box_reset(struct hutch_box *box, struct hutch_error *err);
 
 /**
+ * hutch_box_stop() - End a detached sandbox and keep its files
+ * @box:	Its handle, which is still to be closed; nothing but hutch_box_remark(), _close() and _delete()
+ *		works with it afterwards
+ * @timeout_ms: How long commands may take to end, in milliseconds; 0 not at all, -1 for ever
+ *
+ * All commands in it that were started with hutch get the signal of the spec's field stop_signal (TERM unless
+ * asked otherwise); shells that wait for text do not. When they have ended, or after the timeout, everything in
+ * it is killed. What was written is then on the disk, and hutch_box_start_stopped() goes on with it. Changes in
+ * memory (upper=tmpfs) are gone: hutch_box_remark() says so. One that has ended already is no failure.
+ *
+ * Return: 0, or a negative HUTCH_E_*:
+ *	   STATE	it is not detached
+ *	   TIMEOUT	a process in it hangs in the kernel
+ *	   SYSTEM	what was written could not be brought to the disk, see @err->sys_errno
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_stop(struct hutch_box *box, int timeout_ms, struct hutch_error *err);
+
+/**
+ * hutch_box_start_stopped() - Start a stopped sandbox again
+ * @name:    The name it was made with
+ * @opts:    NULL for defaults; it is detached in any case
+ * @ret_box: To be closed with hutch_box_close(), or ended with hutch_box_delete()
+ *
+ * It is what it was made as (root file system, volumes, environment, …), with the files it had; processes,
+ * sessions, what was in tmpfs mounts and private copies of single files are gone. It works too after the end of
+ * the machine, or of its keeper, without a stop: what was written last may be missing then, and
+ * hutch_box_remark() says so. One that runs is attached to.
+ *
+ * Return: 0, or a negative HUTCH_E_*; it is stopped as before then:
+ *	   NOT_FOUND	nobody has the name; or a path of the host that it needs is gone
+ *	   STATE	the sandbox belongs to a program
+ *	   BUSY		somebody else starts or ends it all the time
+ *	   others	as hutch_box_start()
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_start_stopped(struct hutch *hutch, const char *name,
+					 const struct hutch_start_options *opts, struct hutch_box **ret_box,
+					 struct hutch_error *err);
+
+/**
+ * hutch_box_kill() - Send a signal to what runs in a detached sandbox
+ * @signal: 1 to 64
+ *
+ * The main command gets it (HUTCH_EXEC_MAIN); where there is none, all commands that were started with hutch, but
+ * not what they started. SIGKILL is hutch_box_stop() with a timeout of 0.
+ *
+ * Return: 0, or a negative HUTCH_E_*: INVALID (no such signal), STATE (it is not detached), DIED, SYSTEM.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_box_kill(struct hutch_box *box, int signal, struct hutch_error *err);
+
+/**
+ * hutch_signal_number() - A signal by its name
+ * @text: "TERM", "SIGTERM", "15", "RTMIN+3"
+ *
+ * Return: its number, or INVALID. Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_signal_number(const char *text, struct hutch_error *err);
+
+/**
+ * hutch_remove() - Remove a sandbox that does not run, with all it has written
+ * @name: Of a stopped one, or of one that has died
+ *
+ * One that runs is ended and removed with hutch_box_delete().
+ *
+ * Return: 0, NOT_FOUND (nobody has the name), STATE (it runs), INVALID (no name), or SYSTEM.
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_remove(struct hutch *hutch, const char *name, struct hutch_error *err);
+
+/**
+ * hutch_stopped_spec() - What a detached sandbox was made with, whether it runs or not
+ * @name:     Its name
+ * @ret_json: The spec as a JSON object, to be freed with free()
+ *
+ * Paths in it need not exist any more.
+ *
+ * Return: 0, NOT_FOUND (no detached sandbox has the name), INVALID (a value is not UTF-8), or another HUTCH_E_*.
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_stopped_spec(struct hutch *hutch, const char *name, char **ret_json,
+				    struct hutch_error *err);
+
+/**
  * hutch_box_reset_files() - Put the files of a sandbox back, and keep its processes
  *
  * As hutch_box_reset(), but of the file system only: processes, shells, sessions, shared memory, queues and what
@@ -433,18 +518,41 @@ HUTCH_PUBLIC int hutch_box_fork(struct hutch_box *box, const char *snapshot, con
 
 /* ---- the list --------------------------------------------------------------------------------- */
 
+/* hutch_listed.state. Since: 0.1 */
+enum hutch_state {
+	HUTCH_RUNNING = 0,
+	HUTCH_STOPPED = 1, /* hutch_box_start_stopped() goes on with all its files */
+	HUTCH_DEAD = 2,	   /* it ended without a stop. A detached one can be started too */
+};
+
 /* One line of hutch_list(). */
 struct hutch_listed {
 	char name[256];
-	int alive;	 /* 0: it has ended; hutch_cleanup() removes what it left */
-	int detached;	 /* hutch_box_attach() works */
-	int64_t started; /* seconds since 1970 */
+	int alive;	 /* it runs */
+	int detached;	 /* hutch_box_attach() works, or hutch_box_start_stopped() */
+	int64_t started; /* seconds since 1970; of a detached one that does not run: when it was made */
+	int state;	 /* enum hutch_state */
+	int pid;	 /* of its keeper, the process above all others of it; 0: not known */
+	char root[256];	 /* directory that is its root file system, or "host"; "": not known. Cut when longer */
 };
 
 /* The sandboxes of this user, in no order. The caller frees *ret_boxes with free(). Return: 0, NOMEM
  * or SYSTEM. Threads: safe on one handle. Since: 0.1 */
 HUTCH_PUBLIC int hutch_list(struct hutch *hutch, struct hutch_listed **ret_boxes, size_t *ret_n,
 			    struct hutch_error *err);
+
+/**
+ * hutch_listed_memory() - How much memory a sandbox has
+ * @listed:    A line of hutch_list(), just had
+ * @ret_bytes: What its processes have in memory that is no file's (RssAnon and RssShmem of proc(5)); 0 where its
+ *	       pid is not known. Pages that a process shares with its parent are counted for both
+ *
+ * Looks at each process in it: some 20 microseconds for one.
+ *
+ * Return: 0, or INVALID. Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_listed_memory(const struct hutch_listed *listed, uint64_t *ret_bytes,
+				     struct hutch_error *err);
 
 /* Waits until commands can run. Return: 0, or why the start failed. Threads: one call at a time on
  * the same box. Since: 0.1 */

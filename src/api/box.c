@@ -10,6 +10,7 @@
 
 #include "api/api.h"
 #include "base/own.h"
+#include "spec/parse.h"
 
 int hutch_open(const struct hutch_open_options *opts, struct hutch **ret, struct hutch_error *err)
 {
@@ -88,6 +89,79 @@ int hutch_box_attach(struct hutch *hutch, const char *name, struct hutch_box **r
 	return api_give(r, &e, err);
 }
 
+int hutch_box_start_stopped(struct hutch *hutch, const char *name, const struct hutch_start_options *opts,
+			    struct hutch_box **ret_box, struct hutch_error *err)
+{
+	unsigned flags = HAS(opts, flags) ? opts->flags : 0;
+	struct err e = {0};
+	struct box *b = NULL;
+	int r;
+
+	if (!hutch || !name)
+		return api_missing("handle or name", err);
+	r = box_start_stopped(hutch->home, name, !(flags & HUTCH_START_NOWAIT), &b, &e);
+	if (r == 0)
+		*ret_box = (struct hutch_box *)b;
+	return api_give(r, &e, err);
+}
+
+int hutch_box_stop(struct hutch_box *box, int timeout_ms, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!box)
+		return api_missing("box", err);
+	return api_give(box_stop(to_box(box), timeout_ms, &e), &e, err);
+}
+
+int hutch_box_kill(struct hutch_box *box, int signal, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!box)
+		return api_missing("box", err);
+	return api_give(box_kill(to_box(box), signal, &e), &e, err);
+}
+
+int hutch_remove(struct hutch *hutch, const char *name, struct hutch_error *err)
+{
+	auto_free char *valid = NULL;
+	struct err e = {0};
+	int r;
+
+	if (!hutch || !name)
+		return api_missing("handle or name", err);
+	r = parse_name(name, &valid, &e);
+	return api_give(r < 0 ? r : box_remove(hutch->home, name, &e), &e, err);
+}
+
+int hutch_stopped_spec(struct hutch *hutch, const char *name, char **ret_json, struct hutch_error *err)
+{
+	auto_free char *valid = NULL;
+	struct err e = {0};
+	int r;
+
+	if (!hutch || !name || !ret_json)
+		return api_missing("handle, name or result", err);
+	r = parse_name(name, &valid, &e);
+	if (r == 0 && !kept_is(hutch->home, name))
+		r = err_set(&e, ERR_NOT_FOUND, "sandbox '%s': nothing is kept of it", name);
+	if (r == 0)
+		r = kept_json(hutch->home, name, ret_json, &e);
+	return api_give(r, &e, err);
+}
+
+int hutch_signal_number(const char *text, struct hutch_error *err)
+{
+	struct err e = {0};
+	int number = 0, r;
+
+	if (!text)
+		return api_missing("signal", err);
+	r = parse_signal(text, &number, &e);
+	return api_give(r < 0 ? r : number, &e, err);
+}
+
 void hutch_box_close(struct hutch_box *box)
 {
 	box_close(to_box(box));
@@ -111,6 +185,8 @@ int hutch_box_reset_files(struct hutch_box *box, struct hutch_error *err)
 	return api_give(box_reset(to_box(box), true, &e), &e, err);
 }
 
+static_assert((int)HUTCH_RUNNING == (int)BOX_RUNNING && (int)HUTCH_STOPPED == (int)BOX_STOPPED &&
+	      (int)HUTCH_DEAD == (int)BOX_DEAD, "one enum");
 static_assert(sizeof(((struct hutch_listed *)0)->name) == sizeof(((struct box_listed *)0)->name),
 	      "names have one size");
 
@@ -133,12 +209,25 @@ int hutch_list(struct hutch *hutch, struct hutch_listed **ret_boxes, size_t *ret
 		return api_give(err_oom(&e), &e, err);
 	for (size_t i = 0; i < n; i++) {
 		memcpy(out[i].name, v[i].name, sizeof(out[i].name));
-		out[i].alive = v[i].alive;
+		out[i].alive = v[i].state == BOX_RUNNING;
 		out[i].detached = v[i].detached;
 		out[i].started = v[i].since_s;
+		out[i].state = (int)v[i].state;
+		if (v[i].kept)
+			(void)kept_root(hutch->home, v[i].name, out[i].root, sizeof(out[i].root)); /* damaged: "" */
+		if (out[i].alive && v[i].detached)
+			out[i].pid = (int)box_keeper_pid(hutch->home, v[i].name);
 	}
 	*ret_boxes = out;
 	*ret_n = n;
+	return 0;
+}
+
+int hutch_listed_memory(const struct hutch_listed *listed, uint64_t *ret_bytes, struct hutch_error *err)
+{
+	if (!listed || !ret_bytes)
+		return api_missing("line of the list", err);
+	*ret_bytes = box_memory(listed->pid);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ int whole_read(int dir, const char *name, struct buf *text, struct err *e)
 	return 0;
 }
 
-int whole_write(int dir, const char *name, const char *text, size_t len, struct err *e)
+static int write_it(int dir, const char *name, const char *text, size_t len, bool sync, struct err *e)
 {
 	auto_fd int fd = -1;
 	char temp[64];
@@ -56,5 +57,21 @@ int whole_write(int dir, const char *name, const char *text, size_t len, struct 
 		text += n;
 		len -= (size_t)n;
 	}
+	if (sync && fsync(fd) < 0) {
+		int why = errno;
+
+		(void)unlinkat(dir, temp, 0);
+		return err_sys(e, why, "sync '%s'", name);
+	}
 	return renameat(dir, temp, dir, name) < 0 ? err_sys(e, errno, "rename '%s'", name) : 0;
+}
+
+int whole_write(int dir, const char *name, const char *text, size_t len, struct err *e)
+{
+	return write_it(dir, name, text, len, false, e);
+}
+
+int whole_write_synced(int dir, const char *name, const char *text, size_t len, struct err *e)
+{
+	return write_it(dir, name, text, len, true, e);
 }

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -31,7 +30,8 @@ static int socket_in(struct home *h, const char *name, struct sockaddr_un *ret_a
 	int dir = openat(h->state, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), s;
 
 	if (dir < 0 && errno == ENOENT)
-		return err_set(e, ERR_NOT_FOUND, "no sandbox has the name '%s'", name);
+		return kept_is(h, name) ? kept_refuse(h, name, e) :
+					  err_set(e, ERR_NOT_FOUND, "no sandbox has the name '%s'", name);
 	if (dir < 0)
 		return err_sys(e, errno, "open '%s/%s'", h->state_path, name);
 	*ret_dir = dir;
@@ -105,6 +105,18 @@ static int read_spec(int dir, struct spec *spec, struct err *e)
 	return r;
 }
 
+int attach_connect(struct home *h, const char *name)
+{
+	auto_fd int dir = -1, s = -1;
+	struct sockaddr_un at;
+	struct err e;
+
+	s = socket_in(h, name, &at, &dir, &e);
+	if (s < 0 || connect(s, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return -1;
+	return take_fd(&s);
+}
+
 static int connect_to(struct box *b, struct err *e)
 {
 	auto_fd int dir = -1;
@@ -118,6 +130,8 @@ static int connect_to(struct box *b, struct err *e)
 
 		if (why == ENOENT && place_held(dir))
 			return err_set(e, ERR_STATE, "it belongs to a program, which alone can use it");
+		if ((why == ENOENT || why == ECONNREFUSED) && kept_is(b->home, b->name))
+			return kept_refuse(b->home, b->name, e);
 		if (why == ENOENT || why == ECONNREFUSED)
 			return err_set(e, ERR_DIED, "it has ended; `hutch rm` removes what it left");
 		return err_sys(e, why, "connect");
@@ -148,6 +162,7 @@ int box_attach(struct home *h, const char *name, struct box **ret, struct err *e
 	if (r == 0) {
 		b->hostname = b->spec->hostname ? strdup(b->spec->hostname) : strndup(name, 63);
 		b->has_upper = true; /* or giving it back finds none */
+		b->kept = kept_is(h, name);
 		if (!b->hostname)
 			r = err_oom(e);
 	}
@@ -218,50 +233,4 @@ int box_reset(struct box *b, bool keep_processes, struct err *e)
 	if (r == 0)
 		r = snapshots_at_start(b, e);
 	return r < 0 ? err_wrap(e, "reset '%s'", b->name) : 0;
-}
-
-/* ---- the list --------------------------------------------------------------------------------- */
-
-static int list_one(struct home *h, const char *name, struct box_listed *x)
-{
-	auto_fd int dir = openat(h->state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (dir < 0 || faccessat(dir, "lock", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	snprintf(x->name, sizeof(x->name), "%s", name);
-	x->alive = place_held(dir);
-	x->detached = faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	x->since_s = fstatat(dir, x->detached ? "spec.json" : ".", &st, 0) == 0 ?
-			     (int64_t)st.st_mtime : 0;
-	return 0;
-}
-
-int box_list(struct home *h, struct box_listed **ret, size_t *ret_n, struct err *e)
-{
-	auto_free struct box_listed *v = NULL;
-	int again = openat(h->state, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	size_t n = 0, room = 0;
-	struct dirent *x;
-
-	if (!d)
-		return err_sys(e, errno, "read '%s'", h->state_path);
-	while ((x = readdir(d))) {
-		if (x->d_name[0] == '.' || x->d_type == DT_REG)
-			continue;
-		if (n == room) {
-			struct box_listed *more;
-
-			room = room ? room * 2 : 64;
-			more = realloc(v, room * sizeof(*v));
-			if (!more)
-				return err_oom(e);
-			v = more;
-		}
-		n += list_one(h, x->d_name, &v[n]) == 0;
-	}
-	*ret = take_ptr(&v);
-	*ret_n = n;
-	return 0;
 }

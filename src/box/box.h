@@ -13,6 +13,9 @@
  *	fork.c	 new sandboxes on the files of one
  *	place.c	 its directories: name, lock, where changes go
  *	attach.c sandboxes that live on without who made them; reset
+ *	kept.c	 what is on disk of those
+ *	stop.c	 their end, with what they wrote kept or not
+ *	list.c	 which there are
  *	end.c	 the end
  */
 #ifndef HUTCH_BOX_BOX_H
@@ -49,8 +52,9 @@ struct box {
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
 	bool shared; /* others can attach too */
+	bool kept; /* there is a record from which it can be started again */
 	bool spent;  /* it is there for one command, which was started: no reset, no shells */
-	char remark[240]; /* "": none */
+	char remark[400]; /* "": none */
 	struct err why; /* code != 0: why the start failed */
 	uint32_t next_id;
 	uint32_t reset_id;    /* of the reset that is under way; 0: none */
@@ -150,12 +154,33 @@ int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t
 int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, bool detached,
 	     struct box **ret, struct err *e);
 
+/* The one of that name, stopped or dead, goes on with its files. One that runs already is attached to. */
+int box_start_stopped(struct home *h, const char *name, bool wait, struct box **ret, struct err *e);
+
+/* For that: with its name, @lock, which it takes over as @spec. */
+int box_start_again(struct home *h, struct spec *spec, int lock, bool was_clean, bool wait, struct box **ret,
+		    struct err *e);
+
+/* The stop signal to all commands in it, and the end when they have ended, or after @timeout_ms (-1: never);
+ * its files are kept. The handle is still to be closed. */
+int box_stop(struct box *b, int timeout_ms, struct err *e);
+/* A signal to the main command, where there is one, else to all commands. SIGKILL stops it. */
+int box_kill(struct box *b, int sig, struct err *e);
+/* One that does not run, with all it has written. */
+int box_remove(struct home *h, const char *name, struct err *e);
+
+enum box_state { BOX_RUNNING, BOX_STOPPED, BOX_DEAD };
+
 struct box_listed {
 	char name[256];
-	bool alive, detached;
-	int64_t since_s; /* start, seconds since 1970 */
+	enum box_state state;
+	bool detached, kept;
+	int64_t since_s; /* start, seconds since 1970; of a stopped one: when it was made */
 };
 int box_list(struct home *h, struct box_listed **ret, size_t *ret_n, struct err *e);
+/* The keeper's pid; 0: not known. What the processes of its sandbox have in memory that is no file's. */
+pid_t box_keeper_pid(struct home *h, const char *name);
+uint64_t box_memory(pid_t keeper);
 int box_wait_ready(struct box *b, struct err *e);
 
 int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struct err *e);
@@ -226,8 +251,16 @@ int box_talk(struct box *b, int timeout_ms, struct err *e);
 /* The keeper does not take what is sent to it: takes its last words, until it is dead. Return: why. */
 int box_gone(struct box *b, struct err *e);
 
-/* place.c: *ret_lock is to be handed to the keeper. */
+/* end.c: kills it, and waits for its end. */
+int box_end_keeper(struct box *b, struct err *e);
+
+/* place.c: *ret_lock is to be handed to the keeper. EXISTS: also by one that is kept. */
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e);
+/* The name of one that is kept and does not run; of any that does not run. NOT_FOUND; EXISTS: it runs. */
+int place_take_kept(struct home *h, const char *name, int *ret_lock, struct err *e);
+int place_take_any(struct home *h, const char *name, int *ret_lock, struct err *e);
+/* The end of having it. Closes @lock; -1: it was not had. */
+void place_let_go(struct home *h, const char *name, int *lock);
 void place_give_back(struct home *h, const char *name);
 /* Whether the name whose directory is @dir belongs to a sandbox that lives. */
 bool place_held(int dir);
@@ -237,6 +270,31 @@ void place_generation_give_back(struct home *h, const char *name, uint32_t numbe
 void place_sweep(struct home *h);
 /* Where other names than ours are taken, some may be of the dead: looks from time to time. */
 void place_sweep_others(struct home *h);
+
+/* kept.c: the record of a sandbox that can be started again. Who writes has its name. */
+bool kept_is(struct home *h, const char *name);
+bool kept_is_clean(struct home *h, const char *name);
+int64_t kept_since(struct home *h, const char *name); /* seconds since 1970 */
+int kept_write(struct home *h, const char *name, const struct spec *spec, struct err *e);
+int kept_read(struct home *h, const char *name, struct spec *spec, struct err *e);
+int kept_json(struct home *h, const char *name, char **ret, struct err *e);
+int kept_root(struct home *h, const char *name, char *ret, size_t room); /* a directory, or "host" */
+int kept_set_clean(struct home *h, const char *name, struct err *e);
+int kept_set_unclean(struct home *h, const char *name, struct err *e);
+void kept_forget(struct home *h, const char *name);
+/* What its next keeper goes on with: layers, those that a reset goes back to, and the generation of its changes,
+ * made ready for that. */
+struct kept_state {
+	struct stack now, base;
+	uint32_t generation; /* 0: the first */
+	bool continued;	     /* it has changes */
+};
+int kept_state(struct home *h, const char *name, struct kept_state *ret, struct err *e);
+void kept_state_done(struct kept_state *s);
+int kept_refuse(struct home *h, const char *name, struct err *e); /* DIED, with the way out */
+
+/* attach.c: a connection, or -1. */
+int attach_connect(struct home *h, const char *name);
 
 /* attach.c: the socket and the spec of a detached sandbox. */
 int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,

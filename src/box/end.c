@@ -26,7 +26,7 @@ static void learn_pidfd(struct box *b)
 			break;
 }
 
-static int kill_keeper(struct box *b, struct err *e)
+int box_end_keeper(struct box *b, struct err *e)
 {
 	struct pollfd gone = {.events = POLLIN};
 	int r;
@@ -67,6 +67,22 @@ void box_close(struct box *b)
 	free(b);
 }
 
+/* What is on disk of a detached one changes under its name only: it may have been started again, or removed,
+ * by somebody else meanwhile. */
+static int give_back(struct box *b, struct err *e)
+{
+	int r;
+
+	if (b->kept) {
+		r = box_remove(b->home, b->name, e);
+		return r == ERR_NOT_FOUND ? 0 : r;
+	}
+	if (b->has_upper)
+		place_upper_give_back(b->home, b->name);
+	place_give_back(b->home, b->name);
+	return 0;
+}
+
 int box_delete(struct box *b, struct err *e)
 {
 	int r = 0;
@@ -74,13 +90,11 @@ int box_delete(struct box *b, struct err *e)
 	if (!b)
 		return 0;
 	if (b->home->owner == getpid()) {
-		r = kill_keeper(b, e);
+		r = box_end_keeper(b, e);
 		close_fd(&b->ctl); /* where descriptors are few, a sweeper needs them */
 		close_fd(&b->pidfd);
-		if (r == 0 && b->name && b->has_upper)
-			place_upper_give_back(b->home, b->name);
 		if (r == 0 && b->name)
-			place_give_back(b->home, b->name);
+			r = give_back(b, e);
 		place_sweep_others(b->home);
 	}
 	box_close(b);

@@ -16,7 +16,7 @@
  * that.
  *
  * Order: the name is taken first and given back last. So what is in boxes/ without a name in the
- * state directory is nobody's.
+ * state directory is nobody's, unless there is a record that it is kept (kept.c).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -145,7 +145,8 @@ static void drop_name(struct home *h, const char *name)
 	(void)unlinkat(h->state, name, AT_REMOVEDIR);
 }
 
-int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
+/* *ret_fresh: nobody had it. Whoever had it is dead. */
+static int take_name(struct home *h, const char *name, int *ret_lock, bool *ret_fresh, struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 
@@ -156,11 +157,7 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 			return err_sys(e, fresh, "make '%s/%s'", h->state_path, name);
 		r = fresh < 0 ? fresh : try_lock(h->state, name, ret_lock);
 		if (r == 1) {
-			if (!fresh) {
-				forget_files(h, name);
-				to_trash(h, name);
-				place_sweep(h);
-			}
+			*ret_fresh = fresh;
 			return 0;
 		}
 		if (r == 0 && !fresh)
@@ -175,14 +172,71 @@ int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 	return err_set(e, ERR_BUSY, "the name '%s' is being taken by others", name);
 }
 
-void place_give_back(struct home *h, const char *name)
+int place_take(struct home *h, const char *name, int *ret_lock, struct err *e)
 {
 	auto_fd int lock = -1;
-	char to[300];
+	bool fresh;
+	int r = take_name(h, name, &lock, &fresh, e);
+
+	if (r < 0)
+		return r;
+	if (kept_is(h, name)) {
+		bool stopped = kept_is_clean(h, name);
+
+		place_let_go(h, name, &lock);
+		return err_set(e, ERR_EXISTS, "the name '%s' is taken by a sandbox that %s; `hutch start %s` "
+			       "starts it, `hutch rm %s` removes it", name, stopped ? "is stopped" : "has ended", name, name);
+	}
+	if (!fresh) {
+		forget_files(h, name);
+		to_trash(h, name);
+		place_sweep(h);
+	}
+	*ret_lock = take_fd(&lock);
+	return 0;
+}
+
+int place_take_any(struct home *h, const char *name, int *ret_lock, struct err *e)
+{
+	auto_fd int lock = -1;
+	bool fresh;
+	int r = take_name(h, name, &lock, &fresh, e);
+
+	if (r < 0)
+		return r;
+	if (fresh && !kept_is(h, name)) {
+		place_let_go(h, name, &lock);
+		return err_set(e, ERR_NOT_FOUND, "no sandbox has the name '%s'", name);
+	}
+	forget_files(h, name);
+	*ret_lock = take_fd(&lock);
+	return 0;
+}
+
+int place_take_kept(struct home *h, const char *name, int *ret_lock, struct err *e)
+{
+	int r = kept_is(h, name) ? place_take_any(h, name, ret_lock, e) : ERR_NOT_FOUND;
+
+	if (r == 0 && !kept_is(h, name)) { /* removed between the two */
+		place_let_go(h, name, ret_lock);
+		r = ERR_NOT_FOUND;
+	}
+	return r == ERR_NOT_FOUND ? err_set(e, r, "no stopped sandbox has the name '%s'", name) : r;
+}
+
+void place_give_back(struct home *h, const char *name)
+{
+	int lock = -1;
 
 	/* Whoever holds the lock has taken the name over already. */
-	if (try_lock(h->state, name, &lock) != 1)
-		return;
+	if (try_lock(h->state, name, &lock) == 1)
+		place_let_go(h, name, &lock);
+}
+
+static void let_go(struct home *h, const char *name)
+{
+	char to[300];
+
 	forget_files(h, name);
 	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
 	if (renameat(h->state, name, h->state, to) == 0)
@@ -191,6 +245,13 @@ void place_give_back(struct home *h, const char *name)
 	    renameat(h->state, name, h->state, to) == 0)
 		return;
 	drop_name(h, name);
+}
+
+void place_let_go(struct home *h, const char *name, int *lock)
+{
+	if (*lock >= 0)
+		let_go(h, name);
+	close_fd(lock);
 }
 
 /* ---- where changes go ------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,8 @@ struct start {
 	struct draft d;
 	int lock;
 	bool detached;
+	bool again;	/* it was stopped, and goes on with its files */
+	bool was_clean; /* and all of them are there */
 	struct spare keeper; /* what it has; its socket is the box's */
 	const struct stack *on;
 };
@@ -74,7 +77,7 @@ static int step_name(struct start *s, struct err *e)
 	b->hostname = b->spec->hostname ? strdup(b->spec->hostname) : strndup(b->name, 63);
 	if (!b->hostname)
 		return err_oom(e);
-	return place_take(s->h, b->name, &s->lock, e);
+	return s->again ? 0 : place_take(s->h, b->name, &s->lock, e); /* else it was taken already */
 }
 
 /* ---- root file system ------------------------------------------------------------------------- */
@@ -104,6 +107,19 @@ static bool has_id(const struct start *s, uid_t owner)
 	return false;
 }
 
+__attribute__((format(printf, 2, 3))) static void remark(struct box *b, const char *fmt, ...)
+{
+	size_t len = strlen(b->remark);
+	va_list ap;
+
+	if (len)
+		len += (size_t)snprintf(b->remark + len, sizeof(b->remark) - len, "; ");
+	va_start(ap, fmt);
+	if (len < sizeof(b->remark))
+		(void)vsnprintf(b->remark + len, sizeof(b->remark) - len, fmt, ap);
+	va_end(ap);
+}
+
 static int step_root(struct start *s, struct err *e)
 {
 	auto_free char *name = NULL, *path = NULL;
@@ -114,7 +130,7 @@ static int step_root(struct start *s, struct err *e)
 	case SPEC_ROOT_DIR:
 		r = layers_check_rootfs(s->b->spec->rootfs, &owner, e);
 		if (r == 0 && !s->b->spec->read_only && !has_id(s, owner))
-			snprintf(s->b->remark, sizeof(s->b->remark),
+			remark(s->b,
 				 "the root file system belongs to uid %u, whom the sandbox does not "
 				 "know: its directories cannot be written",
 				 (unsigned)owner);
@@ -146,6 +162,35 @@ static bool needs_upper(const struct spec *s)
 	return !s->read_only;
 }
 
+/* What a later start needs is on disk before anything inside runs. */
+static int step_record(struct start *s, struct err *e)
+{
+	struct box *b = s->b;
+	int r;
+
+	if (!s->detached)
+		return 0;
+	if (s->again)
+		return kept_set_unclean(s->h, b->name, e);
+	if (!b->has_upper) {
+		r = place_upper_take(s->h, b->name, e);
+		if (r < 0)
+			return r;
+		b->has_upper = true;
+	}
+	b->kept = true;
+	return kept_write(s->h, b->name, b->spec, e);
+}
+
+/* A directory for them, or the one that was left. */
+static int take_upper(struct start *s, struct err *e)
+{
+	int r = s->again ? 0 : place_upper_take(s->h, s->b->name, e);
+
+	s->b->has_upper |= r == 0;
+	return r;
+}
+
 static int step_upper(struct start *s, struct err *e)
 {
 	struct plan *p = &s->d.plan;
@@ -166,12 +211,30 @@ static int step_upper(struct start *s, struct err *e)
 		*e = no_store;
 		return r;
 	}
-	r = place_upper_take(s->h, s->b->name, e);
+	r = take_upper(s, e);
 	if (r < 0)
 		return r;
-	s->b->has_upper = true;
 	p->box = draft_str(&s->d, s->b->name);
 	return 0;
+}
+
+/* Those that were noted. */
+static int old_layers(struct start *s, struct err *e)
+{
+	auto_buf struct buf now = BUF_INIT(STACK_MAX * LAYER_NAME), base = BUF_INIT(STACK_MAX * LAYER_NAME);
+	struct kept_state k = {0};
+	int r = kept_state(s->h, s->b->name, &k, e);
+
+	if (r == 0 && (k.now.n || k.base.n) && !s->d.plan.store.path && s->d.plan.store.fd < 0)
+		r = err_set(e, ERR_UNSUPPORTED, "the file system of the data directory cannot be shown to the sandbox");
+	stack_to_text(&k.now, &now);
+	stack_to_text(&k.base, &base);
+	s->d.plan.stack = draft_str(&s->d, now.data ? now.data : "");
+	s->d.plan.base = draft_str(&s->d, base.data ? base.data : "");
+	s->d.plan.generation = k.generation;
+	s->d.plan.continued = k.continued;
+	kept_state_done(&k);
+	return r;
 }
 
 /* Noted before anything stands on them: else the sweeper might remove them. */
@@ -181,6 +244,8 @@ static int step_layers(struct start *s, struct err *e)
 	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
 	int r;
 
+	if (s->again)
+		return old_layers(s, e);
 	if (!s->on->n)
 		return 0;
 	if (!s->d.plan.store.path && s->d.plan.store.fd < 0)
@@ -398,6 +463,7 @@ static const struct {
 	{"limits", step_limits},
 	{"sysctls", step_sysctls},
 	{"names", step_names},
+	{"record", step_record}, /* of one that can be stopped and started */
 	{"plan", step_plan},	 /* from here on it is the keeper's turn */
 };
 
@@ -407,6 +473,78 @@ static void start_done(struct start *s)
 	close_fd(&s->lock);
 	if (s->b)
 		close_fd(&s->b->userns);
+}
+
+static int run_steps(struct start *s, struct err *e)
+{
+	struct box *b = s->b;
+	int r = spec_check(b->spec, e);
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && r == 0; i++) {
+		r = fault(steps[i].name, e);
+		if (r == 0)
+			r = steps[i].run(s, e);
+	}
+	if (r < 0)
+		err_wrap(e, "start%s%s%s", b->name ? " '" : "", b->name ? b->name : "",
+			 b->name ? "'" : "");
+	return r;
+}
+
+/* Nothing has run in it: what was there before is there still. */
+static void give_up(struct start *s, struct box *b)
+{
+	if (!s->again) {
+		close_fd(&s->lock);
+		(void)box_delete(b, NULL);
+		return;
+	}
+	if (box_end_keeper(b, NULL) == 0) {
+		if (s->was_clean)
+			(void)kept_set_clean(s->h, b->name, NULL);
+		if (s->lock >= 0)
+			place_let_go(s->h, b->name, &s->lock);
+		else
+			place_give_back(s->h, b->name);
+	}
+	box_close(b);
+}
+
+/* Takes over @spec. */
+static int start(struct start *s, struct spec *spec, bool wait, struct box **ret, struct err *e)
+{
+	struct box *b = calloc(1, sizeof(*b));
+	int r;
+
+	draft_init(&s->d);
+	if (!b || !spec) {
+		spec_free(spec);
+		free(b);
+		return err_oom(e);
+	}
+	s->b = b;
+	b->home = s->h;
+	b->shared = s->detached;
+	b->kept = s->again;
+	b->ctl = b->pidfd = b->userns = b->files = -1;
+	b->asked_ns = sys_now_ns();
+	b->spec = spec;
+	if (s->again && !s->was_clean)
+		remark(b, "it was not stopped before it ended: what was written last may be missing");
+	r = run_steps(s, e);
+	draft_done(&s->d); /* with the lock, which the keeper has now */
+	close_fd(&b->userns);
+	if (r == 0 && wait)
+		r = box_wait_ready(b, e);
+	if (r < 0) {
+		s->b = NULL;
+		give_up(s, b);
+		return r;
+	}
+	s->b = NULL;
+	home_fill_spare(s->h, s->keeper.prep.net, s->keeper.host_ids);
+	*ret = b;
+	return 0;
 }
 
 int box_start(struct home *h, const struct spec *spec, bool wait, bool detached, struct box **ret,
@@ -421,38 +559,17 @@ int box_start_on(struct home *h, const struct spec *spec, const struct stack *on
 		 struct box **ret, struct err *e)
 {
 	auto_with(start_done) struct start s = {.h = h, .lock = -1, .detached = detached, .on = on};
-	struct box *b;
 	int r = home_check_owner(h, e);
 
-	if (r < 0)
-		return r;
-	draft_init(&s.d);
-	b = s.b = calloc(1, sizeof(*b));
-	if (!b)
-		return err_oom(e);
-	b->home = h;
-	b->shared = detached;
-	b->ctl = b->pidfd = b->userns = b->files = -1;
-	b->asked_ns = sys_now_ns();
-	b->spec = spec_copy(spec);
-	r = b->spec ? spec_check(b->spec, e) : err_oom(e);
-	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && r == 0; i++) {
-		r = fault(steps[i].name, e);
-		if (r == 0)
-			r = steps[i].run(&s, e);
-	}
-	if (r < 0)
-		err_wrap(e, "start%s%s%s", b->name ? " '" : "", b->name ? b->name : "",
-			 b->name ? "'" : "");
-	start_done(&s);
-	s.b = NULL;
-	if (r == 0 && wait)
-		r = box_wait_ready(b, e);
-	if (r < 0) {
-		(void)box_delete(b, NULL);
-		return r;
-	}
-	home_fill_spare(h, s.keeper.prep.net, s.keeper.host_ids);
-	*ret = b;
-	return 0;
+	return r < 0 ? r : start(&s, spec_copy(spec), wait, ret, e);
+}
+
+int box_start_again(struct home *h, struct spec *spec, int lock, bool was_clean, bool wait, struct box **ret,
+		    struct err *e)
+{
+	const struct stack none = {0};
+	auto_with(start_done) struct start s = {.h = h, .lock = lock, .detached = true, .again = true,
+						.was_clean = was_clean, .on = &none};
+
+	return start(&s, spec, wait, ret, e);
 }

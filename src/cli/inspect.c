@@ -20,15 +20,15 @@ static int add_spec(const struct hutch_listed *x, struct js_out *o, struct err *
 	int r = 0;
 
 	js_key(o, "spec");
-	/* One that belongs to a program answers to that alone, a dead one to nobody. */
-	if (!x->alive || !x->detached) {
+	/* One that belongs to a program answers to that alone. */
+	if (!x->detached) {
 		js_null(o);
 		return 0;
 	}
-	r = living_open(&l, x->name, e);
+	r = living_hutch(&l.hutch, e);
 	if (r < 0)
 		return r;
-	r = hutch_spec_to_json(hutch_box_spec(l.box), &json, &why);
+	r = hutch_stopped_spec(l.hutch, x->name, &json, &why);
 	if (r < 0)
 		r = cli_carry(&why, e);
 	else
@@ -45,11 +45,16 @@ static int add(const struct hutch_listed *x, struct js_out *o, struct err *e)
 	js_key(o, "name");
 	js_str(o, x->name);
 	js_key(o, "state");
-	js_str(o, x->alive ? "running" : "dead");
+	js_str(o, living_state(x));
 	js_key(o, "kind");
 	js_str(o, x->detached ? "detached" : "attached");
 	js_key(o, "started");
 	js_int(o, x->started);
+	js_key(o, "pid");
+	if (x->pid)
+		js_int(o, x->pid);
+	else
+		js_null(o);
 	r = add_spec(x, o, e);
 	js_close(o, '}');
 	return r;
@@ -91,10 +96,8 @@ int cli_inspect(int argc, char **argv)
 	bool help = false;
 	const struct opt own[] = {{.name = "help", .on = &help}, {0}};
 	auto_free struct hutch_listed *v = NULL;
-	struct hutch_error why;
 	struct opt_rest rest;
 	struct err e = {0};
-	struct hutch *h;
 	size_t n = 0;
 	int status;
 
@@ -108,12 +111,8 @@ int cli_inspect(int argc, char **argv)
 	}
 	if (!rest.n)
 		return cli_fail("no name was given");
-	if (living_hutch(&h, &e) < 0)
+	if (living_list(&v, &n, &e) < 0)
 		return cli_fail(e.msg);
-	status = hutch_list(h, &v, &n, &why) < 0 ? cli_fail(why.message) : 0;
-	hutch_close(h);
-	if (status)
-		return status;
 	status = all_of(rest.words, v, n, &o);
 	if (buf_bad(&text) || o.bad)
 		return cli_fail("too much, or a value that is not UTF-8");

@@ -16,6 +16,11 @@ struct living {
 /* A handle for these commands. */
 int living_hutch(struct hutch **ret, struct err *e);
 
+/* All sandboxes of the user; to be freed with free(). */
+int living_list(struct hutch_listed **ret, size_t *ret_n, struct err *e);
+/* "running", "stopped", "dead" (ps.c) */
+const char *living_state(const struct hutch_listed *x);
+
 int living_open(struct living *l, const char *name, struct err *e);
 void living_close(struct living *l);
 

@@ -132,6 +132,8 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 
 	if (!k->now.pid)
 		return err_set(e, ERR_DIED, "the sandbox has ended");
+	if (k->stop_by_ns)
+		return err_set(e, ERR_STATE, "the sandbox is being stopped");
 	r = vectors(c, e);
 	if (r == 0)
 		r = who_find(k, c->pack, c->call, &c->who, e);

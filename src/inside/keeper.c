@@ -138,6 +138,8 @@ static int build(struct keeper *k, struct generation *g, struct err *e)
 {
 	int r = storage_build(k, e);
 
+	if (k->plan->generation)
+		g->number = k->numbers = k->plan->generation;
 	drop_groups();
 	if (r == 0 && k->plan->flags & PLAN_SCOPE_ABSTRACT)
 		r = scope_sockets(e);
@@ -164,7 +166,7 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 {
 	static char buf[MSG_BUF] __attribute__((aligned(8)));
 	struct pollfd p[2] = {{k->ctl, POLLIN, 0}, {k->owner, POLLIN, 0}};
-	const char *stack;
+	const char *stack, *base;
 	int r;
 
 	while (poll(p, 2, -1) < 0)
@@ -185,9 +187,10 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	if (!k->plan)
 		return e->code;
 	stack = pack_get_str(&k->pack, k->plan->stack);
-	r = stack ? stack_from_text(&k->base, stack, strlen(stack), e) : 0;
+	base = pack_get_str(&k->pack, k->plan->base);
+	r = stack ? stack_from_text(&k->stack, stack, strlen(stack), e) : 0;
 	if (r == 0)
-		r = stack_copy(&k->stack, &k->base, e);
+		r = base ? stack_from_text(&k->base, base, strlen(base), e) : stack_copy(&k->base, &k->stack, e);
 	if (r < 0)
 		return r;
 	if (k->plan->listen >= 0 && (unsigned)k->plan->listen < k->start.nfds) {
@@ -314,6 +317,10 @@ static void one_message(struct keeper *k, struct client *c)
 		diff_start(k, c, &m);
 	else if (m.head.op == OP_END)
 		_exit(0);
+	else if (m.head.op == OP_STOP)
+		stop_begin(k, &m);
+	else if (m.head.op == OP_KILL_ALL)
+		stop_signal(k, (int)m.head.arg);
 	msg_done(&m);
 }
 
@@ -369,7 +376,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	static struct client *who[FIXED + CLIENTS_MAX];
 
 	for (;;) {
-		uint64_t due = exec_due(k, sys_now_ns());
+		uint64_t due = stop_due(k, exec_due(k, sys_now_ns()));
 		unsigned drains, n = watch(k, p, who, &drains);
 		bool later = k->want_spare || storage_is_open(k);
 		int r = wait_until(p, n, later ? 1 : due, none);

@@ -105,6 +105,7 @@ struct keeper {
 	pid_t helpers[HELPERS_MAX]; /* files.c */
 	int nhelpers;
 	uint64_t marks[READY_MARKS];
+	uint64_t stop_by_ns; /* when it ends at the latest; 0: it is not being stopped */
 };
 
 enum mark {
@@ -165,6 +166,7 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e);
 int generation_enter(struct keeper *k, struct generation *g, struct err *e);
 int generation_return(struct keeper *k, struct err *e); /* into the present one, from home */
 void generation_kill(struct generation *g);
+bool generation_continued(const struct keeper *k, const struct generation *g); /* by an earlier keeper's changes */
 
 /* overlay.c: directories for changes below @name; an overlay of @n lower directories (topmost first), attached
  * nowhere (@p NULL: read-only); that of a generation. Paths are relative to the storage, in which we stand. */
@@ -220,6 +222,11 @@ bool shell_is(const struct keeper *k, pid_t pid);
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
 void shell_moved(struct keeper *k); /* the root is another one: they stand where they stood, in the old */
+
+/* stop.c: commands are asked to end; then the keeper does. */
+void stop_begin(struct keeper *k, const struct msg *m);
+void stop_signal(struct keeper *k, int sig); /* without any end of ours */
+uint64_t stop_due(struct keeper *k, uint64_t due_ns); /* what comes first */
 
 /* files.c: helpers that open files of the inside, one a client; they end with the generation. */
 int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e);

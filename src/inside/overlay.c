@@ -43,7 +43,7 @@ static int overlay_by_string(const char *const *lowers, unsigned n, const struct
 	int r;
 
 	len = (size_t)snprintf(opt, sizeof(opt), "userxattr,%s%s%s%s%slowerdir=",
-			       p ? "volatile,upperdir=" : "", p ? p->upper : "",
+			       p ? "volatile,index=off,upperdir=" : "", p ? p->upper : "",
 			       p ? ",workdir=" : "", p ? p->work : "", p ? "," : "");
 	for (unsigned i = 0; i < n && len < sizeof(opt); i++)
 		len += (size_t)snprintf(opt + len, sizeof(opt) - len, "%s%s", i ? ":" : "",
@@ -74,6 +74,10 @@ int overlay_make(const char *const *lowers, unsigned n, const struct places *p, 
 	 * did and the option is unknown). */
 	if (r >= 0 && p)
 		(void)sys_fs_string(fs, "uuid", "null");
+	/* Changes are continued over other layers below (the generated one is new each time), which an
+	 * index, the default of some kernels, refuses with ESTALE. */
+	if (r >= 0 && p)
+		(void)sys_fs_string(fs, "index", "off");
 	/* Without volatile the last umount syncs the whole file system below. */
 	if (r >= 0 && p)
 		r = sys_fs_flag(fs, "volatile");
@@ -167,7 +171,7 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 		r = own_tmpfs(k, wrapper, e);
 	if (r == 0 && !(k->plan->flags & PLAN_READONLY_ROOT))
 		r = overlay_places(wrapper, &p, e);
-	if (r == 0 && g->on->n && !(k->plan->flags & PLAN_READONLY_ROOT))
+	if (r == 0 && g->on->n && !(k->plan->flags & PLAN_READONLY_ROOT) && !generation_continued(k, g))
 		r = like_the_top(g->on, p.upper, e);
 	if (r == 0)
 		r = overlay_make(lowers.v, lowers.n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);

@@ -120,7 +120,7 @@ static int cow_file(struct keeper *k, const struct generation *g, unsigned i, co
 	return fd;
 }
 
-static int cow_dir(const struct generation *g, unsigned i, const char *vol, const char *wrapper, struct err *e)
+static int cow_dir(const struct keeper *k, const struct generation *g, unsigned i, const char *vol, const char *wrapper, struct err *e)
 {
 	static char names[STACK_MAX][64];
 	static const char *lowers[STACK_MAX + 1];
@@ -136,7 +136,7 @@ static int cow_dir(const struct generation *g, unsigned i, const char *vol, cons
 		}
 	lowers[n++] = vol;
 	/* The root of an overlay shows the mode and owner of its upper directory. */
-	if (r == 0 && stat(lowers[0], &st) == 0) {
+	if (r == 0 && !generation_continued(k, g) && stat(lowers[0], &st) == 0) {
 		(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
 		(void)chmod(p.upper, st.st_mode & 07777);
 	}
@@ -156,7 +156,7 @@ static int cow(struct keeper *k, struct generation *g, unsigned i, bool is_dir, 
 	r = inside_mkdir(wrapper, 0700, e);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u/cow%u", g->number, i);
 	if (r == 0)
-		r = fd = is_dir ? cow_dir(g, i, vol, wrapper, e) : cow_file(k, g, i, vol, wrapper, e);
+		r = fd = is_dir ? cow_dir(k, g, i, vol, wrapper, e) : cow_file(k, g, i, vol, wrapper, e);
 	if (r < 0)
 		return r;
 	r = sys_attach(fd, target, "");
@@ -164,17 +164,24 @@ static int cow(struct keeper *k, struct generation *g, unsigned i, bool is_dir, 
 	return r < 0 ? err_sys(e, r, "attach it") : 0;
 }
 
+/* What is above it may be of the inside: no link there is followed. */
+static bool make_below(int root, const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	char above[PATH_MAX];
+	auto_fd int dir = -1;
+
+	snprintf(above, sizeof(above), "%.*s", (int)(name - path), path);
+	dir = sys_open_no_links(root, above, O_PATH | O_DIRECTORY);
+	return dir >= 0 && mkdirat(dir, name, 0755) == 0;
+}
+
 static int open_target(int root, const char *path, bool is_dir, struct err *e)
 {
 	int fd = sys_open_no_links(root, path, O_PATH);
 
-	if (fd == -ENOENT && is_dir) { /* below another mount: made there, as Docker does */
-		char whole[PATH_MAX + 8];
-
-		snprintf(whole, sizeof(whole), "new%s", path);
-		if (mkdir(whole, 0755) == 0)
-			fd = sys_open_no_links(root, path, O_PATH);
-	}
+	if (fd == -ENOENT && is_dir && make_below(root, path)) /* in another mount, as Docker does */
+		fd = sys_open_no_links(root, path, O_PATH);
 	return fd < 0 ? err_sys(e, fd, "open target '%s'", path) : fd;
 }
 
@@ -334,10 +341,28 @@ static int enter_root(const struct keeper *k, struct err *e)
 	return 0;
 }
 
+/* What an earlier keeper's inside wrote may have covered the places where mounts go by name: those must be
+ * directories, reached without a link. */
+static int check_continued(struct err *e)
+{
+	static const char *const dirs[] = {"dev", "proc", "sys"};
+	auto_fd int root = open("new", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		auto_fd int fd = sys_open_no_links(root, dirs[i], O_PATH | O_DIRECTORY);
+
+		if (fd < 0)
+			return err_sys(e, fd, "open '/%s', which was changed inside", dirs[i]);
+	}
+	return 0;
+}
+
 int root_build(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = kernel_trees(k, g, e);
+	int r = generation_continued(k, g) ? check_continued(e) : 0;
 
+	if (r == 0)
+		r = kernel_trees(k, g, e);
 	if (r == 0)
 		r = mounts(k, g, e);
 	k->marks[MARK_MOUNTS] = sys_now_ns();

@@ -59,6 +59,9 @@ enum msg_op {
 	OP_LAYERS,   /* keeper to caller; arg: number of the present generation and whether the topmost was
 		      * copied and is not under it (LAYERS_COPIED), body: such a text, of what
 		      * was asked; arg 0: it was not done, body: struct err */
+	/* caller to keeper, about the whole */
+	OP_STOP,       /* arg: signal for all commands; body: uint64_t, ms until it ends whatever they do */
+	OP_KILL_ALL,   /* arg: signal for the main command, where there is one, else for all */
 };
 
 struct msg_head {

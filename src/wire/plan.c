@@ -47,7 +47,8 @@ static bool trees_ok(const struct pack *p, const struct plan *pl)
 	for (uint32_t i = 0; i < pl->rlimits.count; i++)
 		if (!str_ok(p, l[i].name))
 			return false;
-	return str_ok(p, pl->store.path) && str_ok(p, pl->box) && str_ok(p, pl->stack);
+	return str_ok(p, pl->store.path) && str_ok(p, pl->box) && str_ok(p, pl->stack) &&
+	       str_ok(p, pl->base);
 }
 
 const struct plan *plan_open(const struct pack *p, struct err *e)

@@ -134,6 +134,9 @@ struct plan {
 	struct plan_array sysctls;   /* struct plan_pair: "net/ipv4/x" */
 	struct plan_array rlimits;   /* struct plan_rlimit */
 	struct plan_array filter;    /* struct sock_filter */
+	uint32_t generation;	     /* number of the first one; 0: 1 */
+	uint32_t continued;	     /* it goes on with the changes that an earlier keeper left in up/gN */
+	pack_ref base;		     /* as stack: what a reset goes back to; 0: stack */
 };
 
 /* The plan at the begin of a blob, with every reference that is followed later checked.
