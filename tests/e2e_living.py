@@ -669,7 +669,7 @@ class ShellAndInspect(LivingCase):
         self.assertEqual((spec["hostname"], spec["env"], spec["working_dir"]), ("house", ["A=b"], "/tmp"))
         self.kill(box.keeper)
         (one,) = json.loads(self.hutch("inspect", box.name).out)
-        self.assertEqual((one["state"], one["spec"]), ("dead", None))
+        self.assertEqual((one["state"], one["spec"]["hostname"]), ("dead", "house"))
         self.rm_ok(box)
         result = self.hutch("inspect", box.name)
         self.assertEqual((result.code, json.loads(result.out)), (125, []), str(result))
@@ -839,10 +839,9 @@ class OfPrograms(LivingCase):
     def test_also_where_the_name_was_one_that_lived_without_its_maker(self):
         for how in ("removed", "killed"):
             box = self.create("before")
-            if how == "removed":
-                self.rm_ok(box)
-            else:
+            if how == "killed":
                 self.kill(box.keeper)
+            self.rm_ok(box)
             process = self.started_with("ready", "--name", "before", "-i", "--rootfs", self.rootfs, "--", "sh", "-c",
                                         "echo ready; read x", stdin=subprocess.PIPE)
             try:
@@ -1051,11 +1050,12 @@ class Killed(LivingCase):
         (line,) = json.loads(self.run_ok("ps", "-a", "--json").out)
         self.assertEqual((line["name"], line["state"]), (box.name, "dead"))
         self.run_ok("cleanup")
-        self.assertEqual(self.run_ok("ps", "-aq").out, "")
+        self.assertEqual(self.run_ok("ps", "-aq").out, "dead\n", "it can be started again")
+        self.rm_ok(box)
         self.nothing_left()
 
-    def test_its_name_is_free_and_nothing_of_it_is_in_the_next_one(self):
-        self.gone_keeper("again")
+    def test_once_it_is_removed_its_name_is_free_and_nothing_of_it_is_in_the_next_one(self):
+        self.rm_ok(self.gone_keeper("again"))
         box = self.create("again")
         self.assertEqual(self.inside(box, "test -e /file").code, 1)
         self.assertEqual(self.sleepers(box), [])
@@ -1078,14 +1078,12 @@ class Killed(LivingCase):
         result = self.finish(running, timeout=5)
         self.assertIn(result.code, (125, 137), str(result))
         self.assertTrue(result.code == 137 or "ended" in result.err or "gone" in result.err, str(result))
-        self.run_ok("cleanup")
+        self.rm_ok(box)
 
-    def test_cleanup_removes_the_dead_and_leaves_the_living(self):
+    def test_rm_removes_the_dead_and_leaves_the_living(self):
         living = self.create("living")
         self.inside_ok(living, "echo kept >/file")
-        for name in ("dead1", "dead2"):
-            self.gone_keeper(name)
-        self.run_ok("cleanup")
+        self.rm_ok(*[self.gone_keeper(name) for name in ("dead1", "dead2")])
         self.assertEqual(self.run_ok("ps", "-aq").out, "living\n")
         self.assertEqual(self.inside_ok(living, "cat /file"), "kept\n")
         self.rm_ok(living)
@@ -1115,7 +1113,7 @@ class Killed(LivingCase):
         else:
             self.assert_fails(result, 125, box.name)
             self.assertEqual(self.run_ok("ps", "-q").out, "", "never half reset")
-            self.run_ok("cleanup")
+            self.rm_ok(box)
 
     def test_a_state_that_stood_ready_and_was_killed_is_not_used(self):
         box = self.create()
@@ -1177,21 +1175,20 @@ class Pages(LivingCase):
 class Ps(LivingCase):
     def test_it_lists_by_name_what_lives_and_all_what_has_died(self):
         self.assertEqual(self.run_ok("ps", "--json").out, "[]\n")
-        self.assertEqual(self.run_ok("ps").out.split(), ["NAME", "STATE", "KIND", "AGE"])
+        self.assertEqual(self.run_ok("ps").out.split(), ["NAME", "STATE", "PID", "AGE", "ROOT"])
         since = int(time.time())
         boxes = [self.create(name) for name in ("b-two", "a.one", "c_3")]
         self.kill(boxes[2].keeper)
         self.assertEqual(self.run_ok("ps", "-q").out, "a.one\nb-two\n")
         self.assertEqual(self.run_ok("ps", "-aq").out, "a.one\nb-two\nc_3\n")
         rows = [line.split() for line in self.run_ok("ps", "--all").out.splitlines()[1:]]
-        self.assertEqual([row[:3] for row in rows], [["a.one", "running", "detached"], ["b-two", "running", "detached"],
-                                                     ["c_3", "dead", "detached"]])
+        self.assertEqual([row[:3] for row in rows], [["a.one", "running", str(boxes[1].keeper)],
+                                                     ["b-two", "running", str(boxes[0].keeper)], ["c_3", "dead", "-"]])
         for row in rows:
             self.assertRegex(row[3], r"^\d+s$")
         for told in json.loads(self.run_ok("ps", "-a", "--json").out):
             self.assertLessEqual(abs(told["started"] - since), 30, told)
-        self.rm_ok(*boxes[:2])
-        self.run_ok("cleanup")
+        self.rm_ok(*boxes)
 
     def test_a_long_name_is_shown_whole(self):
         name = "n" * 60

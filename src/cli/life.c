@@ -42,8 +42,10 @@ static int parse_time(const char *text, int *ret_ms, struct err *e)
 	if (r == 0)
 		r = hutch_spec_number(spec, "timeout", &ms, &why);
 	hutch_spec_free(spec);
-	if (r < 0)
-		return cli_carry(&why, e);
+	if (r < 0) {
+		(void)cli_carry(&why, e);
+		return err_wrap(e, "--time '%s'", text);
+	}
 	*ret_ms = ms > LONGEST_MS ? LONGEST_MS : (int)ms;
 	return 0;
 }
@@ -163,8 +165,11 @@ static int run(const struct words *w, char **argv)
 	if (opt_parse(argv + 1, own, NULL, &rest, &e) < 0 || (time && parse_time(time, &l.timeout_ms, &e) < 0))
 		return cli_fail(e.msg);
 	l.signal = hutch_signal_number(signal ? signal : "KILL", &why);
-	if (l.signal < 0)
-		return cli_fail(why.message);
+	if (l.signal < 0) {
+		(void)cli_carry(&why, &e);
+		(void)err_wrap(&e, "--signal '%s'", signal);
+		return cli_fail(e.msg);
+	}
 	if (wants_help)
 		return help(w, own);
 	return rest.n ? each(w, &l, rest.words) : cli_fail("no name was given");
