@@ -85,6 +85,32 @@ class StopAndStart(KeptCase):
         self.ok("rm", "box")
         self.nothing_left()
 
+    def test_what_else_was_asked_for_is_there_again(self):
+        variables = self.give(self.write("variables", "FROM=file\n"))
+        one = self.give(self.write("one", "of the host\n"))
+        box = self.create("--env-file", variables, "-e", "BYTES=\udcff x", "--ulimit", "nofile=77", "--add-host", "there:1.2.3.4",
+                          "--cap-drop", "CHOWN", "--mount", "type=tmpfs,dst=/m,tmpfs-size=64k", "--shm-size", "1m",
+                          "-v", f"{one}:/one:cow", "box")
+        script = "echo $FROM; echo ${#BYTES}; ulimit -n; grep there /etc/hosts; grep CapEff " \
+                 "/proc/self/status; grep -E ' /m | /dev/shm ' /proc/mounts | sed 's/uid=.*//' | sort; cat /one"
+        before = self.inside_ok(box, script)
+        self.assertIn("of the host", before)
+        self.inside_ok(box, "echo changed >/one")
+        variables.unlink()
+        self.ok("restart", "box")
+        self.assertEqual(self.inside_ok(box, script), before, "a copy of one file is made anew")
+        self.ok("rm", "box")
+        self.nothing_left()
+
+    def test_a_copy_of_a_file_below_a_read_only_root_lasts(self):
+        one = self.give(self.write("one", "of the host\n"))
+        box = self.create("--read-only", "-v", f"{one}:/etc/group:cow", "box")
+        self.inside_ok(box, "echo changed:x:7: >/etc/group")
+        self.ok("restart", "box")
+        self.assertEqual(self.inside_ok(box, "cat /etc/group"), "changed:x:7:\n")
+        self.ok("rm", "box")
+        self.nothing_left()
+
     @only(*MANY_IDS)
     def test_owners_and_the_user_stay(self):
         box = self.create("-u", "1000:1000", "box")

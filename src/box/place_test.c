@@ -13,6 +13,11 @@
 #include "box/box.h"
 #include "tap.h"
 
+static void spec_free_at(struct spec **s)
+{
+	spec_free(*s);
+}
+
 /* A home with directories and without a nursery, so nobody sweeps. */
 struct made {
 	struct scratch s;
@@ -106,6 +111,91 @@ static void what_the_dead_left_goes_to_the_trash_before_the_name_is_used(void)
 	is_int(scratch_names(&m.s, "boxes"), 0);
 	is_int(scratch_names(&m.s, "trash"), 1);
 	close(lock);
+}
+
+static void keep(struct made *m, const char *name)
+{
+	auto_with(spec_free_at) struct spec *spec = spec_new();
+	int lock = -1;
+
+	is_int(place_take(&m->h, name, &lock, &m->e), 0);
+	is_int(place_upper_take(&m->h, name, &m->e), 0);
+	is_int(spec_set(spec, "host", "true", &m->e), 0);
+	is_int(spec_set(spec, "env", "A=\xff b", &m->e), 0);
+	is_int(kept_write(&m->h, name, spec, &m->e), 0);
+	close(lock);
+}
+
+static void what_is_kept_is_thrown_away_by_nobody_but_who_removes_it(void)
+{
+	auto_with(made_done) struct made m;
+	auto_with(spec_free_at) struct spec *spec = spec_new();
+	int lock = -1;
+
+	begin(&m);
+	keep(&m, "ab");
+	scratch_file(&m.s, "boxes/ab/g1/upper/mine", 0600, "of the first");
+	is_int(place_take(&m.h, "ab", &lock, &m.e), ERR_EXISTS);
+	ok(strstr(m.e.msg, "has ended") && strstr(m.e.msg, "hutch start ab"), "%s", m.e.msg);
+	is_int(kept_set_clean(&m.h, "ab", &m.e), 0);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), ERR_EXISTS);
+	ok(strstr(m.e.msg, "is stopped") && strstr(m.e.msg, "hutch rm ab"), "%s", m.e.msg);
+	is_int(names(&m), 0); /* a reboot would leave no more */
+	is_int(lock, -1);
+	is_int(place_take_kept(&m.h, "cd", &lock, &m.e), ERR_NOT_FOUND);
+	is_int(names(&m), 0);
+	is_int(place_take_kept(&m.h, "ab", &lock, &m.e), 0);
+	is_int(box_remove(&m.h, "ab", &m.e), ERR_STATE);
+	is_int(kept_read(&m.h, "ab", spec, &m.e), 0);
+	is_str(spec->name, "ab");
+	is_str(spec->env.v[0], "A=\xff b");
+	is_int(spec->root, SPEC_ROOT_HOST);
+	ok(scratch_has(&m.s, "boxes/ab/kept") && scratch_has(&m.s, "boxes/ab/g1/upper/mine"));
+	place_let_go(&m.h, "ab", &lock);
+	is_int(box_remove(&m.h, "ab", &m.e), 0);
+	is_int(scratch_names(&m.s, "boxes"), 0);
+	is_int(names(&m), 0);
+	is_int(box_remove(&m.h, "ab", &m.e), ERR_NOT_FOUND);
+	is_int(names(&m), 0);
+}
+
+static void the_lowest_generation_is_continued_with_new_work_directories(void)
+{
+	auto_with(made_done) struct made m;
+	struct kept_state s = {0};
+
+	begin(&m);
+	keep(&m, "ab");
+	is_int(kept_state(&m.h, "ab", &s, &m.e), 0);
+	ok(!s.continued && !s.generation);
+	scratch_file(&m.s, "boxes/ab/g7/upper/mine", 0600, "");
+	scratch_file(&m.s, "boxes/ab/g7/work/work/incompat/volatile", 0600, "");
+	scratch_file(&m.s, "boxes/ab/g7/cow0/work/work/incompat/volatile", 0600, "");
+	scratch_file(&m.s, "boxes/ab/g10/upper/spare", 0600, "");
+	scratch_file(&m.s, "boxes/ab/g0x/other", 0600, "");
+	is_int(kept_state(&m.h, "ab", &s, &m.e), 0);
+	ok(s.continued && s.generation == 7, "%u", s.generation);
+	ok(scratch_has(&m.s, "boxes/ab/g7/upper/mine") && !scratch_has(&m.s, "boxes/ab/g7/work"));
+	ok(scratch_has(&m.s, "boxes/ab/g7/cow0") && !scratch_has(&m.s, "boxes/ab/g7/cow0/work"));
+	ok(!scratch_has(&m.s, "boxes/ab/g10") && scratch_has(&m.s, "boxes/ab/g0x"));
+	kept_state_done(&s);
+}
+
+static void a_damaged_record_says_so_and_can_be_removed(void)
+{
+	static const char *const bad[] = {"", "{", "x", "{\"host\":true}"};
+	auto_with(made_done) struct made m;
+	char *json = NULL;
+
+	begin(&m);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		auto_with(spec_free_at) struct spec *spec = spec_new();
+
+		scratch_file(&m.s, "boxes/ab/kept", 0600, bad[i]);
+		ok(kept_read(&m.h, "ab", spec, &m.e) < 0, "%s", bad[i]);
+		ok(kept_json(&m.h, "ab", &json, &m.e) < 0, "%s", bad[i]);
+		is_int(box_remove(&m.h, "ab", &m.e), 0);
+	}
 }
 
 static void a_name_without_a_lock_file_is_free(void)
@@ -407,6 +497,9 @@ int main(void)
 		TAP_TEST(a_name_is_taken_once_and_is_free_again_when_its_lock_closes),
 		TAP_TEST(a_name_that_is_held_is_not_given_back),
 		TAP_TEST(what_the_dead_left_goes_to_the_trash_before_the_name_is_used),
+		TAP_TEST(what_is_kept_is_thrown_away_by_nobody_but_who_removes_it),
+		TAP_TEST(the_lowest_generation_is_continued_with_new_work_directories),
+		TAP_TEST(a_damaged_record_says_so_and_can_be_removed),
 		TAP_TEST(a_name_without_a_lock_file_is_free),
 		TAP_TEST(a_sweeper_that_removes_what_has_no_lock_yet_stops_nobody),
 		TAP_TEST(a_name_that_is_being_removed_is_waited_for),

@@ -105,12 +105,15 @@ static int cow_file(struct keeper *k, const struct generation *g, unsigned i, co
 	bool hidden = !(k->plan->flags & PLAN_READONLY_ROOT);
 	const char *copy = hidden ? HIDDEN_COPY : wrapper, *from = vol;
 	char last[64];
-	int r, fd;
+	int r = -1, fd;
 
 	for (uint32_t l = 0; l < g->on->n && from == vol; l++)
 		if (in_layer(g, l, i, "", last))
 			from = last;
-	r = copy_file(from, copy, e);
+	if (generation_continued(k, g)) /* an earlier keeper's: without a name, or half made; or the one it changed */
+		r = hidden ? unlink(copy) : access(copy, F_OK);
+	if (r < 0 || hidden)
+		r = copy_file(from, copy, e);
 	if (r < 0)
 		return r;
 	fd = sys_clone_tree(AT_FDCWD, copy, 0);
