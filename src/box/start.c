@@ -542,6 +542,8 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 		return r;
 	}
 	s->b = NULL;
+	if (s->again)
+		place_sweep(s->h); /* work directories of before are in the trash */
 	home_fill_spare(s->h, s->keeper.prep.net, s->keeper.host_ids);
 	*ret = b;
 	return 0;
