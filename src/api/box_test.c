@@ -194,6 +194,72 @@ static void a_loop_of_events_can_wait(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* ---- stop and start --------------------------------------------------------------------------- */
+
+static int state_of(struct world *w, const char *name)
+{
+	struct hutch_listed *v = NULL;
+	int state = -1;
+	size_t n = 0;
+
+	is_int(hutch_list(w->hutch, &v, &n, &w->e), 0);
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(v[i].name, name))
+			state = v[i].state;
+	free(v);
+	return state;
+}
+
+static void one_that_was_stopped_goes_on_with_its_files(void)
+{
+	const char *const put[] = {"sh", "-c", "echo kept >/file", NULL};
+	const char *const get[] = {"sh", "-c", "read x </file && [ $x = kept ]", NULL};
+	struct hutch_start_options so = {.size = sizeof(so), .flags = HUTCH_START_DETACHED};
+	struct hutch_box *box = NULL, *own;
+	char *json = NULL;
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	is_int(hutch_spec_set(w.spec, "name", "stops", &w.e), 0);
+	for (int round = 0; round < 2; round++) {
+		if (!ok(hutch_box_start(w.hutch, w.spec, &so, &box, &w.e) == 0, "%s", w.e.message))
+			return;
+		is_int(state_of(&w, "stops"), HUTCH_RUNNING);
+		is_int(hutch_remove(w.hutch, "stops", &w.e), HUTCH_E_STATE);
+		is_int(run_argv(&w, box, put).exit_code, 0);
+		ok(hutch_box_stop(box, 1000, &w.e) == 0, "%s", w.e.message);
+		ok(hutch_box_stop(box, 1000, &w.e) == 0, "again: %s", w.e.message);
+		is_int(hutch_box_kill(box, SIGTERM, &w.e), HUTCH_E_DIED);
+		is_str(hutch_box_remark(box), "");
+		hutch_box_close(box);
+		is_int(state_of(&w, "stops"), HUTCH_STOPPED);
+		is_int(hutch_box_attach(w.hutch, "stops", &box, &w.e), HUTCH_E_DIED);
+		is_int(hutch_box_start(w.hutch, w.spec, &so, &box, &w.e), HUTCH_E_EXISTS);
+		ok(hutch_box_start_stopped(w.hutch, "stops", NULL, &box, &w.e) == 0, "%s", w.e.message);
+		is_int(run_argv(&w, box, get).exit_code, 0);
+		ok(hutch_stopped_spec(w.hutch, "stops", &json, &w.e) == 0 && strstr(json, "\"stops\""), "%s", json);
+		free(json);
+		if (round == 0) {
+			is_int(hutch_box_delete(box, &w.e), 0);
+		} else {
+			is_int(hutch_box_kill(box, SIGKILL, &w.e), 0);
+			hutch_box_close(box);
+			is_int(hutch_remove(w.hutch, "stops", &w.e), 0);
+		}
+		is_int(state_of(&w, "stops"), -1);
+		is_int(hutch_box_start_stopped(w.hutch, "stops", NULL, &box, &w.e), HUTCH_E_NOT_FOUND);
+		is_int(hutch_remove(w.hutch, "stops", &w.e), HUTCH_E_NOT_FOUND);
+	}
+	is_int(hutch_spec_clear(w.spec, "name", &w.e), 0);
+	own = world_start(&w);
+	is_int(hutch_box_stop(own, 0, &w.e), HUTCH_E_STATE);
+	is_int(hutch_box_kill(own, SIGTERM, &w.e), HUTCH_E_STATE);
+	hutch_box_delete(own, NULL);
+	is_int(hutch_signal_number("TERM", &w.e), SIGTERM);
+	is_int(hutch_signal_number("no such", &w.e), HUTCH_E_INVALID);
+}
+
 /* ---- options of other versions --------------------------------------------------------------- */
 
 /* An older caller's struct ends earlier: what stands behind it is not his. */
@@ -387,6 +453,7 @@ int main(void)
 		TAP_TEST(members_beyond_the_size_are_not_looked_at),
 		TAP_TEST(an_older_open_does_not_ask_for_what_it_does_not_know),
 		TAP_TEST(a_shorter_result_is_filled_as_far_as_it_goes),
+		TAP_TEST(one_that_was_stopped_goes_on_with_its_files),
 		TAP_TEST(nothing_is_no_handle),
 		TAP_TEST(threads_may_use_one_handle),
 		TAP_TEST(too_few_descriptors_are_told_in_time),

@@ -99,9 +99,13 @@ int box_kill(struct box *b, int sig, struct err *e)
 		r = err_set(e, ERR_INVALID, "%d is not a signal", sig);
 	if (r < 0)
 		return r;
+	if (b->dead)
+		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
 	if (sig == SIGKILL)
 		return box_stop(b, 0, e);
 	r = msg_send(b->ctl, &head, NULL, 0, NULL, 0);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return box_gone(b, e);
 	return r < 0 ? err_sys(e, r, "ask the keeper of '%s'", b->name) : 0;
 }
 
