@@ -99,6 +99,6 @@ class Cleanup(RunCase):
     @only("root", "plain")
     def test_wrong_words_are_refused(self):
         self.assert_fails(self.hutch("cleanup", "x"), 125, "cleanup", "words")
-        for word in ("--all", "--force"):
+        for word in ("--everything", "--force"):
             self.assert_fails(self.hutch("cleanup", word), 125, word)
         self.assertIn("usage: hutch cleanup", self.run_ok("cleanup", "--help").out)
