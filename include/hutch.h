@@ -805,6 +805,154 @@ HUTCH_PUBLIC int hutch_run_output(struct hutch_run *run, int which, struct hutch
  * box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_run_free(struct hutch_run *run);
 
+/* ---- jobs: commands that belong to the sandbox ------------------------------------------------- */
+
+/* A job goes on when the handle is closed and the program that started it has ended; every handle of its
+ * sandbox knows it by its id. What it writes, standard output and error in one, is read by the sandbox's own
+ * process: it is never held up because nobody reads. The last part of it is kept. A job that has ended stays
+ * known until it is stopped. A reset ends and forgets all jobs. */
+
+enum { HUTCH_JOB_ID_SIZE = 32 }; /* of an id, with its NUL */
+
+/* hutch_job_options.flags */
+enum {
+	/* The (detached) sandbox is there for this job: its end ends everything in it. */
+	HUTCH_JOB_MAIN = 1,
+};
+
+struct hutch_job_options {
+	size_t size;
+	unsigned flags;
+	const char *text; /* for a new bash, where the image has it, else sh; NULL: argv */
+	size_t len;	  /* of text, in bytes; 0: it ends with a NUL */
+	const char *const *argv; /* NULL-terminated; NULL: entrypoint and command of the spec */
+	const char *const *env;	 /* "KEY=VALUE", NULL-terminated, over those of the spec; NULL: none */
+	const char *cwd;	 /* NULL: the spec's working directory */
+	const char *user;	 /* "name|uid[:group|gid]"; NULL: the spec's */
+	/* What it shall be called: 1 to 31 letters, digits, '.', '_' and '-'. NULL: 8 hexadecimal digits */
+	const char *id;
+	uint64_t timeout_ms; /* 0: none */
+	/* Bytes of output that are kept, the last ones. 0: 1 MiB. All jobs of a sandbox together have 256 MiB */
+	uint64_t keep;
+};
+
+/* How a job stands. */
+struct hutch_job {
+	size_t size;
+	char id[HUTCH_JOB_ID_SIZE];
+	int running;
+	int pid;	       /* as the inside sees it */
+	int64_t started_ms, ended_ms; /* since 1970; ended_ms 0: it runs */
+	uint64_t written;      /* bytes of output in all */
+	uint64_t kept;	       /* of which the last so many are there */
+	char command[256];     /* its words, with blanks between; a longer one is cut */
+	struct hutch_result result; /* when it does not run any more */
+};
+
+/* A part of the output of a job. */
+struct hutch_job_output {
+	size_t size;
+	const char *data; /* with a NUL behind it; belongs to the box, until the next call about jobs */
+	size_t len;
+	uint64_t next;	  /* to be asked for next */
+	uint64_t lost;	  /* bytes between what was asked for and what is there still */
+};
+
+/**
+ * hutch_job_start() - Start a command in a sandbox that belongs to the sandbox
+ * @opts:   NULL: the command of the spec
+ * @ret_id: What it is called; HUTCH_JOB_ID_SIZE bytes; may be NULL
+ *
+ * Returns when the command runs. Its standard input is /dev/null.
+ *
+ * Return: 0, or a negative HUTCH_E_*; nothing is left then:
+ *	   NO_COMMAND	it is not in the sandbox
+ *	   CANNOT_EXEC	it is there and cannot be executed
+ *	   EXISTS	there is a job of that id
+ *	   LIMIT	there are 256 jobs, or they keep 256 MiB in all
+ *	   STATE	HUTCH_JOB_MAIN in a sandbox that is not detached
+ *	   INVALID, DIED, or another
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_job_start(struct hutch_box *box, const struct hutch_job_options *opts,
+				 char *ret_id, struct hutch_error *err);
+
+/**
+ * hutch_job_check() - How a job stands, and its output from an offset on
+ * @from:    Offset in all that it wrote, as the last call's next; 0: from the begin
+ * @ret:     Set its size; may be NULL
+ * @ret_out: Set its size; may be NULL: no output. At most 4 MiB at once: more is there when next is less than
+ *	     what was written
+ *
+ * Takes one round trip to the sandbox's process.
+ *
+ * Return: 0, or NOT_FOUND (no such job), DIED, or another negative HUTCH_E_*.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_job_check(struct hutch_box *box, const char *id, uint64_t from, struct hutch_job *ret,
+				 struct hutch_job_output *ret_out, struct hutch_error *err);
+
+/**
+ * hutch_job_wait() - Wait for the end of a job, or for more of its output
+ * @from:	Over as well when it has written more bytes than this; UINT64_MAX: only its end counts
+ * @timeout_ms, @wake_fd: As with hutch_proc_wait()
+ * @ret:	Filled when this returns 1; set its size; may be NULL
+ *
+ * Return: 1 it has ended or written more (ret->running says which), 0 not yet, or a negative HUTCH_E_*:
+ *	   NOT_FOUND (no such job), DIED.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_job_wait(struct hutch_box *box, const char *id, uint64_t from, int timeout_ms,
+				int wake_fd, struct hutch_job *ret, struct hutch_error *err);
+
+/**
+ * hutch_job_list() - All jobs of a sandbox, in the order in which they were started
+ * @ret_jobs: Freed by the caller with free(); each has its size set
+ * @ret_n:    How many there are
+ *
+ * Return: 0, or DIED, NOMEM, SYSTEM.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_job_list(struct hutch_box *box, struct hutch_job **ret_jobs, size_t *ret_n,
+				struct hutch_error *err);
+
+/**
+ * hutch_job_signal() - Send a signal to a job, not to what it started
+ *
+ * SIGSTOP and SIGCONT go to its process group.
+ *
+ * Return: 0, also when it has ended; INVALID (no such signal), NOT_FOUND (no such job), DIED.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_job_signal(struct hutch_box *box, const char *id, int signal, struct hutch_error *err);
+
+struct hutch_job_stop_options {
+	size_t size;
+	int signal;	   /* 0: SIGTERM */
+	uint64_t grace_ms; /* from then to SIGKILL; 0: 10,000. With SIGKILL as signal there is none */
+	uint64_t from;	   /* of the output that is returned */
+};
+
+/**
+ * hutch_job_stop() - End a job with all that it started, and forget it
+ * @opts:    NULL for defaults
+ * @ret:     How it ended; set its size; may be NULL
+ * @ret_out: Its output; as with hutch_job_check()
+ *
+ * The signal goes to the job; what still runs of it after the time of grace, or when it has ended, is killed,
+ * also what went into sessions of its own or ignores signals. That is done by the sandbox's process, also when
+ * the caller does not live to see it. A job that has ended already is only forgotten; what it left running
+ * then lives on, as with hutch_box_exec().
+ *
+ * What another command of the sandbox leaves running at the very moment at which the job ends may be taken
+ * along.
+ *
+ * Return: 0, or INVALID (no such signal), NOT_FOUND (no such job), DIED.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_job_stop(struct hutch_box *box, const char *id, const struct hutch_job_stop_options *opts,
+				struct hutch_job *ret, struct hutch_job_output *ret_out, struct hutch_error *err);
+
 /* ---- files ------------------------------------------------------------------------------------ */
 
 /* Paths are absolute and taken from the root of the sandbox; no link leads out of it. Everything is done as

@@ -47,6 +47,9 @@ size_t api_count(const char *const *v);
 /* Hands @e to the caller's struct. Return: @r. */
 int api_give(int r, const struct err *e, struct hutch_error *ret);
 
+/* How a command ended, into the caller's struct, whose size is set. */
+void api_result(const struct exited *x, struct hutch_result *ret);
+
 /* For a NULL where a handle must be. */
 int api_missing(const char *what, struct hutch_error *ret);
 

@@ -321,7 +321,7 @@ int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
 	return api_give(r, &e, err);
 }
 
-static void to_result(const struct exited *x, struct hutch_result *ret)
+void api_result(const struct exited *x, struct hutch_result *ret)
 {
 	struct hutch_result r = {.size = ret->size, .user_us = x->user_us,
 				 .system_us = x->system_us, .maxrss_bytes = x->maxrss_kb * 1024};
@@ -363,7 +363,7 @@ int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wake_fd,
 		return api_missing("command", err);
 	r = proc_wait(to_proc(proc), timeout_ms, wake_fd, &e);
 	if (r == 1 && ret) {
-		to_result(&to_proc(proc)->end, ret);
+		api_result(&to_proc(proc)->end, ret);
 		tell_lost(to_proc(proc), ret);
 	}
 	return api_give(r, &e, err);

@@ -7,6 +7,7 @@
  *	exec.c	 commands: start, wait, signal
  *	shell.c	 shells that wait for text, and sessions
  *	run.c	 a run: text or a command, with its output
+ *	job.c	 commands that belong to the sandbox
  *	files.c	 files of the inside, by way of its files helper
  *	copy.c	 files and trees, in and out
  *	snapshot.c, nodes.h  snapshots
@@ -28,6 +29,7 @@
 #include "base/err.h"
 #include "box/home.h"
 #include "spec/spec.h"
+#include "wire/job.h"
 #include "wire/msg.h"
 #include "wire/plan.h"
 #include "wire/stack.h"
@@ -67,6 +69,9 @@ struct box {
 	struct proc *procs;
 	struct shell *shells;
 	struct run *runs;
+	struct job_question *questions; /* about jobs, not answered yet or not taken */
+	char *job_output; /* of the last answer */
+	char *wide; /* room for a message of any kind, MSG_BUF bytes; NULL: none but small ones was asked for */
 	uint64_t asked_ns; /* when the start was asked for */
 	uint64_t marks[READY_MARKS];
 };
@@ -90,6 +95,8 @@ struct exec_ask {
 	const int *fds; /* also there inside, under the same numbers; 3 or more */
 	size_t nfds;
 	uint64_t timeout_ms;
+	const char *job; /* of a job: its name; NULL: the keeper chooses */
+	uint64_t keep;	 /* likewise: bytes of output that are kept */
 };
 
 struct run;
@@ -239,6 +246,25 @@ void run_result(const struct run *r, struct run_result *ret);
 int run_output(struct run *r, int which, struct run_output *ret, struct err *e);
 void run_free(struct run *r); /* also one that has not ended: it is stopped */
 
+/* ---- jobs ------------------------------------------------------------------------------------- */
+
+/* A part of a job's output, from the offset @from on; belongs to the box until the next answer. */
+struct job_output {
+	const char *data; /* with a NUL behind it */
+	size_t len;
+	uint64_t from;
+};
+
+/* @ask: without descriptors. Until it runs, or cannot be executed. */
+int job_start(struct box *b, const struct exec_ask *ask, struct job_facts *ret, struct err *e);
+/* Whatever struct job_ask can ask about one; ret_out may be NULL. */
+int job_ask(struct box *b, const struct job_ask *ask, struct job_facts *ret, struct job_output *ret_out,
+	    struct err *e);
+/* Until it has ended, or (@from not UINT64_MAX) written more than that. As proc_wait(). Return: 1, 0 not yet. */
+int job_wait(struct box *b, const char *id, uint64_t from, int timeout_ms, int wake_fd, struct job_facts *ret,
+	     struct err *e);
+int job_list(struct box *b, struct job_facts **ret, size_t *ret_n, struct err *e);
+
 /* Ends everything in it, and removes what it left. Frees @b, also on failure. */
 int box_delete(struct box *b, struct err *e);
 
@@ -374,6 +400,13 @@ int box_copy_in(struct box *b, const char *host, const char *path, unsigned flag
 		struct err *e);
 int box_copy_out(struct box *b, const char *path, const char *host, unsigned flags, long *ret_left_out,
 		 struct err *e);
+
+/* job.c: the keeper's word; and the end of the handle. */
+void job_answered(struct box *b, struct msg *m);
+void job_drop_all(struct box *b);
+
+/* exec.c: the message that starts a command. */
+int exec_pack(struct buf *blob, const struct box *b, const struct exec_ask *ask, struct err *e);
 
 /* Output that is not waited for any more goes to the keeper. Closes @fd. */
 void box_drain(struct box *b, int fd);

@@ -57,6 +57,7 @@ void box_close(struct box *b)
 		proc_free(b->procs);
 	shell_drop_all(b);
 	stack_done(&b->layers.stack);
+	job_drop_all(b);
 	close_fd(&b->files);
 	close_fd(&b->ctl);
 	close_fd(&b->pidfd);

@@ -127,12 +127,11 @@ static int pack_argv(struct buf *blob, struct call *c, const struct box *b,
 	return 0;
 }
 
-static int pack_call(struct buf *blob, const struct box *b, const struct exec_ask *ask,
-		     struct err *e)
+int exec_pack(struct buf *blob, const struct box *b, const struct exec_ask *ask, struct err *e)
 {
 	const struct spec *s = b->spec;
 	struct call c = {.umask = 022, .timeout_ms = ask->timeout_ms, .rows = ask->rows,
-			 .cols = ask->cols};
+			 .cols = ask->cols, .keep = ask->keep};
 	/* Root is nobody whom the image's files would have to be asked about. */
 	const char *user = ask->user ? ask->user : s->user;
 	bool home_missing;
@@ -156,6 +155,7 @@ static int pack_call(struct buf *blob, const struct box *b, const struct exec_as
 		c.groups = pack_strs(blob, s->group_add.v, s->group_add.n);
 		c.numbers = pack_bytes(blob, ask->fds, ask->nfds * sizeof(*ask->fds));
 		c.nnumbers = (uint32_t)ask->nfds;
+		c.job = pack_str(blob, ask->job);
 	}
 	for (size_t i = 0; i < nenv; i++)
 		free(env[i]);
@@ -197,7 +197,7 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	int r = check_fds(ask, e);
 
 	if (r == 0)
-		r = pack_call(&blob, b, ask, e);
+		r = exec_pack(&blob, b, ask, e);
 	if (r == 0 && first)
 		r = make_ends(&n, p, ask, e);
 	if (r < 0)

@@ -76,6 +76,9 @@ static void take(struct box *b, struct msg *m)
 	case OP_SHELL_KILLED:
 		shell_killed(b, m);
 		break;
+	case OP_JOB_SAID:
+		job_answered(b, m);
+		break;
 	case OP_EXITED:
 		if (shell_exited(b, m))
 			break;
@@ -113,7 +116,7 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 	} while (r < 0 && errno == EINTR && timeout_ms < 0);
 	if (r <= 0)
 		return r < 0 && errno != EINTR ? err_sys(e, errno, "poll") : 0;
-	r = msg_recv(b->ctl, &m, buf, sizeof(buf), MSG_DONTWAIT);
+	r = msg_recv(b->ctl, &m, b->wide ? b->wide : buf, b->wide ? MSG_BUF : sizeof(buf), MSG_DONTWAIT);
 	if (r == -EAGAIN)
 		return 0;
 	if (r == 0) {

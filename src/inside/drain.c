@@ -27,14 +27,16 @@ void drain_add(struct keeper *k, int fd)
 void drain_some(struct keeper *k, int fd)
 {
 	static char nowhere[65536];
-	ssize_t n = read(fd, nowhere, sizeof(nowhere));
+	ssize_t n;
+	int i = 0;
 
+	while (i < k->ndrains && k->drains[i] != fd)
+		i++;
+	if (i == k->ndrains) /* it was closed since, and may be another's by now */
+		return;
+	n = read(fd, nowhere, sizeof(nowhere));
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
-	for (int i = 0; i < k->ndrains; i++)
-		if (k->drains[i] == fd) {
-			close(fd);
-			k->drains[i] = k->drains[--k->ndrains];
-			return;
-		}
+	close(fd);
+	k->drains[i] = k->drains[--k->ndrains];
 }

@@ -206,18 +206,61 @@ void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id)
 		}
 }
 
-void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig)
+static void signal_one(const struct slot *s, int sig)
 {
 	bool group = sig == SIGSTOP || sig == SIGCONT;
 
-	for (struct slot *s = k->slots; s; s = s->next) {
-		if (s->client != c || s->id != id)
-			continue;
-		/* It leads a group of its number as long as we have not reaped it; not yet a session in its
-		 * first moments. */
-		if (!group || kill(-s->pid, sig) < 0)
-			(void)sys_pidfd_signal(s->pidfd, sig);
-	}
+	/* It leads a group of its number as long as we have not reaped it; not yet a session in its first
+	 * moments. */
+	if (!group || kill(-s->pid, sig) < 0)
+		(void)sys_pidfd_signal(s->pidfd, sig);
+}
+
+void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig)
+{
+	for (struct slot *s = k->slots; s; s = s->next)
+		if (s->client == c && s->id == id)
+			signal_one(s, sig);
+}
+
+static struct slot *by_pid(const struct keeper *k, pid_t pid)
+{
+	struct slot *s = k->slots;
+
+	while (s && s->pid != pid)
+		s = s->next;
+	return s;
+}
+
+void exec_signal_pid(struct keeper *k, pid_t pid, int sig)
+{
+	const struct slot *s = by_pid(k, pid);
+
+	if (s)
+		signal_one(s, sig);
+}
+
+int exec_news(const struct keeper *k, pid_t pid)
+{
+	const struct slot *s = by_pid(k, pid);
+
+	return s ? s->news : -1;
+}
+
+int exec_began(struct keeper *k, pid_t pid)
+{
+	const struct slot *s = by_pid(k, pid);
+	struct pollfd p = {s ? s->news : -1, POLLIN, 0};
+
+	if (!s || s->news < 0)
+		return 1;
+	if (poll(&p, 1, 0) <= 0)
+		return 0;
+	if (!(p.revents & POLLIN))
+		return 1;
+	/* It has said why not, and has nothing more to do. Something of the inside may have stopped it. */
+	(void)sys_pidfd_signal(s->pidfd, SIGKILL);
+	return -1;
 }
 
 void exec_forget(struct keeper *k, const struct client *c)
@@ -270,6 +313,7 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	if (s->client)
 		(void)msg_send(s->client->fd, &(struct msg_head){.op = OP_EXITED, .id = s->id}, &x,
 			       sizeof(x), NULL, 0);
+	jobs_ended(k, pid, &x);
 	if (s->flags & CALL_MAIN)
 		_exit(0);
 	shell_ended(k, pid);

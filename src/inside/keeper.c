@@ -263,6 +263,7 @@ static void lose_client(struct keeper *k, struct client *c)
 	shell_forget(k, c);
 	exec_forget(k, c);
 	work_forget(k, c);
+	jobs_forget(k, c);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -294,6 +295,10 @@ static void one_message(struct keeper *k, struct client *c)
 		(void)err_sys(&x.e, r, "take the command's descriptors");
 		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
 	}
+	if (r == -EMFILE && m.head.op == OP_JOB_START) {
+		(void)err_sys(&x.e, r, "take the command");
+		jobs_refuse(c, m.head.id, &x.e);
+	}
 	if (r <= 0)
 		return;
 	if ((m.head.op == OP_EXEC && exec_start(k, c, &m, NULL, &x.e) < 0) ||
@@ -305,6 +310,10 @@ static void one_message(struct keeper *k, struct client *c)
 		shell_kill(k, c, m.head.id, m.body);
 	else if (m.head.op == OP_DRAIN && m.nfds == 1)
 		drain_add(k, take_fd(&m.fds[0]));
+	else if (m.head.op == OP_JOB_START)
+		jobs_start(k, c, &m);
+	else if (m.head.op == OP_JOB && m.head.body == sizeof(struct job_ask))
+		jobs_ask(k, c, &m);
 	else if (m.head.op == OP_FILES)
 		give_files(k, c, m.head.id);
 	else if (m.head.op == OP_SIGNAL)
@@ -324,13 +333,14 @@ static void one_message(struct keeper *k, struct client *c)
 	msg_done(&m);
 }
 
-enum { FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX };
+enum { FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
 
-/* What to wait for: the owner's end, somebody new, a spare that reports, every client, and output that
- * is dropped (*drains: where that begins). */
-static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, unsigned *drains)
+/* What to wait for: the owner's end, somebody new, a spare that reports, every client, output that is
+ * dropped (*drains: where that begins), and jobs. */
+static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, unsigned *drains, unsigned *jobs)
 {
-	unsigned n = FIXED;
+	int fds[2 * JOBS_MAX];
+	unsigned n = FIXED, njobs = jobs_watch(k, fds);
 
 	p[0] = (struct pollfd){k->owner, POLLIN, 0};
 	p[1] = (struct pollfd){k->listen, POLLIN, 0};
@@ -344,6 +354,9 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, u
 	*drains = n;
 	for (int i = 0; i < k->ndrains; i++)
 		p[n++] = (struct pollfd){k->drains[i], POLLIN, 0};
+	*jobs = n;
+	for (unsigned i = 0; i < njobs; i++)
+		p[n++] = (struct pollfd){fds[i], POLLIN, 0};
 	return n;
 }
 
@@ -376,8 +389,8 @@ static void serve(struct keeper *k, const sigset_t *none)
 	static struct client *who[FIXED + CLIENTS_MAX];
 
 	for (;;) {
-		uint64_t due = stop_due(k, exec_due(k, sys_now_ns()));
-		unsigned drains, n = watch(k, p, who, &drains);
+		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
+		unsigned drains, jobs, n = watch(k, p, who, &drains, &jobs);
 		bool later = k->want_spare || storage_is_open(k);
 		int r = wait_until(p, n, later ? 1 : due, none);
 
@@ -393,9 +406,12 @@ static void serve(struct keeper *k, const sigset_t *none)
 		for (unsigned i = FIXED; i < drains; i++)
 			if (p[i].revents)
 				one_message(k, who[i]);
-		for (unsigned i = drains; i < n; i++)
+		for (unsigned i = drains; i < jobs; i++)
 			if (p[i].revents)
 				drain_some(k, p[i].fd);
+		for (unsigned i = jobs; i < n; i++)
+			if (p[i].revents)
+				jobs_some(k, p[i].fd);
 		if (p[1].revents)
 			welcome(k);
 	}

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "wire/job.h"
 #include "wire/msg.h"
 #include "wire/pack.h"
 #include "wire/plan.h"
@@ -69,8 +70,9 @@ struct slot {
 struct shell;	/* shell.c */
 struct ahead;
 struct working; /* work.c */
+struct job;	/* jobs.c */
 
-enum { DRAINS_MAX = 64, HELPERS_MAX = 250 };
+enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256 };
 
 struct keeper {
 	struct prepare prep;
@@ -100,6 +102,7 @@ struct keeper {
 	struct shell *shells;
 	struct working *working;
 	struct ahead *ahead; /* how a shell was asked for last (shell.c); NULL: none was */
+	struct job *jobs;
 	int fifos, fifos_ro; /* mounts of one small tmpfs, attached nowhere; -1 until there is a shell */
 	int drains[DRAINS_MAX], ndrains;
 	pid_t helpers[HELPERS_MAX]; /* files.c */
@@ -200,11 +203,20 @@ void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id);
 void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig);
 void exec_forget(struct keeper *k, const struct client *c); /* he has gone; what he started is killed */
 void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage);
+/* Has it exec'ed? 1 yes, 0 not yet, -1 it could not: then exec_ended() says why. */
+int exec_began(struct keeper *k, pid_t pid);
+int exec_news(const struct keeper *k, pid_t pid); /* what tells that; -1: it is known */
+void exec_signal_pid(struct keeper *k, pid_t pid, int sig);
 /* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. */
 uint64_t exec_due(struct keeper *k, uint64_t now_ns);
 
 /* tree.c: a command and all that it started. */
 void tree_kill(struct keeper *k, pid_t leader);
+/* What has lost its parents, and was made the reaper's; and those that are so now and were not then. */
+bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be freed */
+void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
+bool tree_is_zombie(const struct keeper *k, pid_t pid);
+int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
 /* What runs in a shell, which lives on. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);
 
@@ -227,6 +239,16 @@ void shell_moved(struct keeper *k); /* the root is another one: they stand where
 void stop_begin(struct keeper *k, const struct msg *m);
 void stop_signal(struct keeper *k, int sig); /* without any end of ours */
 uint64_t stop_due(struct keeper *k, uint64_t due_ns); /* what comes first */
+/* jobs.c: commands of the sandbox's own. */
+void jobs_start(struct keeper *k, struct client *c, struct msg *m);
+void jobs_ask(struct keeper *k, struct client *c, const struct msg *m);
+void jobs_refuse(struct client *c, uint32_t id, const struct err *e);
+void jobs_forget(struct keeper *k, const struct client *c); /* nothing more is told to him */
+void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x);
+void jobs_reset(struct keeper *k);
+unsigned jobs_watch(const struct keeper *k, int *fds); /* what to wait for, at most 2 * JOBS_MAX */
+void jobs_some(struct keeper *k, int fd);	       /* there is something */
+uint64_t jobs_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns); /* as exec_due() */
 
 /* files.c: helpers that open files of the inside, one a client; they end with the generation. */
 int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e);

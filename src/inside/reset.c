@@ -187,6 +187,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 		_exit(1);
 	}
 	shell_reset(k);
+	jobs_reset(k);
 	done.arg = old.number;
 	(void)msg_send(c->fd, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
 	drop_later(k, &old);

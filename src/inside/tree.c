@@ -31,6 +31,7 @@ struct tree {
 	pid_t *pids;
 	size_t n, room;
 	const struct keeper *below_keeper; /* not NULL: its children are looked at */
+	bool look_only;
 };
 
 /* A child of the keeper that it made itself. */
@@ -63,7 +64,8 @@ static bool add(struct tree *t, pid_t pid)
 		t->pids = more;
 	}
 	t->pids[t->n++] = pid;
-	(void)kill(pid, SIGSTOP); /* gone already is fine */
+	if (!t->look_only)
+		(void)kill(pid, SIGSTOP); /* gone already is fine */
 	return true;
 }
 
@@ -179,6 +181,21 @@ static unsigned long long stat_field(const struct keeper *k, pid_t pid, int numb
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
+bool tree_is_zombie(const struct keeper *k, pid_t pid)
+{
+	char state;
+
+	(void)stat_field(k, pid, 3, &state);
+	return state == 'Z';
+}
+
+int32_t tree_inside(const struct keeper *k, pid_t pid)
+{
+	long long n = status_of(k, pid, "\nNSpid:");
+
+	return n > 0 ? (int32_t)n : 0;
+}
+
 /* Does @pid read from the pipe from which the shell has its texts? So does its next sub-shell, which was
  * forked ahead and is of no run yet; whoever runs a text has closed it. */
 static bool waits(const struct keeper *k, pid_t shell, pid_t pid)
@@ -261,4 +278,56 @@ void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
 			nanosleep(&nap, NULL);
 	}
 	(void)kill(shell, what->shell == SHELL_KILLED ? SIGKILL : SIGCONT);
+}
+
+/* ---- what has lost its parents ---------------------------------------------------------------- */
+
+static bool look_at_orphans(struct keeper *k, struct tree *t)
+{
+	*t = (struct tree){.look_only = true};
+	if (k->now.pid)
+		(void)add_below(k, t, k->now.pid);
+	return k->now.pid != 0;
+}
+
+bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n)
+{
+	struct tree t;
+
+	if (!look_at_orphans(k, &t))
+		return false;
+	*ret = t.pids;
+	*ret_n = t.n;
+	return true;
+}
+
+static bool is_among(const pid_t *v, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == pid)
+			return true;
+	return false;
+}
+
+/* Until there are none: those that were killed may have been about to lose children of their own. */
+void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
+{
+	const struct timespec nap = {.tv_nsec = 200000};
+	bool found = true;
+
+	for (int i = 0; i < 200 && found; i++) {
+		struct tree t;
+
+		found = false;
+		if (!look_at_orphans(k, &t))
+			return;
+		for (size_t j = 0; j < t.n; j++)
+			if (!is_among(spared, n, t.pids[j]) && !tree_is_zombie(k, t.pids[j])) {
+				tree_kill(k, t.pids[j]);
+				found = true;
+			}
+		free(t.pids);
+		if (found)
+			nanosleep(&nap, NULL);
+	}
 }

@@ -62,6 +62,10 @@ enum msg_op {
 	/* caller to keeper, about the whole */
 	OP_STOP,       /* arg: signal for all commands; body: uint64_t, ms until it ends whatever they do */
 	OP_KILL_ALL,   /* arg: signal for the main command, where there is one, else for all */
+	/* jobs, see job.h */
+	OP_JOB_START, /* caller to keeper; body: struct call */
+	OP_JOB,	      /* caller to keeper; body: struct job_ask */
+	OP_JOB_SAID,  /* keeper to caller; body: struct job_said and what follows */
 };
 
 struct msg_head {

@@ -164,6 +164,8 @@ struct call {
 	uint32_t nnumbers;
 	uint16_t rows, cols; /* of the terminal */
 	pack_ref session;    /* OP_SHELL: its name; 0: a shell of this client's own */
+	pack_ref job;	     /* OP_JOB_START: what it is called; 0: the keeper chooses */
+	uint64_t keep;	     /* bytes of its output that are kept */
 };
 
 const struct call *call_open(const struct pack *p, struct err *e);
