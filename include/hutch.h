@@ -805,6 +805,14 @@ HUTCH_PUBLIC int hutch_run_output(struct hutch_run *run, int which, struct hutch
  * box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_run_free(struct hutch_run *run);
 
+/**
+ * hutch_signal_number() - A signal by its name
+ * @text: "TERM", "SIGTERM", "15", "RTMIN+3"
+ *
+ * Return: its number, or INVALID. Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_signal_number(const char *text, struct hutch_error *err);
+
 /* ---- jobs: commands that belong to the sandbox ------------------------------------------------- */
 
 /* A job goes on when the handle is closed and the program that started it has ended; every handle of its
@@ -897,13 +905,15 @@ HUTCH_PUBLIC int hutch_job_check(struct hutch_box *box, const char *id, uint64_t
  * @from:	Over as well when it has written more bytes than this; UINT64_MAX: only its end counts
  * @timeout_ms, @wake_fd: As with hutch_proc_wait()
  * @ret:	Filled when this returns 1; set its size; may be NULL
+ * @ret_out:	Likewise: the output from @from on, as with hutch_job_check(); may be NULL
  *
  * Return: 1 it has ended or written more (ret->running says which), 0 not yet, or a negative HUTCH_E_*:
  *	   NOT_FOUND (no such job), DIED.
  * Threads: one call at a time on the same box. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_job_wait(struct hutch_box *box, const char *id, uint64_t from, int timeout_ms,
-				int wake_fd, struct hutch_job *ret, struct hutch_error *err);
+				int wake_fd, struct hutch_job *ret, struct hutch_job_output *ret_out,
+				struct hutch_error *err);
 
 /**
  * hutch_job_list() - All jobs of a sandbox, in the order in which they were started
@@ -917,9 +927,9 @@ HUTCH_PUBLIC int hutch_job_list(struct hutch_box *box, struct hutch_job **ret_jo
 				struct hutch_error *err);
 
 /**
- * hutch_job_signal() - Send a signal to a job, not to what it started
+ * hutch_job_signal() - Send a signal to a job
  *
- * SIGSTOP and SIGCONT go to its process group.
+ * Not to what it started; but SIGSTOP and SIGCONT go to its process group, and SIGKILL to all of it.
  *
  * Return: 0, also when it has ended; INVALID (no such signal), NOT_FOUND (no such job), DIED.
  * Threads: one call at a time on the same box. Since: 0.1

@@ -190,8 +190,9 @@ int hutch_job_stop(struct hutch_box *box, const char *id, const struct hutch_job
 }
 
 int hutch_job_wait(struct hutch_box *box, const char *id, uint64_t from, int timeout_ms, int wake_fd,
-		   struct hutch_job *ret, struct hutch_error *err)
+		   struct hutch_job *ret, struct hutch_job_output *ret_out, struct hutch_error *err)
 {
+	struct job_output o = {0};
 	struct job_facts f;
 	struct job_ask ask;
 	struct err e = {0};
@@ -201,9 +202,11 @@ int hutch_job_wait(struct hutch_box *box, const char *id, uint64_t from, int tim
 		return api_missing("box or id", err);
 	r = name_it(&ask, id, &e);
 	if (r == 0)
-		r = job_wait(to_box(box), ask.id, from, timeout_ms, wake_fd, &f, &e);
+		r = job_wait(to_box(box), ask.id, from, timeout_ms, wake_fd, &f, ret_out ? &o : NULL, &e);
 	if (r == 1 && ret)
 		to_job(&f, ret);
+	if (r == 1 && ret_out)
+		to_output(&o, from, ret_out);
 	return api_give(r, &e, err);
 }
 

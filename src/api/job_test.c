@@ -28,7 +28,7 @@ static struct hutch_job finish(struct world *w, struct hutch_box *box, const cha
 {
 	struct hutch_job j = {.size = sizeof(j), .running = -1};
 
-	ok(hutch_job_wait(box, id, UINT64_MAX, 20000, -1, &j, &w->e) == 1, "%s", w->e.message);
+	ok(hutch_job_wait(box, id, UINT64_MAX, 20000, -1, &j, NULL, &w->e) == 1, "%s", w->e.message);
 	is_int(j.running, 0);
 	return j;
 }
@@ -80,7 +80,7 @@ static void a_job_is_started_watched_and_forgotten(void)
 	is_int(j.result.exit_code, 3);
 	is_str(o.data, "out\nerr\nend\n");
 	is_int(hutch_job_check(box, id, 0, &j, NULL, &w.e), HUTCH_E_NOT_FOUND);
-	is_int(hutch_job_wait(box, id, UINT64_MAX, -1, -1, &j, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, -1, -1, &j, NULL, &w.e), HUTCH_E_NOT_FOUND);
 	is_int(hutch_job_stop(box, id, NULL, &j, &o, &w.e), HUTCH_E_NOT_FOUND);
 	is_int(hutch_job_signal(box, id, SIGTERM, &w.e), HUTCH_E_NOT_FOUND);
 	ok(strstr(w.e.message, id) != NULL, "%s", w.e.message);
@@ -181,22 +181,22 @@ static void waits_wake(void)
 	box = world_start(&w);
 	if (pipe(fd) < 0 || !begin(&w, box, "sleep 0.3; echo x; sleep 0.3; echo y; sleep 30", NULL, 0, id))
 		return;
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, &w.e), 0);
-	is_int(hutch_job_wait(box, id, 0, 0, -1, &j, &w.e), 0);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, NULL, &w.e), 0);
+	is_int(hutch_job_wait(box, id, 0, 0, -1, &j, NULL, &w.e), 0);
 	since = now();
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 100, -1, &j, &w.e), 0);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 100, -1, &j, NULL, &w.e), 0);
 	ok(now() - since >= 0.09);
-	is_int(hutch_job_wait(box, id, 0, 10000, -1, &j, &w.e), 1);
+	is_int(hutch_job_wait(box, id, 0, 10000, -1, &j, NULL, &w.e), 1);
 	ok(j.running && j.written == 2, "%llu", (unsigned long long)j.written);
-	is_int(hutch_job_wait(box, id, 2, 10000, -1, &j, &w.e), 1);
+	is_int(hutch_job_wait(box, id, 2, 10000, -1, &j, NULL, &w.e), 1);
 	ok(j.running && j.written == 4, "%llu", (unsigned long long)j.written);
 	ok(write(fd[1], "x", 1) == 1);
-	is_int(hutch_job_wait(box, id, 4, -1, fd[0], &j, &w.e), 0);
+	is_int(hutch_job_wait(box, id, 4, -1, fd[0], &j, NULL, &w.e), 0);
 	is_int(hutch_job_signal(box, id, SIGKILL, &w.e), 0);
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 10000, -1, &j, &w.e), 1);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 10000, -1, &j, NULL, &w.e), 1);
 	ok(!j.running && j.result.end == HUTCH_END_SIGNAL && j.result.signal == SIGKILL);
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, &w.e), 1);
-	is_int(hutch_job_wait(box, id, UINT64_MAX, -1, -1, &j, &w.e), 1);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, NULL, &w.e), 1);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, -1, -1, &j, NULL, &w.e), 1);
 	ok(now() - since < 10);
 	close(fd[0]);
 	close(fd[1]);
@@ -388,9 +388,9 @@ static void a_reset_forgets_all(void)
 	box = world_start(&w);
 	if (!begin(&w, box, "echo x; sleep 100", NULL, 0, id) || !begin(&w, box, "echo y", NULL, 0, ended))
 		return;
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, &w.e), 0);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, NULL, &w.e), 0);
 	is_int(hutch_box_reset(box, &w.e), 0);
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 10000, -1, &j, &w.e), 1); /* asked before */
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 10000, -1, &j, NULL, &w.e), 1); /* asked before */
 	ok(!j.running && j.result.signal == SIGKILL);
 	is_int(hutch_job_check(box, id, 0, &j, NULL, &w.e), HUTCH_E_NOT_FOUND);
 	is_int(hutch_job_check(box, ended, 0, &j, NULL, &w.e), HUTCH_E_NOT_FOUND);
@@ -416,7 +416,7 @@ static void other_handles_know_it(void)
 		return;
 	snprintf(name, sizeof(name), "%s", hutch_box_name(box));
 	begin(&w, box, "echo x; sleep 0.3; echo y; kill -9 $$", NULL, 0, id);
-	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, &w.e), 0); /* and goes without an answer */
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 0, -1, &j, NULL, &w.e), 0); /* and goes without an answer */
 	hutch_box_close(box);
 	if (!ok(hutch_box_attach(w.hutch, name, &other, &w.e) == 0, "%s", w.e.message))
 		return;
@@ -441,10 +441,10 @@ static void the_end_of_main_is_that_of_the_sandbox(void)
 	if (!ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
 		return;
 	is_int(hutch_job_start(box, &job, NULL, &w.e), 0);
-	is_int(hutch_job_wait(box, "main", 0, 10000, -1, &j, &w.e), 1);
+	is_int(hutch_job_wait(box, "main", 0, 10000, -1, &j, NULL, &w.e), 1);
 	j = finish(&w, box, "main");
 	ok(j.result.exit_code == 4 && j.written == 4);
-	is_int(hutch_job_wait(box, "main", UINT64_MAX, 10000, -1, &j, &w.e), HUTCH_E_DIED);
+	is_int(hutch_job_wait(box, "main", UINT64_MAX, 10000, -1, &j, NULL, &w.e), HUTCH_E_DIED);
 	is_int(hutch_job_start(box, &job, NULL, &w.e), HUTCH_E_DIED);
 	hutch_box_delete(box, NULL);
 }

@@ -262,7 +262,7 @@ int job_ask(struct box *b, const struct job_ask *ask, struct job_facts *ret, str
 	    struct err *e);
 /* Until it has ended, or (@from not UINT64_MAX) written more than that. As proc_wait(). Return: 1, 0 not yet. */
 int job_wait(struct box *b, const char *id, uint64_t from, int timeout_ms, int wake_fd, struct job_facts *ret,
-	     struct err *e);
+	     struct job_output *ret_out, struct err *e);
 int job_list(struct box *b, struct job_facts **ret, size_t *ret_n, struct err *e);
 
 /* Ends everything in it, and removes what it left. Frees @b, also on failure. */

@@ -251,7 +251,7 @@ static int need_question(struct box *b, const struct job_ask *ask, struct job_qu
 
 	while (q && (q->ask.what != ask->what || strcmp(q->ask.id, ask->id)))
 		q = q->next;
-	if (q && q->ask.from != ask->from) { /* the keeper drops it for the new one */
+	if (q && (q->ask.from != ask->from || q->ask.room != ask->room)) { /* the keeper drops it for the new one */
 		question_free(b, q);
 		q = NULL;
 	}
@@ -282,10 +282,11 @@ static int wait_once(struct box *b, int timeout_ms, int wake_fd, bool *woken, st
 }
 
 int job_wait(struct box *b, const char *id, uint64_t from, int timeout_ms, int wake_fd, struct job_facts *ret,
-	     struct err *e)
+	     struct job_output *ret_out, struct err *e)
 {
 	uint64_t end = sys_now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
-	struct job_ask ask = {.what = from == UINT64_MAX ? JOB_END : JOB_MORE, .from = from};
+	struct job_ask ask = {.what = from == UINT64_MAX ? JOB_END : JOB_MORE, .from = from,
+			      .room = ret_out ? JOB_PART_MAX : 0};
 	struct job_ask look = {.what = JOB_CHECK};
 	struct job_question *q = NULL;
 	int r = home_check_owner(b->home, e), left = timeout_ms;
@@ -317,6 +318,6 @@ int job_wait(struct box *b, const char *id, uint64_t from, int timeout_ms, int w
 			question_free(b, q);
 		return r < 0 ? r : 0;
 	}
-	r = take(b, q, ret, NULL, e);
+	r = take(b, q, ret, ret_out, e);
 	return r < 0 ? r : 1;
 }

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "cli/cli.h"
 
-static const char *const own_flags[] = {"cidfile", "json", "preserve-fd", "quiet", "rm", "pull", "help"};
+static const char *const own_flags[] = {"cidfile", "detach", "json", "keep", "preserve-fd", "quiet", "rm", "pull", "help"};
 
 static void flags(struct buf *b, const char *before, const char *between)
 {

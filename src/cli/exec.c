@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/own.h"
+#include "cli/background.h"
 #include "cli/cli.h"
 #include "cli/foreground.h"
 #include "cli/living.h"
@@ -15,8 +16,8 @@
 #include "cli/spec_words.h"
 
 struct exec {
-	const char *cwd, *user, *session;
-	bool help;
+	const char *cwd, *user, *session, *job, *keep;
+	bool help, detach;
 	struct hutch_spec *spec; /* for the options that mean the same as with run: env, timeout */
 	struct opt_rest rest;
 	struct living living;
@@ -49,6 +50,11 @@ static int parse(struct exec *x, char **argv, struct err *e)
 		{.name = "session", .text = &x->session, .value = "NAME",
 		 .help = "run the words, joined, as text in a shell of this name that lasts from call to "
 			 "call"},
+		{.name = "detach", .letter = 'd', .on = &x->detach,
+		 .help = "start a job, which belongs to the sandbox, and print its name"},
+		{.name = "job", .text = &x->job, .value = "JOB", .help = "-d: what it is called (default: 8 digits)"},
+		{.name = "keep", .text = &x->keep, .value = "SIZE",
+		 .help = "-d: how much of its output is kept, the last part (default: 1m)"},
 		{.name = "json", .maybe = &x->fg.json, .value = "FD",
 		 .help = "tell how it ended as one line of JSON (default: last line on stderr)"},
 		{.name = "preserve-fd", .text = &x->fg.preserve, .value = "FD[,FD...]",
@@ -69,11 +75,16 @@ static int parse(struct exec *x, char **argv, struct err *e)
 	r = opt_parse(argv + 1, own, &fields, &x->rest, e);
 	if (r == 0 && x->help)
 		spec_words_help("usage: hutch exec [OPTION...] NAME COMMAND [ARG...]\n"
+				"       hutch exec -d [OPTION...] NAME COMMAND [ARG...]\n"
 				"       hutch exec --session SESSION [OPTION...] NAME TEXT...\n\n", own, &fields);
 	else if (r == 0 && x->rest.n < 2)
 		r = err_set(e, ERR_INVALID, "a name and a command are needed (see `hutch exec --help`)");
 	else if (r == 0 && x->session && (x->fg.interactive || x->fg.tty || x->user || x->fg.preserve))
 		r = err_set(e, ERR_INVALID, "--session: -i, -t, -u and --preserve-fd cannot be had with it");
+	else if (r == 0 && x->session && x->detach)
+		r = err_set(e, ERR_INVALID, "--session cannot be had with --detach");
+	else if (r == 0 && !x->detach && (x->job || x->keep))
+		r = err_set(e, ERR_INVALID, "--%s is for --detach", x->job ? "job" : "keep");
 	return r;
 }
 
@@ -138,6 +149,38 @@ static int start(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* Nobody is in front of it. */
+static int detach(struct exec *x, struct err *e)
+{
+	struct hutch_job_options o = {.size = sizeof(o), .argv = (const char *const *)(x->rest.words + 1),
+				      .env = (const char *const *)x->env, .cwd = x->cwd, .user = x->user,
+				      .id = x->job, .timeout_ms = x->timeout_ms};
+	char id[HUTCH_JOB_ID_SIZE];
+	int r = background_check(&x->fg, e);
+
+	if (r == 0 && x->keep)
+		r = background_size(x->keep, &o.keep, e);
+	if (r == 0)
+		r = living_open(&x->living, x->rest.words[0], e);
+	if (r == 0)
+		r = background_start(x->living.box, &o, id, e);
+	if (r < 0)
+		return background_fail(e);
+	puts(id);
+	return 0;
+}
+
+static int in_front(struct exec *x, int r, struct err *e)
+{
+	if (r == 0)
+		r = foreground_check(&x->fg, e);
+	if (r == 0)
+		r = foreground_begin(&x->fg, e);
+	if (r == 0)
+		r = start(x, e);
+	return foreground_end(&x->fg, r, e);
+}
+
 int cli_exec(int argc, char **argv)
 {
 	struct exec x = {.fg = FOREGROUND_INIT};
@@ -152,13 +195,7 @@ int cli_exec(int argc, char **argv)
 	if (r < 0 || !x.help) {
 		if (r == 0)
 			r = take_fields(&x, &e);
-		if (r == 0)
-			r = foreground_check(&x.fg, &e);
-		if (r == 0)
-			r = foreground_begin(&x.fg, &e);
-		if (r == 0)
-			r = start(&x, &e);
-		status = foreground_end(&x.fg, r, &e);
+		status = r == 0 && x.detach ? detach(&x, &e) : in_front(&x, r, &e);
 	}
 	living_close(&x.living);
 	foreground_done(&x.fg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * run.c - hutch run: one sandbox, one command, gone afterwards
+ * run.c - hutch run: one sandbox, one command, gone afterwards; or, with -d, left to itself
  *
  * How it works: options become fields of a spec (spec_words.c); the sandbox is started and the command asked
  * for at once; foreground.c waits for the end.
@@ -13,14 +13,15 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "cli/background.h"
 #include "cli/cli.h"
 #include "cli/foreground.h"
 #include "cli/opt.h"
 #include "cli/spec_words.h"
 
 struct run {
-	const char *cidfile;
-	bool help, detach;
+	const char *cidfile, *keep;
+	bool help, detach, remove;
 	struct opt_rest rest;
 	struct hutch *hutch;
 	struct hutch_spec *spec;
@@ -38,8 +39,12 @@ static int parse(struct run *r, char **argv, struct err *e)
 		{.name = "preserve-fd", .text = &r->fg.preserve, .value = "FD[,FD...]",
 		 .help = "descriptors that the command gets too, under the same numbers"},
 		{.name = "quiet", .letter = 'q', .on = &r->fg.quiet, .help = "no remarks on stderr"},
-		{.name = "detach", .letter = 'd', .on = &r->detach},
-		{.name = "rm", .help = "accepted; nothing stays in the foreground"},
+		{.name = "detach", .letter = 'd', .on = &r->detach,
+		 .help = "go on in the background, as the job 'main', and print the sandbox's name"},
+		{.name = "keep", .text = &r->keep, .value = "SIZE",
+		 .help = "-d: how much of its output is kept, the last part (default: 1m)"},
+		{.name = "rm", .on = &r->remove,
+		 .help = "-d: the sandbox ends with its command (in the foreground nothing stays anyway)"},
 		{.name = "pull", .value = "WHEN", .help = "accepted; there are no images yet"},
 		{.name = "sig-proxy", .help = NULL},
 		{.name = "help", .on = &r->help, .help = "this"},
@@ -50,8 +55,8 @@ static int parse(struct run *r, char **argv, struct err *e)
 
 	fields.n = hutch_fields(&fields.v);
 	code = opt_parse(argv + 1, own, &fields, &r->rest, e);
-	if (code == 0 && r->detach && !r->help)
-		return err_set(e, ERR_UNSUPPORTED, "--detach: not in this version yet");
+	if (code == 0 && r->keep && !r->detach)
+		return err_set(e, ERR_INVALID, "--keep is for --detach");
 	if (code < 0 || !r->help)
 		return code;
 	spec_words_help("usage: hutch run [OPTION...] IMAGE [COMMAND [ARG...]]\n"
@@ -129,6 +134,62 @@ static int start(struct run *r, struct err *e)
 	return 0;
 }
 
+/* Its command is a job: nothing of us stays. Signals wait until then. */
+static int start_detached(struct run *r, struct err *e)
+{
+	struct hutch_start_options start_opts = {.size = sizeof(start_opts), .flags = HUTCH_START_DETACHED};
+	struct hutch_job_options o = {.size = sizeof(o), .id = "main", .flags = r->remove ? HUTCH_JOB_MAIN : 0};
+	struct hutch_error why;
+
+	if (r->keep && background_size(r->keep, &o.keep, e) < 0)
+		return e->code;
+	if (hutch_spec_number(r->spec, "timeout", &o.timeout_ms, &why) < 0 ||
+	    hutch_open(&(struct hutch_open_options){.size = sizeof(struct hutch_open_options),
+						    .flags = HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE,
+						    .like = r->spec}, &r->hutch, &why) < 0 ||
+	    hutch_box_start(r->hutch, r->spec, &start_opts, &r->box, &why) < 0)
+		return cli_carry(&why, e);
+	if (*hutch_box_remark(r->box) && !r->fg.quiet)
+		fprintf(stderr, "hutch: %s\n", hutch_box_remark(r->box));
+	if (write_cidfile(r, e) < 0)
+		return e->code;
+	return background_start(r->box, &o, NULL, e);
+}
+
+/* Return: the exit status. */
+static int detach(struct run *r, int code, struct err *e)
+{
+	if (code == 0)
+		code = background_check(&r->fg, e);
+	if (code == 0)
+		code = foreground_begin(&r->fg, e);
+	if (code == 0)
+		code = start_detached(r, e);
+	if (code < 0)
+		return background_fail(e); /* done() removes the sandbox */
+	puts(hutch_box_name(r->box));
+	hutch_box_close(r->box);
+	r->box = NULL;
+	return 0;
+}
+
+static int in_front(struct run *r, int code, struct err *e)
+{
+	int status;
+
+	if (code == 0)
+		code = foreground_check(&r->fg, e);
+	if (code == 0)
+		code = foreground_begin(&r->fg, e);
+	foreground_step(&r->fg, "words read");
+	if (code == 0)
+		code = start(r, e);
+	status = foreground_end(&r->fg, code, e);
+	if (r->box && r->fg.trace)
+		hutch_box_trace(r->box);
+	return status;
+}
+
 static void done(struct run *r)
 {
 	(void)hutch_box_delete(r->box, NULL);
@@ -159,16 +220,7 @@ int cli_run(int argc, char **argv)
 	}
 	if (code == 0)
 		code = words(&r, &e);
-	if (code == 0)
-		code = foreground_check(&r.fg, &e);
-	if (code == 0)
-		code = foreground_begin(&r.fg, &e);
-	foreground_step(&r.fg, "words read");
-	if (code == 0)
-		code = start(&r, &e);
-	status = foreground_end(&r.fg, code, &e);
-	if (r.box && r.fg.trace)
-		hutch_box_trace(r.box);
+	status = r.detach ? detach(&r, code, &e) : in_front(&r, code, &e);
 	done(&r);
 	return status;
 }

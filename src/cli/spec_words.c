@@ -48,3 +48,9 @@ void spec_words_help(const char *usage, const struct opt *own, const struct opt_
 	if (text.data)
 		fputs(text.data, stdout);
 }
+
+int spec_words_usage(const char *usage, const struct opt *own)
+{
+	spec_words_help(usage, own, NULL);
+	return 0;
+}

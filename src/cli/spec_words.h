@@ -20,5 +20,7 @@ bool spec_words_has_root(struct hutch_spec *spec);
 
 /* @usage, then the command's own options and the fields of a spec. */
 void spec_words_help(const char *usage, const struct opt *own, const struct opt_fields *fields);
+/* Of a command without fields. Return: 0. */
+int spec_words_usage(const char *usage, const struct opt *own);
 
 #endif

@@ -497,7 +497,9 @@ static int ask_one(struct keeper *k, struct client *c, uint32_t id, const struct
 	if (a->signal > 64 || a->grace_ms > UINT64_MAX / 4000000u)
 		return err_set(e, ERR_INTERNAL, "a question that is none");
 	(void)take(j); /* as of now */
-	if (a->what == JOB_SIGNAL && j->pid)
+	if (a->what == JOB_SIGNAL && j->pid && a->signal == SIGKILL)
+		kill_all(k, j);
+	else if (a->what == JOB_SIGNAL && j->pid)
 		exec_signal_pid(k, j->pid, (int)a->signal);
 	if (j->pid && (a->what == JOB_END || a->what == JOB_STOP ||
 		       (a->what == JOB_MORE && j->facts.total <= a->from)))

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * logs.c - hutch logs, hutch wait: what a job wrote, and how it ends
+ *
+ * How it works: the sandbox's process holds the last part of the output. All of it is fetched; --tail counts
+ * lines from its end. With -f every further part is waited for, until the job has ended.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/living.h"
+#include "cli/opt.h"
+#include "cli/spec_words.h"
+
+enum { OUTPUT_MAX = 300 << 20 };
+
+#define MAIN_JOB "main"
+
+/* Return: false, nobody reads any more. */
+static bool write_out(const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(1, data, len);
+
+		if (n < 0 && errno == EAGAIN)
+			(void)poll(&(struct pollfd){1, POLLOUT, 0}, 1, 1000);
+		else if (n < 0 && errno != EINTR)
+			return false;
+		else if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+	}
+	return true;
+}
+
+static void tell_lost(uint64_t lost)
+{
+	if (lost)
+		fprintf(stderr, "hutch: %llu bytes before this are not kept any more\n", (unsigned long long)lost);
+}
+
+/* Where the last @lines lines begin. */
+static size_t tail_at(const struct buf *b, uint64_t lines)
+{
+	size_t at = b->len;
+
+	if (at && b->data[at - 1] == '\n')
+		at--;
+	for (; lines && at; at--)
+		if (b->data[at - 1] == '\n' && !--lines)
+			break;
+	return lines ? 0 : at;
+}
+
+/* What is kept now. *ret_next: where to go on. */
+static int fetch(struct hutch_box *box, const char *id, struct buf *ret, uint64_t *ret_next, uint64_t *ret_lost,
+		 struct err *e)
+{
+	struct hutch_job_output o = {.size = sizeof(o)};
+	struct hutch_job j = {.size = sizeof(j)};
+	struct hutch_error why;
+	uint64_t until = UINT64_MAX;
+
+	*ret_lost = 0;
+	for (*ret_next = 0; *ret_next < until; *ret_next = o.next) {
+		if (hutch_job_check(box, id, *ret_next, &j, &o, &why) < 0)
+			return cli_carry(&why, e);
+		if (until == UINT64_MAX)
+			until = j.written; /* a job may write faster than we read */
+		if (o.lost) { /* it did: what we have is not what goes before this */
+			ret->len = 0;
+			*ret_lost = o.next - o.len;
+		}
+		buf_add(ret, o.data, o.len);
+	}
+	return buf_bad(ret) ? err_oom(e) : 0;
+}
+
+static int follow(struct hutch_box *box, const char *id, uint64_t next, struct err *e)
+{
+	struct hutch_job_output o = {.size = sizeof(o)};
+	struct hutch_job j = {.size = sizeof(j), .running = 1};
+	struct hutch_error why;
+
+	while (j.running || next < j.written) {
+		if (hutch_job_wait(box, id, next, -1, -1, &j, &o, &why) < 0)
+			return cli_carry(&why, e);
+		tell_lost(o.lost);
+		if (!write_out(o.data, o.len))
+			return 0;
+		next = o.next;
+	}
+	return 0;
+}
+
+static int logs(struct hutch_box *box, const char *id, bool wants_follow, uint64_t lines, struct err *e)
+{
+	auto_buf struct buf b = BUF_INIT(OUTPUT_MAX);
+	uint64_t next, lost;
+	size_t at = 0;
+	int r = fetch(box, id, &b, &next, &lost, e);
+
+	if (r < 0)
+		return r;
+	if (lines != UINT64_MAX)
+		at = lines ? tail_at(&b, lines) : b.len;
+	if (lines == UINT64_MAX || at == 0)
+		tell_lost(lines ? lost : 0);
+	if (!write_out(b.data + at, b.len - at) || !wants_follow)
+		return 0;
+	return follow(box, id, next, e);
+}
+
+/* NAME and, where it is not the sandbox's own command, JOB. */
+static int open_one(const struct opt_rest *rest, const char *command, struct living *l, const char **ret_id,
+		    struct err *e)
+{
+	if (rest->n < 1 || rest->n > 2)
+		return err_set(e, ERR_INVALID, "a name, and a job where it is not '" MAIN_JOB "', are needed (see `hutch %s "
+			       "--help`)", command);
+	*ret_id = rest->n == 2 ? rest->words[1] : MAIN_JOB;
+	return living_open(l, rest->words[0], e);
+}
+
+static int fail(const struct opt_rest *rest, struct err *e)
+{
+	if (e->code == ERR_NOT_FOUND && rest->n == 1 && strstr(e->msg, "job"))
+		err_set(e, ERR_NOT_FOUND, "sandbox '%s' has no main command; say which job (`hutch jobs %s`)",
+			rest->words[0], rest->words[0]);
+	return cli_fail(e->msg);
+}
+
+int cli_logs(int argc, char **argv)
+{
+	bool help = false, wants_follow = false;
+	const char *tail = NULL, *id;
+	const struct opt own[] = {
+		{.name = "follow", .letter = 'f', .on = &wants_follow, .help = "go on until the job has ended"},
+		{.name = "tail", .letter = 'n', .text = &tail, .value = "N", .help = "only the last N lines of it; all"},
+		{.name = "help", .on = &help, .help = "this"},
+		{0},
+	};
+	uint64_t lines = UINT64_MAX;
+	struct living l = {0};
+	struct opt_rest rest;
+	struct err e = {0};
+	int r = opt_parse(argv + 1, own, NULL, &rest, &e);
+
+	(void)argc;
+	if (r == 0 && help)
+		return spec_words_usage("usage: hutch logs [-f] [--tail N] NAME [JOB]\n\n"
+				"What a job wrote. Without JOB that of `hutch run -d`.\n\n", own);
+	if (r == 0 && tail && strcmp(tail, "all") && !str_u64((struct str_span){tail, strlen(tail)}, UINT64_MAX - 1, &lines))
+		r = err_set(&e, ERR_INVALID, "--tail '%s' is not a number of lines", tail);
+	if (r == 0)
+		r = open_one(&rest, "logs", &l, &id, &e);
+	if (r == 0)
+		r = logs(l.box, id, wants_follow, lines, &e);
+	living_close(&l);
+	return r < 0 ? fail(&rest, &e) : 0;
+}
+
+int cli_wait(int argc, char **argv)
+{
+	bool help = false;
+	const struct opt own[] = {{.name = "help", .on = &help, .help = "this"}, {0}};
+	struct hutch_job j = {.size = sizeof(j)};
+	struct living l = {0};
+	struct hutch_error why;
+	struct opt_rest rest;
+	struct err e = {0};
+	const char *id;
+	int r = opt_parse(argv + 1, own, NULL, &rest, &e);
+
+	(void)argc;
+	if (r == 0 && help)
+		return spec_words_usage("usage: hutch wait NAME [JOB]\n\n"
+				"Wait for the end of a job and print its exit status. Without JOB that of `hutch run -d`.\n\n",
+				own);
+	if (r == 0)
+		r = open_one(&rest, "wait", &l, &id, &e);
+	if (r == 0 && hutch_job_wait(l.box, id, UINT64_MAX, -1, -1, &j, NULL, &why) < 0)
+		r = cli_carry(&why, &e);
+	if (r == 0)
+		printf("%d\n", j.result.exit_code);
+	living_close(&l);
+	return r < 0 ? fail(&rest, &e) : 0;
+}
