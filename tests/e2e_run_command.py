@@ -128,10 +128,6 @@ class Words(RunCase):
             result = self.refused(*words, "--", "true", words=(name, "yet"))
             self.assertNotIn("unknown", result.err)
 
-    def test_detaching_says_not_yet_by_name(self):
-        for words in (["-d"], ["--detach"], ["-itd"]):
-            self.assertNotIn("unknown", self.refused(*words, "--", "true", words=("detach", "yet")).err)
-
     def test_networks_of_later_versions_say_not_yet_by_name(self):
         for name in ("nat", "allow:example.org,*.example.net", "some-network"):
             self.refused("--network", name, "--", "true", words=("--network", name, "yet"))
