@@ -56,7 +56,8 @@ class Jobs(JobCase, BoxCase):
         self.assert_logs("/usr\nit's sh\n0\n", "box", job)
         job = self.job("--timeout", "0.3", "(setsid sleep 401 &); echo x; sleep 401")
         self.assert_waits(124, "box", job)
-        self.assertEqual((self.jobs()[job]["end"], states("sleep 401")), ("timeout", ""))
+        self.assertEqual(self.jobs()[job]["end"], "timeout")
+        wait_for(lambda: not states("sleep 401"), what="the end of the tree")
         self.assertIn("timeout", self.run_ok("jobs", "box").out)
 
     def test_whether_it_can_be_executed_is_told_at_once(self):
@@ -172,7 +173,7 @@ class Jobs(JobCase, BoxCase):
         wait_for(lambda: len(states("sleep 406")) == 2)
         self.run_ok("job", "kill", "box", job)
         self.assert_waits(137, "box", job)
-        self.assertEqual(states("sleep 406"), "")
+        wait_for(lambda: not states("sleep 406"), what="the end of the tree")
         self.assertEqual(self.jobs()[job]["end"], "signal")
 
     def test_what_a_job_put_aside_lives_on_when_it_ends_by_itself(self):
@@ -258,8 +259,7 @@ class Detached(JobCase):
         self.assert_waits(6, "box")
         result = self.finish(following)
         self.assertEqual((result.code, result.out), (0, "begin\nend\n"), str(result))
-        wait_for(self.gone, what="the end of it")
-        self.assertEqual(states("sleep 411"), "")
+        wait_for(lambda: self.gone() and not states("sleep 411"), what="the end of it")
         self.assert_fails(self.hutch("logs", "box"), 125, "ended")
         self.detach("--rm", "sleep 412")  # the name is free
         self.run_ok("rm", "box")
@@ -268,12 +268,11 @@ class Detached(JobCase):
     def test_a_timeout_is_that_of_main(self):
         self.detach("--timeout", "0.3", "(setsid sleep 413 &); sleep 413")
         self.assert_waits(124, "box")
-        self.assertEqual(states("sleep 413"), "")
+        wait_for(lambda: not states("sleep 413"), what="the end of the tree")
         self.assertFalse(self.gone())
         self.run_ok("rm", "box")
         self.detach("--rm", "--timeout", "0.3", "(setsid sleep 413 &); sleep 413")
-        wait_for(self.gone, what="the end of it")
-        self.assertEqual(states("sleep 413"), "")
+        wait_for(lambda: self.gone() and not states("sleep 413"), what="the end of it")
 
     def test_a_reset_forgets_main_and_ends_one_with_rm(self):
         self.detach("touch /x; sleep 414")

@@ -330,6 +330,8 @@ static void a_timeout_ends_the_tree(void)
 		return;
 	j = finish(&w, box, id);
 	ok(j.result.end == HUTCH_END_TIMEOUT && j.result.exit_code == 124, "%d", j.result.end);
+	for (int i = 0; i < 100 && count(&w, box, "sleep 34[4]"); i++)
+		usleep(10000);
 	is_int(count(&w, box, "sleep 34[4]"), 0);
 	is_str(look(&w, box, id, 0).data, "x\n");
 	hutch_box_delete(box, NULL);
@@ -426,6 +428,31 @@ static void other_handles_know_it(void)
 	hutch_box_delete(other, NULL);
 }
 
+static void who_follows_main_hears_its_last_words(void)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED};
+	struct hutch_job_options job = {.size = sizeof(job), .flags = HUTCH_JOB_MAIN, .text = "echo x; sleep 0.2; echo y"};
+	struct hutch_job_output out = {.size = sizeof(out)};
+	struct hutch_job j = {.size = sizeof(j)};
+	char id[HUTCH_JOB_ID_SIZE];
+	struct hutch_box *box = NULL;
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	if (!ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
+		return;
+	is_int(hutch_job_start(box, &job, id, &w.e), 0);
+	is_int(hutch_job_wait(box, id, 0, 10000, -1, &j, &out, &w.e), 1);
+	is_str(out.data, "x\n");
+	usleep(500000); /* it has ended meanwhile */
+	is_int(hutch_job_wait(box, id, out.next, 10000, -1, &j, &out, &w.e), 1);
+	is_str(out.data, "y\n");
+	is_int(j.running, 0);
+	is_int(hutch_job_wait(box, id, UINT64_MAX, 10000, -1, &j, NULL, &w.e), HUTCH_E_DIED);
+	hutch_box_delete(box, NULL);
+}
+
 /* HUTCH_JOB_MAIN: its end is that of the sandbox, and is told before. */
 static void the_end_of_main_is_that_of_the_sandbox(void)
 {
@@ -464,6 +491,7 @@ int main(void)
 		TAP_TEST(many_at_once),
 		TAP_TEST(a_reset_forgets_all),
 		TAP_TEST(other_handles_know_it),
+		TAP_TEST(who_follows_main_hears_its_last_words),
 		TAP_TEST(the_end_of_main_is_that_of_the_sandbox),
 	};
 

@@ -314,8 +314,10 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 		(void)msg_send(s->client->fd, &(struct msg_head){.op = OP_EXITED, .id = s->id}, &x,
 			       sizeof(x), NULL, 0);
 	jobs_ended(k, pid, &x);
-	if (s->flags & CALL_MAIN)
+	if (s->flags & CALL_MAIN) {
+		jobs_last_words(k);
 		_exit(0);
+	}
 	shell_ended(k, pid);
 	close(s->pidfd);
 	free(s);

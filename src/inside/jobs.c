@@ -18,12 +18,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +35,8 @@
 #include "sys/proc.h"
 
 #define KEEP_ALL ((uint64_t)JOBS_MAX << 20)
+
+#define LAST_WORDS_NS 1000000000ull
 
 enum { READ_SIZE = 65536, READS_AT_END = 32 };
 
@@ -123,6 +127,8 @@ static void answer(const struct job *j, struct client *c, uint32_t id, uint64_t 
 		jobs_refuse(c, id, &e);
 		return;
 	}
+	if (!j->facts.running && said.from + said.len == j->facts.total)
+		c->follows = false;
 	memcpy(body, &said, sizeof(said));
 	memcpy(body + sizeof(said), &j->facts, sizeof(j->facts));
 	copy_out(j, said.from, body + sizeof(said) + sizeof(j->facts), said.len);
@@ -415,6 +421,14 @@ static void spare_others(struct keeper *k)
 			note_orphans(k, j);
 }
 
+static void refuse_all(const struct job *j, const struct err *e)
+{
+	if (j->starter)
+		jobs_refuse(j->starter, j->starter_id, e);
+	for (const struct asker *a = j->askers; a; a = a->next)
+		jobs_refuse(a->client, a->id, e);
+}
+
 void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 {
 	struct job *j = k->jobs;
@@ -427,10 +441,7 @@ void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 		return;
 	j->pid = 0;
 	if (x->how == EXITED_FAULT) { /* it never was one */
-		if (j->starter)
-			jobs_refuse(j->starter, j->starter_id, &x->e);
-		for (struct asker *a = j->askers; a; a = a->next)
-			jobs_refuse(a->client, a->id, &x->e);
+		refuse_all(j, &x->e);
 		job_free(k, j);
 		return;
 	}
@@ -450,7 +461,12 @@ void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 
 void jobs_reset(struct keeper *k)
 {
+	struct err e;
+
 	while (k->jobs) {
+		/* Its end was told, unless the whole generation had come to one that is not reaped yet. */
+		(void)err_set(&e, ERR_NOT_FOUND, "job '%s' ended with a reset", k->jobs->facts.id);
+		refuse_all(k->jobs, &e);
 		close_fd(&k->jobs->out); /* all who could write have ended */
 		job_free(k, k->jobs);
 	}
@@ -497,6 +513,7 @@ static int ask_one(struct keeper *k, struct client *c, uint32_t id, const struct
 	if (a->signal > 64 || a->grace_ms > UINT64_MAX / 4000000u)
 		return err_set(e, ERR_INTERNAL, "a question that is none");
 	(void)take(j); /* as of now */
+	c->follows |= a->what == JOB_MORE;
 	if (a->what == JOB_SIGNAL && j->pid && a->signal == SIGKILL)
 		kill_all(k, j);
 	else if (a->what == JOB_SIGNAL && j->pid)
@@ -523,6 +540,37 @@ void jobs_ask(struct keeper *k, struct client *c, const struct msg *m)
 		answer_list(k, c, m->head.id);
 	else if (ask_one(k, c, m->head.id, &a, &e) < 0)
 		jobs_refuse(c, m->head.id, &e);
+}
+
+/* ---- the end of the sandbox with its main job ------------------------------------------------- */
+
+static void hear(struct keeper *k, struct client *c)
+{
+	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	struct msg m;
+	int r = msg_recv(c->fd, &m, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (r == 0)
+		c->follows = false;
+	if (r <= 0)
+		return;
+	if (m.head.op == OP_JOB && m.head.body == sizeof(struct job_ask))
+		jobs_ask(k, c, &m);
+	msg_done(&m);
+}
+
+/* Who was told a part of the output may be about to ask for the next, which is the last. */
+void jobs_last_words(struct keeper *k)
+{
+	uint64_t until = sys_now_ns() + LAST_WORDS_NS;
+	struct pollfd p = {.events = POLLIN};
+
+	for (struct client *c = k->clients; c; c = c->next)
+		while (c->follows && sys_now_ns() < until) {
+			p.fd = c->fd;
+			if (poll(&p, 1, 100) > 0)
+				hear(k, c);
+		}
 }
 
 /* ---- when there is something ------------------------------------------------------------------ */

@@ -51,6 +51,7 @@ struct generation {
 struct client {
 	struct client *next;
 	int fd;
+	bool follows; /* he has asked for more output of a job, and was not told its end yet */
 };
 
 /* A command that was started. */
@@ -246,6 +247,7 @@ void jobs_refuse(struct client *c, uint32_t id, const struct err *e);
 void jobs_forget(struct keeper *k, const struct client *c); /* nothing more is told to him */
 void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x);
 void jobs_reset(struct keeper *k);
+void jobs_last_words(struct keeper *k); /* before the end of all, to who follows the output */
 unsigned jobs_watch(const struct keeper *k, int *fds); /* what to wait for, at most 2 * JOBS_MAX */
 void jobs_some(struct keeper *k, int fd);	       /* there is something */
 uint64_t jobs_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns); /* as exec_due() */

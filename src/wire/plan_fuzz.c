@@ -94,6 +94,7 @@ static void walk_call(const struct pack *p, const struct call *c)
 	walk_list(p, c->env);
 	maybe(p, c->cwd);
 	maybe(p, c->user);
+	maybe(p, c->job);
 	for (uint32_t i = 0; i < c->groups.count && i < 1000; i++) {
 		const char *g = pack_get_item(p, c->groups, i);
 
