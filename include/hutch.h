@@ -252,6 +252,9 @@ enum {
 	/* The sandbox lives until it is deleted, also without its maker, and every process of the same
 	 * user can attach to it by its name. */
 	HUTCH_START_DETACHED = 2,
+	/* With DETACHED: when it has ended, however, it cannot be started again, and what it left is removed by the
+	 * next operation of anybody. */
+	HUTCH_START_REMOVE = 4,
 };
 
 struct hutch_start_options {
@@ -503,7 +506,7 @@ HUTCH_PUBLIC int hutch_box_diff(struct hutch_box *box, const char *from, const c
  * @snapshot:  Which; NULL: as they are now
  * @names:     Of the new ones; NULL: made up
  * @n:	       How many
- * @flags:     HUTCH_START_DETACHED, or 0
+ * @flags:     HUTCH_START_DETACHED, with or without HUTCH_START_REMOVE; or 0
  * @ret_boxes: Room for @n handles, each to be ended with hutch_box_delete()
  *
  * The new ones are started with what @box was started with; what was written is shared, not copied, and nothing of what
@@ -534,6 +537,7 @@ struct hutch_listed {
 	int state;	 /* enum hutch_state */
 	int pid;	 /* of its keeper, the process above all others of it; 0: not known */
 	char root[256];	 /* directory that is its root file system, or "host"; "": not known. Cut when longer */
+	unsigned snapshots; /* how many it has */
 };
 
 /* The sandboxes of this user, in no order. The caller frees *ret_boxes with free(). Return: 0, NOMEM

@@ -281,6 +281,36 @@ class Detached(JobCase):
         self.assertEqual((self.jobs(), states("sleep 414")), ({}, ""))
         self.assertEqual(self.hutch("exec", "box", "ls", "/x").code, 2)
 
+    def test_stop_asks_main_and_start_runs_it_again(self):
+        self.detach("-e", "A=1", "trap 'echo asked >>/said; exit 3' TERM; echo begin $A >>/said; echo up; "
+                    "while :; do sleep 0.05; done")
+        wait_for(lambda: self.hutch("logs", "box").out, what="its first words")
+        self.run_ok("stop", "box")
+        self.run_ok("start", "box")
+        wait_for(lambda: self.hutch("logs", "box").out, what="its first words")
+        self.assertEqual(self.hutch("exec", "box", "cat", "/said").out, "begin 1\nasked\nbegin 1\n")
+        self.assertEqual(self.jobs()["main"]["state"], "running")
+        self.run_ok("start", "box")  # it runs
+        self.run_ok("kill", "-s", "TERM", "box")
+        self.assert_waits(3, "box")
+        self.assertEqual(self.run_ok("ps", "-q").out, "box\n")
+
+    def test_kill_is_for_main_where_there_is_one(self):
+        self.detach("exec sleep 416")
+        self.run_ok("exec", "-d", "box", "sleep", "417")
+        wait_for(lambda: states("sleep 416") and states("sleep 417"), what="both")
+        self.run_ok("kill", "-s", "INT", "box")
+        self.assert_waits(130, "box")
+        self.assertEqual((states("sleep 416"), states("sleep 417")), ("", "S"))
+
+    def test_with_rm_nothing_is_kept_when_it_was_killed(self):
+        self.detach("--rm", "sleep 418")
+        pid = json.loads(self.run_ok("ps", "--json").out)[0]["pid"]
+        self.shell(f"kill -9 {pid}")
+        wait_for(lambda: not states("sleep 418"), what="the end of it")
+        self.run_ok("cleanup")
+        self.assertEqual(self.run_ok("ps", "-aq").out, "")
+
     @only("root", "plain")
     def test_the_entrypoint_and_the_machine(self):
         result = self.run_ok("run", "-d", "--name", "box", "--entrypoint", "echo", "--", "a", "b")

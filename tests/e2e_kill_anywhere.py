@@ -204,7 +204,7 @@ class KillAnywhere(RunCase):
             self.wrong(f"the program ended with {self.owner.returncode}")
         for stream in (self.owner.stdout, self.owner.stderr):
             stream.close()
-        result = self.hutch("cleanup")
+        result = self.hutch("cleanup", "--all")  # those that were killed are kept
         if (result.code, result.err) != (0, ""):
             self.wrong(str(result))
         if os.environ.get("HUTCH_KILL_MOMENTS"):

@@ -44,6 +44,14 @@ static inline struct proc *to_proc(struct hutch_proc *p)
 /* Strings up to the NULL; 0 of a NULL. */
 size_t api_count(const char *const *v);
 
+/* Of HUTCH_START_* flags. */
+static inline enum box_life api_life(unsigned flags)
+{
+	return !(flags & HUTCH_START_DETACHED) ? BOX_ATTACHED :
+	       flags & HUTCH_START_REMOVE     ? BOX_DETACHED_UNTIL_END :
+						BOX_DETACHED;
+}
+
 /* Hands @e to the caller's struct. Return: @r. */
 int api_give(int r, const struct err *e, struct hutch_error *ret);
 

@@ -68,7 +68,7 @@ int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
 	if (!hutch || !spec)
 		return api_missing("handle or spec", err);
 	r = box_start(hutch->home, to_const_spec(spec), !(flags & HUTCH_START_NOWAIT),
-		      flags & HUTCH_START_DETACHED, &b, &e);
+		      api_life(flags), &b, &e);
 	if (r == 0)
 		*ret_box = (struct hutch_box *)b;
 	return api_give(r, &e, err);
@@ -213,6 +213,7 @@ int hutch_list(struct hutch *hutch, struct hutch_listed **ret_boxes, size_t *ret
 		out[i].detached = v[i].detached;
 		out[i].started = v[i].since_s;
 		out[i].state = (int)v[i].state;
+		out[i].snapshots = v[i].snapshots;
 		if (v[i].kept)
 			(void)kept_root(hutch->home, v[i].name, out[i].root, sizeof(out[i].root)); /* damaged: "" */
 		if (out[i].alive && v[i].detached)

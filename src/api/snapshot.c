@@ -83,6 +83,6 @@ int hutch_box_fork(struct hutch_box *box, const char *snapshot, const char *cons
 
 	if (!box || (n && !ret_boxes))
 		return api_missing("box or room for the new ones", err);
-	return api_give(box_fork(to_box(box), snapshot, names, n, flags & HUTCH_START_DETACHED,
+	return api_give(box_fork(to_box(box), snapshot, names, n, api_life(flags),
 				 (struct box **)ret_boxes, &e), &e, err);
 }

@@ -123,13 +123,17 @@ struct proc {
 
 enum proc_end { END_EXIT, END_SIGNAL, END_TIMEOUT, END_FAULT, END_DIED };
 
+/* It ends with the program that made it; it lives until it is deleted, others can attach, and when it has ended it can be
+ * started again; the same, but what has ended is gone. */
+enum box_life { BOX_ATTACHED, BOX_DETACHED, BOX_DETACHED_UNTIL_END };
+
 /* Starts a sandbox. @wait: until commands can run (otherwise a failure is told by the first call
- * that needs it). @detached: it lives until it is deleted, and others can attach. */
-int box_start(struct home *h, const struct spec *s, bool wait, bool detached, struct box **ret,
+ * that needs it). */
+int box_start(struct home *h, const struct spec *s, bool wait, enum box_life life, struct box **ret,
 	      struct err *e);
 
 /* The same on layers of the store, above those of its root file system. */
-int box_start_on(struct home *h, const struct spec *s, const struct stack *on, bool wait, bool detached,
+int box_start_on(struct home *h, const struct spec *s, const struct stack *on, bool wait, enum box_life life,
 		 struct box **ret, struct err *e);
 
 /* A handle of a detached sandbox; and the end of a handle, not of the sandbox. */
@@ -158,7 +162,7 @@ int box_snapshot_delete(struct box *b, const char *name, struct err *e);
  * it is now. */
 int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t *ret_len, struct err *e);
 /* @n new sandboxes on the files of @b (@snapshot NULL: as they are now), with these names (NULL: made up). All, or none. */
-int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, bool detached,
+int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, enum box_life life,
 	     struct box **ret, struct err *e);
 
 /* The one of that name, stopped or dead, goes on with its files. One that runs already is attached to. */
@@ -182,6 +186,7 @@ struct box_listed {
 	char name[256];
 	enum box_state state;
 	bool detached, kept;
+	unsigned snapshots;
 	int64_t since_s; /* start, seconds since 1970; of a stopped one: when it was made */
 };
 int box_list(struct home *h, struct box_listed **ret, size_t *ret_n, struct err *e);

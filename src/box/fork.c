@@ -46,11 +46,14 @@ static int hold_layers(struct home *h, struct err *e)
 	return fd;
 }
 
-static int one(struct box *b, const struct stack *on, const char *name, bool detached, struct box **ret, struct err *e)
+static int one(struct box *b, const struct stack *on, const char *name, enum box_life life, struct box **ret, struct err *e)
 {
-	struct spec *spec = spec_copy(b->spec);
+	bool recorded = b->shared && kept_is(b->home, b->name); /* a handle of it knows no paths of the host */
+	struct spec *spec = recorded ? spec_new() : spec_copy(b->spec);
 	int r = spec ? 0 : err_oom(e);
 
+	if (r == 0 && recorded)
+		r = kept_read(b->home, b->name, spec, e);
 	if (r == 0 && spec->root == SPEC_ROOT_UNSET)
 		r = err_set(e, ERR_UNSUPPORTED, "it is not known any more what root file system it was started with");
 	if (r == 0)
@@ -58,12 +61,12 @@ static int one(struct box *b, const struct stack *on, const char *name, bool det
 	if (r == 0 && spec->hostname && !strcmp(spec->hostname, b->name)) /* it was called so */
 		r = spec_clear(spec, "hostname", e);
 	if (r == 0)
-		r = box_start_on(b->home, spec, on, true, detached, ret, e);
+		r = box_start_on(b->home, spec, on, true, life, ret, e);
 	spec_free(spec);
 	return r;
 }
 
-int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, bool detached,
+int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, enum box_life life,
 	     struct box **ret, struct err *e)
 {
 	auto_with(stack_done) struct stack on = {0};
@@ -80,7 +83,7 @@ int box_fork(struct box *b, const char *snapshot, const char *const *names, size
 	if (r == 0)
 		r = layers_of(b, snapshot, &on, e);
 	for (; r == 0 && made < n; made += r == 0)
-		r = one(b, &on, names ? names[made] : NULL, detached, &ret[made], e);
+		r = one(b, &on, names ? names[made] : NULL, life, &ret[made], e);
 	if (r == 0)
 		return 0;
 	while (made)

@@ -20,6 +20,7 @@
 
 #include "base/own.h"
 #include "box/box.h"
+#include "box/nodes.h"
 
 enum { ANSWER_WITHIN_MS = 200 };
 
@@ -40,6 +41,7 @@ static int list_one(struct home *h, const char *name, struct box_listed *x)
 	x->kept = kept_is(h, name);
 	x->detached = x->kept || faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	x->since_s = fstatat(dir, x->detached ? "spec.json" : ".", &st, 0) == 0 ? (int64_t)st.st_mtime : 0;
+	x->snapshots = nodes_count(h, name);
 	if (!place_held(dir))
 		dead_or_stopped(h, x);
 	return 0;
@@ -53,6 +55,7 @@ static int list_kept(struct home *h, const char *name, struct box_listed *x)
 	if (!kept_is(h, name))
 		return -1;
 	x->since_s = kept_since(h, name);
+	x->snapshots = nodes_count(h, name);
 	dead_or_stopped(h, x);
 	return 0;
 }

@@ -294,6 +294,22 @@ int node_add(struct nodes *n, const char *name, const struct stack *layers, int6
 	return write_one(n, &x, e);
 }
 
+unsigned nodes_count(struct home *h, const char *box)
+{
+	auto_dir DIR *d = NULL;
+	struct dirent *x;
+	char path[300];
+	unsigned n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.200s/%s", box, DIRECTORY);
+	fd = openat(h->boxes, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && (x = readdir(d)))
+		n += x->d_name[0] != '.';
+	return n;
+}
+
 static int by_order(const void *a, const void *b)
 {
 	const struct node *x = a, *y = b;

@@ -57,6 +57,7 @@ int node_add(struct nodes *n, const char *name, const struct stack *layers, int6
 int node_remove(struct nodes *n, const char *name, struct err *e);
 void node_done(struct node *x);
 
+unsigned nodes_count(struct home *h, const char *box);
 /* All, in the order in which they were made. */
 int nodes_list(const struct nodes *n, struct node **ret, size_t *ret_n, struct err *e);
 void nodes_free(struct node *v, size_t n);

@@ -38,7 +38,7 @@ struct start {
 	struct box *b;
 	struct draft d;
 	int lock;
-	bool detached;
+	enum box_life life;
 	bool again;	/* it was stopped, and goes on with its files */
 	bool was_clean; /* and all of them are there */
 	struct spare keeper; /* what it has; its socket is the box's */
@@ -168,7 +168,7 @@ static int step_record(struct start *s, struct err *e)
 	struct box *b = s->b;
 	int r;
 
-	if (!s->detached)
+	if (s->life != BOX_DETACHED)
 		return 0;
 	if (s->again)
 		return kept_set_unclean(s->h, b->name, e);
@@ -431,7 +431,7 @@ static int step_plan(struct start *s, struct err *e)
 	struct draft *d = &s->d;
 	int r = 0, listen = -1;
 
-	if (s->detached) {
+	if (s->life) {
 		r = attach_listen(s->h, s->b->name, s->b->spec, &listen, e);
 		if (r < 0)
 			return r;
@@ -524,7 +524,7 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	}
 	s->b = b;
 	b->home = s->h;
-	b->shared = s->detached;
+	b->shared = s->life;
 	b->kept = s->again;
 	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->asked_ns = sys_now_ns();
@@ -549,18 +549,18 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	return 0;
 }
 
-int box_start(struct home *h, const struct spec *spec, bool wait, bool detached, struct box **ret,
+int box_start(struct home *h, const struct spec *spec, bool wait, enum box_life life, struct box **ret,
 	      struct err *e)
 {
 	const struct stack none = {0};
 
-	return box_start_on(h, spec, &none, wait, detached, ret, e);
+	return box_start_on(h, spec, &none, wait, life, ret, e);
 }
 
-int box_start_on(struct home *h, const struct spec *spec, const struct stack *on, bool wait, bool detached,
+int box_start_on(struct home *h, const struct spec *spec, const struct stack *on, bool wait, enum box_life life,
 		 struct box **ret, struct err *e)
 {
-	auto_with(start_done) struct start s = {.h = h, .lock = -1, .detached = detached, .on = on};
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .life = life, .on = on};
 	int r = home_check_owner(h, e);
 
 	return r < 0 ? r : start(&s, spec_copy(spec), wait, ret, e);
@@ -570,7 +570,7 @@ int box_start_again(struct home *h, struct spec *spec, int lock, bool was_clean,
 		    struct err *e)
 {
 	const struct stack none = {0};
-	auto_with(start_done) struct start s = {.h = h, .lock = lock, .detached = true, .again = true,
+	auto_with(start_done) struct start s = {.h = h, .lock = lock, .life = BOX_DETACHED, .again = true,
 						.was_clean = was_clean, .on = &none};
 
 	return start(&s, spec, wait, ret, e);

@@ -2,14 +2,17 @@
  *
  * life.c - hutch stop, start, restart and kill: the life of a sandbox whose files are kept
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/background.h"
 #include "cli/cli.h"
 #include "cli/living.h"
 #include "cli/opt.h"
+#include "cli/spec_words.h"
 
 enum { STOP_MS = 10000, LONGEST_MS = 1000000000 };
 
@@ -85,16 +88,34 @@ static int stop(const struct life *l, const char *name, struct err *e)
 	return r < 0 ? cli_carry(&why, e) : 0;
 }
 
+/* What `hutch run -d` began with runs again. Where it does already, somebody else was quicker. */
+static int run_main(struct hutch_box *box, struct err *e)
+{
+	struct hutch_job_options o = {.size = sizeof(o), .id = "main"};
+	struct hutch_spec *spec = (struct hutch_spec *)(uintptr_t)hutch_box_spec(box);
+	struct hutch_error why;
+	int r;
+
+	if (!spec_words_has(spec, "command") && !spec_words_has(spec, "entrypoint"))
+		return 0;
+	if (hutch_spec_number(spec, "timeout", &o.timeout_ms, &why) < 0)
+		return cli_carry(&why, e);
+	r = background_start(box, &o, NULL, e);
+	return r == ERR_EXISTS ? 0 : r;
+}
+
 static int start(const struct life *l, const char *name, struct err *e)
 {
 	struct hutch_error why;
 	struct hutch_box *box;
+	int r;
 
 	if (hutch_box_start_stopped(l->hutch, name, NULL, &box, &why) < 0)
 		return cli_carry(&why, e);
 	remark(name, box);
+	r = run_main(box, e);
 	hutch_box_close(box);
-	return 0;
+	return r;
 }
 
 static int restart(const struct life *l, const char *name, struct err *e)

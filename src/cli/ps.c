@@ -63,6 +63,8 @@ static void print_one_json(struct js_out *o, const struct hutch_listed *x)
 		js_str(o, x->root);
 	else
 		js_null(o);
+	js_key(o, "snapshots");
+	js_uint(o, x->snapshots);
 	js_key(o, "memory_bytes");
 	if (x->pid && hutch_listed_memory(x, &memory, NULL) == 0)
 		js_uint(o, memory);
@@ -88,7 +90,7 @@ static int print_json(const struct hutch_listed *v, size_t n)
 
 static void print_table(const struct hutch_listed *v, size_t n)
 {
-	printf("%-24s %-8s %-8s %-5s %s\n", "NAME", "STATE", "PID", "AGE", "ROOT");
+	printf("%-24s %-8s %-8s %-5s %-9s %s\n", "NAME", "STATE", "PID", "AGE", "SNAPSHOTS", "ROOT");
 	for (size_t i = 0; i < n; i++) {
 		char pid[16] = "-";
 
@@ -96,6 +98,7 @@ static void print_table(const struct hutch_listed *v, size_t n)
 			snprintf(pid, sizeof(pid), "%d", v[i].pid);
 		printf("%-24s %-8s %-8s ", v[i].name, living_state(&v[i]), pid);
 		print_age(v[i].started);
+		printf("%-9u ", v[i].snapshots);
 		puts(*v[i].root ? v[i].root : "-");
 	}
 }

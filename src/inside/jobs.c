@@ -83,6 +83,13 @@ static struct job *by_id(const struct keeper *k, const char *id)
 	return j;
 }
 
+pid_t jobs_pid(const struct keeper *k, const char *id)
+{
+	const struct job *j = by_id(k, id);
+
+	return j ? j->pid : 0;
+}
+
 /* ---- answers ---------------------------------------------------------------------------------- */
 
 void jobs_refuse(struct client *c, uint32_t id, const struct err *e)

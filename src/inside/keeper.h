@@ -248,6 +248,7 @@ void jobs_forget(struct keeper *k, const struct client *c); /* nothing more is t
 void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x);
 void jobs_reset(struct keeper *k);
 void jobs_last_words(struct keeper *k); /* before the end of all, to who follows the output */
+pid_t jobs_pid(const struct keeper *k, const char *id); /* 0: no such job, or it has ended */
 unsigned jobs_watch(const struct keeper *k, int *fds); /* what to wait for, at most 2 * JOBS_MAX */
 void jobs_some(struct keeper *k, int fd);	       /* there is something */
 uint64_t jobs_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns); /* as exec_due() */

@@ -27,24 +27,26 @@ static bool commands_left(const struct keeper *k)
 	return false;
 }
 
-static bool has_main(const struct keeper *k)
+/* 0: there is none. */
+static pid_t main_pid(const struct keeper *k)
 {
 	for (const struct slot *s = k->slots; s; s = s->next)
 		if (s->flags & CALL_MAIN)
-			return true;
-	return false;
+			return s->pid;
+	return jobs_pid(k, "main");
 }
 
-static void to_commands(struct keeper *k, int sig, uint32_t flags)
+/* @pid 0: to all. */
+static void to_commands(struct keeper *k, int sig, pid_t pid)
 {
 	for (struct slot *s = k->slots; s; s = s->next)
-		if (is_command(k, s) && (s->flags & flags) == flags)
+		if (is_command(k, s) && (!pid || s->pid == pid))
 			(void)sys_pidfd_signal(s->pidfd, sig); /* no such signal: nothing happens */
 }
 
 void stop_signal(struct keeper *k, int sig)
 {
-	to_commands(k, sig, has_main(k) ? CALL_MAIN : 0);
+	to_commands(k, sig, main_pid(k));
 }
 
 void stop_begin(struct keeper *k, const struct msg *m)
