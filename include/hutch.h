@@ -326,7 +326,7 @@ HUTCH_PUBLIC int hutch_box_reset(struct hutch_box *box, struct hutch_error *err)
  * All commands in it that were started with hutch get the signal of the spec's field stop_signal (TERM unless
  * asked otherwise); shells that wait for text do not. When they have ended, or after the timeout, everything in
  * it is killed. What was written is then on the disk, and hutch_box_start_stopped() goes on with it. Changes in
- * memory (upper=tmpfs) are gone: hutch_box_remark() says so. One that has ended already is no failure.
+ * memory (upper=tmpfs) are gone: hutch_box_remark() says so. One with HUTCH_START_REMOVE is gone then. One that has ended already is no failure.
  *
  * Return: 0, or a negative HUTCH_E_*:
  *	   STATE	it is not detached
@@ -362,7 +362,7 @@ HUTCH_PUBLIC int hutch_box_start_stopped(struct hutch *hutch, const char *name,
  * hutch_box_kill() - Send a signal to what runs in a detached sandbox
  * @signal: 1 to 64
  *
- * The main command gets it (HUTCH_EXEC_MAIN); where there is none, all commands that were started with hutch, but
+ * The main command gets it (HUTCH_EXEC_MAIN, HUTCH_JOB_MAIN, or the job called "main"); where there is none, all commands that were started with hutch, but
  * not what they started. SIGKILL is hutch_box_stop() with a timeout of 0.
  *
  * Return: 0, or a negative HUTCH_E_*: INVALID (no such signal), STATE (it is not detached), DIED, SYSTEM.

@@ -303,6 +303,17 @@ class Detached(JobCase):
         self.assert_waits(130, "box")
         self.assertEqual((states("sleep 416"), states("sleep 417")), ("", "S"))
 
+    def test_with_rm_a_stop_is_the_end(self):
+        self.detach("--rm", "trap 'echo asked; sleep 0.1; exit 4' TERM; echo up; while :; do sleep 0.05; done")
+        following = self.start("logs", "-f", "box", bufsize=0)
+        self.assertEqual(self.line_of(following), "up")
+        self.assertEqual(json.loads(self.run_ok("inspect", "box").out)[0]["spec"]["name"], "box")
+        self.run_ok("stop", "box")
+        self.assertEqual(self.line_of(following), "asked")
+        self.finish(following)
+        self.run_ok("cleanup")
+        self.assertEqual(self.run_ok("ps", "-aq").out, "")
+
     def test_with_rm_nothing_is_kept_when_it_was_killed(self):
         self.detach("--rm", "sleep 418")
         pid = json.loads(self.run_ok("ps", "--json").out)[0]["pid"]

@@ -30,9 +30,6 @@ static int check(struct box *b, struct err *e)
 	if (!b->shared)
 		return err_set(e, ERR_STATE, "sandbox '%s' is not detached: it ends with the program that made it",
 			       b->name);
-	if (!b->kept)
-		return err_set(e, ERR_STATE, "sandbox '%s' was made without a record, so it could not be started "
-			       "again; `hutch rm` ends it", b->name);
 	return box_wait_ready(b, e);
 }
 
@@ -80,12 +77,14 @@ int box_stop(struct box *b, int timeout_ms, struct err *e)
 	if (timeout_ms > 0 && !b->dead)
 		ask(b, timeout_ms);
 	r = box_end_keeper(b, e);
-	if (r == 0)
+	if (r == 0 && b->kept)
 		r = put_down(b, e);
+	else if (r == 0) /* HUTCH_START_REMOVE: it is gone */
+		place_sweep(b->home);
 	if (r < 0)
 		return err_wrap(e, "stop '%s'", b->name);
 	b->dead = true;
-	if (b->spec->upper == SPEC_UPPER_TMPFS)
+	if (b->kept && b->spec->upper == SPEC_UPPER_TMPFS)
 		snprintf(b->remark, sizeof(b->remark), "its changes were in memory (upper=tmpfs) and are gone");
 	return 0;
 }

@@ -29,6 +29,11 @@ static int add_spec(const struct hutch_listed *x, struct js_out *o, struct err *
 	if (r < 0)
 		return r;
 	r = hutch_stopped_spec(l.hutch, x->name, &json, &why);
+	if (r == HUTCH_E_NOT_FOUND) { /* of `run -d --rm`: it has no record, and no paths of the host are told */
+		r = hutch_box_attach(l.hutch, x->name, &l.box, &why);
+		if (r == 0)
+			r = hutch_spec_to_json(hutch_box_spec(l.box), &json, &why);
+	}
 	if (r < 0)
 		r = cli_carry(&why, e);
 	else
@@ -55,6 +60,8 @@ static int add(const struct hutch_listed *x, struct js_out *o, struct err *e)
 		js_int(o, x->pid);
 	else
 		js_null(o);
+	js_key(o, "snapshots");
+	js_uint(o, x->snapshots);
 	r = add_spec(x, o, e);
 	js_close(o, '}');
 	return r;
