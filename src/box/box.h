@@ -28,6 +28,7 @@
 
 #include "base/err.h"
 #include "box/home.h"
+#include "box/sink.h"
 #include "spec/spec.h"
 #include "wire/job.h"
 #include "wire/msg.h"
@@ -220,14 +221,6 @@ struct run_ask {
 	uint64_t cap;	     /* bytes kept of each; more is cut out of the middle */
 	void (*on_output)(void *arg, int which, const char *data, size_t len); /* NULL: it is kept */
 	void *arg;
-};
-
-/* What came out: the first and the last part of @total bytes. */
-struct run_output {
-	char *data;
-	size_t len;
-	uint64_t total;
-	size_t cut_at; /* where in data something is missing; len: nowhere */
 };
 
 enum run_end { RUN_EXIT, RUN_SIGNAL, RUN_TIMEOUT, RUN_FAULT, RUN_SHELL_DIED };

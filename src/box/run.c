@@ -4,8 +4,7 @@
  *
  * How it works: text goes to the warm shell, or to that of a session (shell.c); words, text that is to
  * run clean, and text while the warm shell is busy are commands of the keeper's (exec.c). Output is
- * read while somebody waits: handed on as it comes, or kept, the first and the last part where it is
- * more than the cap. When the run has ended, what is in the pipes belongs to it; whoever holds them
+ * read while somebody waits: handed on as it comes, or kept (sink.c). When the run has ended, what is in the pipes belongs to it; whoever holds them
  * open longer writes to the keeper, who forgets it.
  */
 #include <errno.h>
@@ -35,14 +34,6 @@ enum {
 	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
 };
 
-/* The first part of what came, and the last in a ring. */
-struct sink {
-	struct buf head;
-	char *ring;
-	size_t at, ring_len; /* where the next byte goes; bytes in it */
-	uint64_t total;
-};
-
 struct run {
 	struct run *next;
 	struct box *b;
@@ -52,7 +43,6 @@ struct run {
 	bool own[2];	 /* ours to close: those of a session stay */
 	struct sink sink[2];
 	char *buf;   /* READ_SIZE */
-	size_t half; /* bytes of the head, and of the ring */
 	void (*on_output)(void *arg, int which, const char *data, size_t len);
 	void *arg;
 	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
@@ -61,37 +51,6 @@ struct run {
 };
 
 /* ---- output ----------------------------------------------------------------------------------- */
-
-static void keep(struct run *r, struct sink *k, const char *data, size_t len)
-{
-	size_t room = r->half - (k->head.len < r->half ? k->head.len : r->half);
-	size_t n = len < room ? len : room;
-
-	k->total += len;
-	buf_add(&k->head, data, n);
-	data += n;
-	len -= n;
-	if (!len)
-		return;
-	if (!k->ring)
-		k->ring = malloc(r->half);
-	if (!k->ring) {
-		k->head.bad = true;
-		return;
-	}
-	if (len > r->half) {
-		data += len - r->half;
-		len = r->half;
-	}
-	while (len) {
-		n = r->half - k->at < len ? r->half - k->at : len;
-		memcpy(k->ring + k->at, data, n);
-		k->at = (k->at + n) % r->half;
-		k->ring_len = k->ring_len + n < r->half ? k->ring_len + n : r->half;
-		data += n;
-		len -= n;
-	}
-}
 
 /* Return: how many bytes it took; 0: there are none. */
 static size_t take(struct run *r, int i)
@@ -103,7 +62,7 @@ static size_t take(struct run *r, int i)
 		if (r->on_output)
 			r->on_output(r->arg, i + 1, buf, (size_t)n);
 		else
-			keep(r, &r->sink[i], buf, (size_t)n);
+			sink_add(&r->sink[i], buf, (size_t)n);
 		return (size_t)n;
 	}
 	/* A fifo that nobody has opened yet reads as if it had ended. */
@@ -132,29 +91,9 @@ static void take_rest(struct run *r)
 
 int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
 {
-	struct sink *k;
-
-	*ret = (struct run_output){0};
-	if (which < 1 || which > 2)
+	if (which != 1 && which != 2)
 		return err_set(e, ERR_INVALID, "%d is neither 1 nor 2", which);
-	k = &r->sink[which - 1];
-	ret->cut_at = k->head.len;
-	if (k->ring_len) {
-		size_t first = k->ring_len < r->half ? 0 : k->at;
-
-		k->head.max += k->ring_len;
-		buf_add(&k->head, k->ring + first, k->ring_len - first);
-		buf_add(&k->head, k->ring, first);
-		k->ring_len = k->at = 0;
-	}
-	if (buf_bad(&k->head))
-		return err_oom(e);
-	ret->data = k->head.data;
-	ret->len = k->head.len;
-	ret->total = k->total;
-	if (ret->total == ret->len)
-		ret->cut_at = ret->len;
-	return 0;
+	return sink_output(&r->sink[which - 1], ret, e);
 }
 
 /* ---- text for a shell ------------------------------------------------------------------------- */
@@ -402,7 +341,6 @@ static int check(const struct run_ask *ask, struct err *e)
 
 int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct err *e)
 {
-	uint64_t cap = ask->cap ? ask->cap : 1;
 	struct run *r;
 	int code = home_check_owner(b->home, e);
 
@@ -419,8 +357,8 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	}
 	r->b = b;
 	r->out[0] = r->out[1] = -1;
-	r->half = cap / 2 + cap % 2 < SIZE_MAX / 4 ? (size_t)(cap / 2 + cap % 2) : SIZE_MAX / 4;
-	r->sink[0].head.max = r->sink[1].head.max = r->half + 1;
+	sink_init(&r->sink[0], ask->cap);
+	sink_init(&r->sink[1], ask->cap);
 	r->on_output = ask->on_output;
 	r->arg = ask->arg;
 	r->next = b->runs;
@@ -662,8 +600,7 @@ void run_free(struct run *r)
 	for (int i = 0; i < 2; i++) {
 		if (r->own[i])
 			close_fd(&r->out[i]);
-		buf_done(&r->sink[i].head);
-		free(r->sink[i].ring);
+		sink_done(&r->sink[i]);
 	}
 	if (r->s) {
 		remove_names(r);
