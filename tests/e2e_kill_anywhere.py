@@ -148,9 +148,9 @@ class KillAnywhere(RunCase):
 
     def loop(self, victim: str) -> None:
         self.owner.stdin.write(LOOP_LETTERS[victim])
-        while not (line := self.line()).startswith("looped"):
+        while not (line := self.line()).startswith(("looped", "unlooped")):
             self.judge(line, victim)
-        self.counts[victim] += 1
+        self.counts[victim] += line.startswith("looped")
         self.go_on(victim)
 
     def kill_owner(self, *options) -> None:

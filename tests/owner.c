@@ -173,8 +173,10 @@ static void loop(int at, char letter)
 
 	if (!boxes[at])
 		boxes[at] = start();
-	if (!boxes[at] || !begin_loop(boxes[at], letter))
+	if (!boxes[at] || !begin_loop(boxes[at], letter)) { /* somebody was killed just now */
+		printf("unlooped %c\n", letter);
 		return;
+	}
 	for (int i = 0; i < 3; i++)
 		switch (rand() % 4) {
 		case 0: try_command(boxes[at]); break;
