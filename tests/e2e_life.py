@@ -345,7 +345,7 @@ class PsAndCleanup(KeptCase):
         self.assertGreater(one["memory_bytes"], 10000)
         self.assertLess(one["memory_bytes"], 50 << 20)
         row = self.ok("ps").splitlines()[1].split()
-        self.assertEqual((row[:3], row[4]), (["box", "running", str(box.keeper)], str(self.rootfs)))
+        self.assertEqual((row[:3], row[5]), (["box", "running", str(box.keeper)], str(self.rootfs)))
         self.ok("stop", "box")
         self.assertEqual(json.loads(self.ok("ps", "--json")), [])
         (one,) = json.loads(self.ok("ps", "-a", "--json"))

@@ -1155,7 +1155,7 @@ class Pages(LivingCase):
             self.assertEqual(self.told(command), self.listed(command), command)
 
     def test_create_has_the_options_of_run_that_say_what_a_sandbox_is(self):
-        about_run = {"cidfile", "json", "preserve-fd", "rm", "pull"}
+        about_run = {"detach", "keep", "cidfile", "json", "preserve-fd", "rm", "pull"}
         self.assertEqual(self.told("run") - about_run, self.told("create"))
         self.assertEqual(self.listed("create"), {"quiet", "help"}, "and the page refers to those of run")
 

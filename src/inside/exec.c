@@ -65,7 +65,22 @@ static int vectors(struct child *c, struct err *e)
 	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
 }
 
-enum { DYING_MS = 1000 }; /* with many processes inside on a loaded machine; it is over anyway */
+enum { EXITING = 4 }; /* PF_EXITING of the kernel's include/linux/sched.h */
+
+/* Its end takes until all inside are reaped, our own children there by us: it cannot be waited for. */
+static bool reaper_ends(const struct keeper *k)
+{
+	char path[32], text[512] = "";
+	unsigned long flags = EXITING; /* gone */
+	auto_fd int fd = -1;
+	const char *end;
+
+	snprintf(path, sizeof(path), "%d/stat", k->now.pid);
+	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && (end = strrchr(text, ')')))
+		(void)sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags);
+	return flags & EXITING;
+}
 
 static int launch(struct keeper *k, struct child *c, struct slot *s, struct err *e)
 {
@@ -82,7 +97,7 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 	if (s->pid < 0) {
 		close(pipefd[0]);
 		/* So the kernel calls a pid namespace whose first process is about to end. */
-		if (s->pid == -ENOMEM && poll(&(struct pollfd){.fd = k->now.pidfd, .events = POLLIN}, 1, DYING_MS) == 1)
+		if (s->pid == -ENOMEM && reaper_ends(k))
 			return err_set(e, ERR_DIED, "its first process was killed");
 		return err_sys(e, -s->pid, "make a process");
 	}
