@@ -20,7 +20,7 @@ import subprocess
 import time
 from collections import Counter
 
-from lib import census
+from lib import census, needs
 from lib.extra import RunCase, everybody, wait_for
 
 INSIDE = ("stop loop", "kill loop")
@@ -38,18 +38,27 @@ def cwd_of(pid: int) -> str:
         return ""
 
 
+def asked_for(case) -> bool:
+    """The short form is for two callers, and for the build that ships."""
+    return bool(os.environ.get("HUTCH_KILL_MOMENTS")) or (case.persona.name in ("root", "plain") and
+                                                          not case.session.debug)
+
+
 class KillAnywhere(RunCase):
+    owner = None
+
     def setUp(self):
         super().setUp()
         self.seed = int(os.environ.get("HUTCH_KILL_SEED") or random.SystemRandom().randrange(1 << 30))
-        self.moments = int(os.environ.get("HUTCH_KILL_MOMENTS") or 60)
+        self.moments = int(os.environ.get("HUTCH_KILL_MOMENTS") or 40)
         self.chance = random.Random(f"{self.seed} {self.persona.name} {self._testMethodName}")
         self.counts, self.told = Counter(), Counter()
         signal.alarm(200 + 4 * self.moments)  # run.py's own limit is for usual tests
 
     def tearDown(self):
-        self.owner.kill()
-        self.owner.wait()
+        if self.owner:
+            self.owner.kill()
+            self.owner.wait()
         for name in self.hutch("ps", "-aq").out.split():
             self.hutch("rm", name)
         super().tearDown()
@@ -100,7 +109,7 @@ class KillAnywhere(RunCase):
         if line.startswith("wrong start: "):
             return self.last in ("nursery", "keeper", "reaper") and re.search(r"ended|killed", line) is not None
         if line.startswith("wrong session: "):
-            return "session" in (victim, self.last) and re.match(r"wrong session: 1 '/var ' came", line) is not None
+            return "session" in (victim, self.last) and re.match(r"wrong session: 1 '(/var|/) ' came", line) is not None
         return "command" in (victim, self.last) and " Killed " in line
 
     def go_on(self, victim: str) -> None:
@@ -215,11 +224,13 @@ class KillAnywhere(RunCase):
         if left:
             self.wrong("left behind after hutch cleanup:\n  " + "\n  ".join(left))
         missing = [victim for victim in VICTIMS if not self.counts[victim]]
-        if self.moments >= 60 and missing:
+        if self.moments >= 40 and missing:
             self.wrong(f"there was no moment for {missing}")
 
+    @needs(asked_for, "tests/kill-anywhere has the long form, for all and in every build")
     def test_sandboxes_of_a_program(self):
         self.kill_anywhere()
 
+    @needs(asked_for, "tests/kill-anywhere has the long form, for all and in every build")
     def test_detached_sandboxes(self):
         self.kill_anywhere("--detached")

@@ -545,6 +545,31 @@ static void after_a_reset_a_shell_waits_where_one_was_used(void)
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
+/* Its sub-shell is killed before anybody asks for it: the first text runs in another. */
+static void a_shell_that_waits_may_be_harmed(void)
+{
+	static const char harm[] = "n=0; for p in /proc/[0-9]*; do read -r a b c d e <$p/stat; case $b.$d in '(bash).0') ;; "
+				   "'(bash)'.*) kill -9 $a; n=1;; esac; done 2>/dev/null; echo $n";
+	auto_world w;
+	struct hutch_box *box;
+	double until;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, "true", 0, "");
+	for (int i = 0; i < 2; i++) {
+		ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+		usleep(300000);
+	}
+	for (until = now() + 5; !count_of(&w, box, harm) && now() < until;)
+		usleep(10000);
+	usleep(50000);
+	for (int i = 0; i < 3; i++)
+		expect(&w, box, NULL, "echo x; exit 3", 3, "x\n");
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 static void none_waits_that_would_run_a_file_of_the_image(void)
 {
 	auto_world w;
@@ -642,6 +667,7 @@ int main(void)
 		TAP_TEST(a_run_can_be_stopped_and_let_go_of),
 		TAP_TEST(a_reset_begins_anew),
 		TAP_TEST(after_a_reset_a_shell_waits_where_one_was_used),
+		TAP_TEST(a_shell_that_waits_may_be_harmed),
 		TAP_TEST(none_waits_that_would_run_a_file_of_the_image),
 		TAP_TEST(a_result_can_be_forged_in_the_warm_shell_alone),
 		TAP_TEST(wrong_asks_are_refused),

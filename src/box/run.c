@@ -251,6 +251,12 @@ static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *
 
 	if (code == 0 && !s->ready)
 		code = wait_waits(r, e);
+	/* One that stood ready, and whose sub-shell somebody has killed meanwhile. */
+	if (code == 0 && s->confused) {
+		s->deaf = true;
+		code = shell_kill(r->b, s, 0, true, e);
+		return code < 0 ? code : err_set(e, ERR_DIED, "the shell has lost what it waited with");
+	}
 	s->name++;
 	for (int i = 0; i < 2 && code == 0; i++) {
 		if (s->session)
