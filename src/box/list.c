@@ -75,7 +75,7 @@ static bool is_listed(const struct list *l, const char *name)
 	struct box_listed key;
 
 	snprintf(key.name, sizeof(key.name), "%s", name);
-	return bsearch(&key, l->v, l->sorted, sizeof(key), by_name) != NULL;
+	return l->sorted && bsearch(&key, l->v, l->sorted, sizeof(key), by_name) != NULL;
 }
 
 static int list_dir(struct home *h, int dir, const char *path, struct list *l,
