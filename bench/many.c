@@ -64,7 +64,7 @@ static struct hutch_box *create(struct hutch *h)
 {
 	struct hutch_spec *spec;
 	struct hutch_error e;
-	struct hutch_box *box;
+	struct hutch_box *box = NULL;
 
 	if (hutch_spec_new(&spec, &e) < 0 || hutch_spec_set(spec, "rootfs", rootfs, &e) < 0 ||
 	    hutch_box_start(h, spec, NULL, &box, &e) < 0)

@@ -142,7 +142,7 @@ static int fail(const struct opt_rest *rest, struct err *e)
 int cli_logs(int argc, char **argv)
 {
 	bool help = false, wants_follow = false;
-	const char *tail = NULL, *id;
+	const char *tail = NULL, *id = MAIN_JOB;
 	const struct opt own[] = {
 		{.name = "follow", .letter = 'f', .on = &wants_follow, .help = "go on until the job has ended"},
 		{.name = "tail", .letter = 'n', .text = &tail, .value = "N", .help = "only the last N lines of it; all"},
@@ -178,7 +178,7 @@ int cli_wait(int argc, char **argv)
 	struct hutch_error why;
 	struct opt_rest rest;
 	struct err e = {0};
-	const char *id;
+	const char *id = MAIN_JOB;
 	int r = opt_parse(argv + 1, own, NULL, &rest, &e);
 
 	(void)argc;

@@ -229,7 +229,7 @@ static int walk_below(struct diff *d, const struct level *l, const char *name, b
 		      struct err *e)
 {
 	auto_with(level_done) struct level next = {.a = -1, .b = -1};
-	size_t len;
+	size_t len = 0;
 	int r = enter(d, name, &len, depth, e);
 
 	if (r < 0)

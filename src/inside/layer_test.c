@@ -47,12 +47,9 @@ static void one_layer_is_copied_as_it_is(void)
 	scratch_dir(&s, "to", 0700);
 	scratch_file(&s, "from/d/f", 0640, "content");
 	scratch_link(&s, "../else", "from/d/l");
-	linkat(s.fd, "from/d/f", s.fd, "from/hard", 0);
-	mkfifoat(s.fd, "from/p", 0600);
-	utimensat(s.fd, "from/d/f", times, 0);
-	utimensat(s.fd, "from/d", times, 0);
-	fchmodat(s.fd, "from/d", 0711, 0);
-	fchmodat(s.fd, "from", 0751, 0);
+	ok(linkat(s.fd, "from/d/f", s.fd, "from/hard", 0) == 0 && mkfifoat(s.fd, "from/p", 0600) == 0 &&
+	   utimensat(s.fd, "from/d/f", times, 0) == 0 && utimensat(s.fd, "from/d", times, 0) == 0 &&
+	   fchmodat(s.fd, "from/d", 0711, 0) == 0 && fchmodat(s.fd, "from", 0751, 0) == 0);
 	is_int(copy(&s, "from", "to", true), 0);
 	ok(has_text(&s, "to/d/f", "content"));
 	fstatat(s.fd, "to/d/f", &a, 0);

@@ -54,7 +54,7 @@ static void an_empty_text_is_an_empty_list(void)
 
 static void what_is_no_list_is_refused(void)
 {
-	static const char *const bad[] = {"\n", A "\n\n" B, A " " B, A "\n..", "/" A};
+	static const char *const bad[] = {"\n", (A "\n\n" B), (A " " B), (A "\n.."), ("/" A)};
 	struct err e = {0};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
