@@ -48,13 +48,13 @@ int inside_begin(const char *name, int sock, int *ret_sock, struct err *e)
 	struct sigaction sa = {.sa_handler = on_child};
 	sigset_t block;
 
+	sys_signals_forget();  /* a Ctrl-C that was not for us; we were in the caller's session for a moment */
 	sys_signals_default(); /* ignored ones would pass to every command */
 	sigemptyset(&block);
 	sigaddset(&block, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &block, NULL);
 	sigaction(SIGCHLD, &sa, NULL);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
-	setsid(); /* the terminal's Ctrl-C is for the commands */
 	umask(022);
 	*ret_sock = fcntl(sock, F_DUPFD_CLOEXEC, 3); /* whatever comes, the caller hears of it there */
 	if (*ret_sock < 0)

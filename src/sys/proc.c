@@ -91,13 +91,23 @@ int sys_cap_bound(uint64_t keep)
 	return 0;
 }
 
-void sys_signals_default(void)
+/* KILL and STOP refuse, which is fine. */
+static void set_all(uint64_t handler)
 {
-	/* The kernel's struct sigaction; all zero is SIG_DFL. KILL and STOP refuse, which is fine. */
-	uint64_t dfl[4] = {0};
+	uint64_t act[4] = {handler}; /* the kernel's struct sigaction */
 
 	for (int s = 1; s <= 64; s++)
-		(void)syscall(SYS_rt_sigaction, s, dfl, NULL, 8);
+		(void)syscall(SYS_rt_sigaction, s, act, NULL, 8);
+}
+
+void sys_signals_default(void)
+{
+	set_all(0); /* SIG_DFL */
+}
+
+void sys_signals_forget(void)
+{
+	set_all(1); /* SIG_IGN: what waits is dropped, sigaction(2) */
 }
 
 void sys_signals_mask(int block_all)

@@ -4,7 +4,7 @@
  *
  * How it works: clone(CLONE_VM | CLONE_VFORK) with a stack of its own; the caller's thread stands
  * still until the exec. All signals are blocked meanwhile, so that none of the caller's handlers
- * runs in the child. For an orphan there is a second such clone in between, which ends at once and
+ * runs in the child. It has a session of its own before the caller goes on. For an orphan there is a second such clone in between, which ends at once and
  * is waited for with __WCLONE: it never exec'ed, so its exit signal is still none.
  */
 #include "sys/spawn.h"
@@ -100,6 +100,8 @@ static int become_init(void *p)
 		return 127;
 	}
 	t->in_spaces = true;
+	/* Before the caller goes on: when he leads a session and ends, its terminal hangs up on all in it. */
+	(void)syscall(SYS_setsid);
 	if (syscall(SYS_dup3, t->sock, 0, 0) >= 0) {
 		if (t->image > 1)
 			(void)syscall(SYS_close_range, 1, t->image - 1, 0);

@@ -99,6 +99,8 @@ static int start_and_hear(bool orphan, struct report *r)
 	code = sys_spawn_image(image, "report", theirs, orphan, &pid);
 	if (code < 0)
 		return code;
+	if (!orphan)
+		is_int(getsid(pid), pid); /* already: our terminal may hang up from here on */
 	close_fd(&theirs);
 	is_int(read(ours_end, r, sizeof(*r)), sizeof(*r));
 	return pid;
