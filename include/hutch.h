@@ -751,7 +751,7 @@ struct hutch_run_options {
  * the warm shell is busy with another call of this handle, text runs in a new one.
  *
  * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell
- * ends (`exit`, `exec`, a signal) the next call has a new one, in the same working directory; a reset
+ * ends (`exit`, `exec`, a signal) the next call has a new one, in the same working directory if that is there; a reset
  * ends all sessions.
  *
  * Return: 0; BUSY (the session is in use), INVALID, LIMIT, NO_COMMAND (neither bash nor sh is there), DIED,

@@ -245,9 +245,39 @@ static void a_session_outlives_the_end_of_its_shell(void)
 		   "'%s': %d %d '%s'", ends[i].text, x.r.exit_code, x.r.end, x.out);
 		expect(&w, box, "s", "pwd; echo \"[$A]\"", 0, "/etc\n[]\n");
 	}
-	expect(&w, box, "s", "mkdir /tmp/d; cd /tmp/d; rmdir /tmp/d; exit", 0, "");
-	(void)text(&w, box, "pwd", "s"); /* that directory is gone */
-	expect(&w, box, "s", "echo well", 0, "well\n");
+	expect(&w, box, "s", "mkdir /tmp/d; cd /tmp/d; rmdir /tmp/d", 0, "");
+	expect(&w, box, "s", "exit 3", 3, "");
+	expect(&w, box, "s", "pwd", 0, "/\n"); /* that directory is gone */
+	hutch_box_delete(box, NULL);
+}
+
+/* Whoever has it knows where its shell stood, and tells the keeper only after its end. */
+static void a_shared_session_keeps_its_directory_when_its_shell_is_killed_between_two_texts(void)
+{
+	struct hutch_start_options start = {.size = sizeof(start), .flags = HUTCH_START_DETACHED};
+	struct hutch_run_options o = {.size = sizeof(o), .session = "s",
+				      .text = "cd /etc; sh -c \"read _ </held; kill -9 $$\" </dev/null >/dev/null 2>&1 &"};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	if (!ok(hutch_box_start(w.hutch, w.spec, &start, &box, &w.e) == 0, "%s", w.e.message))
+		return;
+	expect(&w, box, NULL, "mkfifo /held", 0, "");
+	for (int i = 0; i < 2; i++) { /* first the keeper knows no directory of it, then an older one */
+		struct hutch_run *run;
+		struct ran x = {.r.size = sizeof(x.r)};
+
+		if (i)
+			expect(&w, box, "s", "cd /usr", 0, "");
+		if (!ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message))
+			break;
+		ok(hutch_run_wait(run, 10000, -1, &x.r, &w.e) == 1 && x.r.exit_code == 0, "%s", w.e.message);
+		expect(&w, box, NULL, "echo >/held; sleep 0.2", 0, "");
+		hutch_run_free(run);
+		expect(&w, box, "s", "pwd", 0, "/etc\n");
+	}
 	hutch_box_delete(box, NULL);
 }
 
@@ -656,6 +686,7 @@ int main(void)
 		TAP_TEST(a_timeout_ends_the_tree_and_keeps_the_output),
 		TAP_TEST(a_session_keeps_its_state),
 		TAP_TEST(a_session_outlives_the_end_of_its_shell),
+		TAP_TEST(a_shared_session_keeps_its_directory_when_its_shell_is_killed_between_two_texts),
 		TAP_TEST(a_shell_killed_between_two_calls_is_replaced),
 		TAP_TEST(the_sub_shell_that_waits_may_be_killed),
 		TAP_TEST(a_session_survives_a_timeout),

@@ -121,7 +121,8 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	if (r == 0) {
 		c.env = pack_strs(blob, env, nenv);
 		c.flags |= home_missing ? CALL_HOME : 0;
-		c.cwd = pack_str(blob, s->cwd ? s->cwd : spec->working_dir ? spec->working_dir : "/");
+		c.cwd = pack_str(blob, spec->working_dir ? spec->working_dir : "/");
+		c.cwd_last = pack_str(blob, s->cwd);
 		c.user = pack_str(blob, spec->user && strcmp(spec->user, "0") ? spec->user : NULL);
 		c.groups = pack_strs(blob, spec->group_add.v, spec->group_add.n);
 		c.numbers = pack_bytes(blob, numbers, sizeof(numbers));

@@ -75,14 +75,26 @@ static int child_close(const struct child *c, int news, struct err *e)
 }
 
 /* Links are followed, but not those of /proc that lead out of any root. */
-static int child_cwd(const char *cwd, struct err *e)
+static int enter(const char *dir)
 {
-	auto_fd int fd = sys_open_no_magic(*cwd ? cwd : "/", O_PATH | O_DIRECTORY);
+	auto_fd int fd = sys_open_no_magic(*dir ? dir : "/", O_PATH | O_DIRECTORY);
 
-	if (fd >= 0 && fchdir(fd) == 0)
+	return fd < 0 ? fd : fchdir(fd) < 0 ? -errno : 0;
+}
+
+static int child_cwd(const struct child *c, struct err *e)
+{
+	const char *last = c->cwd_last ? c->cwd_last : pack_get_str(c->pack, c->call->cwd_last);
+	const char *cwd = pack_get_str(c->pack, c->call->cwd);
+	int r;
+
+	if (last && enter(last) == 0)
 		return 0;
-	err_sys(e, fd < 0 ? fd : errno, "working directory '%s'", cwd);
-	if (fd != -ENOSYS) /* that is not the command's fault: a filter around us refuses openat2 */
+	r = enter(cwd ? cwd : "/");
+	if (r == 0)
+		return 0;
+	err_sys(e, r, "working directory '%s'", cwd);
+	if (r != -ENOSYS) /* that is not the command's fault: a filter around us refuses openat2 */
 		e->code = ERR_CANNOT_EXEC;
 	return e->code;
 }
@@ -304,7 +316,6 @@ static int child_prepare(struct child *c, struct err *e)
 
 static int child_run(struct child *c, int news, struct err *e)
 {
-	const char *cwd = c->cwd ? c->cwd : pack_get_str(c->pack, c->call->cwd);
 	char home[sizeof(c->who.home) + 8];
 	int r = child_prepare(c, e);
 
@@ -317,7 +328,7 @@ static int child_run(struct child *c, int news, struct err *e)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a change of ids can turn it on: fs.suid_dumpable */
 	umask(c->call->umask);
 	if (r == 0)
-		r = child_cwd(cwd ? cwd : "/", e);
+		r = child_cwd(c, e);
 	if (r < 0)
 		return r;
 	if (c->call->flags & CALL_HOME) { /* the last element was left free for it */

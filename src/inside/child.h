@@ -11,7 +11,7 @@ struct child {
 	struct keeper *k;
 	const struct pack *pack;
 	const struct call *call;
-	const char *cwd; /* NULL: the call's */
+	const char *cwd_last; /* NULL: the call's */
 	struct who who;
 	char **argv, **env;
 	int in[3]; /* standard descriptors */

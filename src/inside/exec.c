@@ -171,7 +171,7 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 	return r;
 }
 
-int exec_start(struct keeper *k, struct client *client, struct msg *m, const char *cwd, struct err *e)
+int exec_start(struct keeper *k, struct client *client, struct msg *m, const char *cwd_last, struct err *e)
 {
 	struct pack p = {m->body, m->head.body};
 	static struct child c;
@@ -179,7 +179,7 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 	struct slot *s;
 	int r;
 
-	c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e), .cwd = cwd};
+	c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e), .cwd_last = cwd_last};
 	if (!c.call)
 		return e->code;
 	s = calloc(1, sizeof(*s));

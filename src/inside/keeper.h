@@ -196,8 +196,9 @@ void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
 
 /* exec.c */
-/* @cwd: where it starts, NULL: where the call says. */
-int exec_start(struct keeper *k, struct client *c, struct msg *m, const char *cwd, struct err *e);
+/* @cwd_last: where it starts if that is there, NULL: where the call says. */
+int exec_start(struct keeper *k, struct client *c, struct msg *m, const char *cwd_last,
+	       struct err *e);
 pid_t exec_pid(const struct keeper *k, const struct client *c, uint32_t id); /* 0: no such command */
 /* Another client is told how it ends. */
 void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id);

@@ -5,7 +5,8 @@
  * How it works: a shell is a command that lives on. The keeper starts it and holds its ends; whoever
  * asked for it gets copies and from then on talks to it without the keeper. A session is kept under
  * its name when its client goes, and lent to one client at a time; who is gone without having given
- * it back has left something running in it, and it is killed.
+ * it back has left something running in it, and it is killed. The directory of a session outlives its
+ * shell, for the next of its name; who has it as its shell ends gives it back with the directory.
  *
  * A program that resets often wants its shell at once. So in the spare generation one is started like the last that
  * was asked for, and waits; not where a variable would have it run a file of the image before its time.
@@ -113,6 +114,28 @@ static struct shell *by_name(struct keeper *k, const char *name)
 	while (s && (!s->name || strcmp(s->name, name) || s->dying))
 		s = s->next;
 	return s;
+}
+
+/* Its shell has ended, and nobody has it. */
+static void retire(struct keeper *k, struct shell *s)
+{
+	s->lent = NULL;
+	s->dying = true; /* as long as we look whether there is another of its name */
+	if (!s->name || !s->cwd || by_name(k, s->name))
+		forget(k, s);
+	else
+		s->dying = false;
+}
+
+/* Where one of the same name stood that is being killed. */
+static void inherit(const struct keeper *k, struct shell *s)
+{
+	const struct shell *x = k->shells;
+
+	while (x && (x == s || !x->dying || !x->cwd || !x->name || strcmp(x->name, s->name)))
+		x = x->next;
+	if (x)
+		s->cwd = strdup(x->cwd);
 }
 
 static struct shell *by_id(struct keeper *k, const struct client *c, uint32_t id)
@@ -345,11 +368,11 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 	if (call->nnumbers != 3 || call->flags & (CALL_TTY | CALL_MAIN))
 		return err_set(e, ERR_INTERNAL, "a shell that is none");
 	s = name ? by_name(k, name) : take_ahead(k, m);
-	if (s && s->lent)
+	if (s && s->lent && (s->lent != c || s->pid))
 		return err_set(e, ERR_BUSY, "session '%s' is in use by another call", name);
 	fresh = !s || !s->pid || !name;
-	if (!s)
-		s = make(k, name, e);
+	if (!s && (s = make(k, name, e)) && name)
+		inherit(k, s);
 	if (!s)
 		return e->code;
 	if (!name)
@@ -357,7 +380,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 	if (!s->pid)
 		r = start(k, s, c, m, call->flags & CALL_APART, e);
 	if (r < 0) {
-		forget(k, s);
+		retire(k, s);
 		return r;
 	}
 	lend(k, s, c, m->head.id, fresh);
@@ -374,11 +397,14 @@ void shell_back(struct keeper *k, struct client *c, const struct msg *m)
 	s->kind = m->head.arg & 2;
 	s->moved = m->head.arg & 4;
 	s->lent = NULL;
-	exec_assign(k, s->pid, NULL, 0);
 	if (len && len < SHELL_CWD_MAX) {
 		free(s->cwd);
 		s->cwd = strndup(m->body, len);
 	}
+	if (s->pid)
+		exec_assign(k, s->pid, NULL, 0);
+	else
+		retire(k, s);
 }
 
 void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct shell_kill *what)
@@ -396,11 +422,15 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 
 void shell_forget(struct keeper *k, const struct client *c)
 {
-	for (struct shell *s = k->shells; s; s = s->next)
-		if (s->lent == c) {
-			s->lent = NULL;
-			s->dying = true;
-		}
+	for (struct shell *s = k->shells, *next; s; s = next) {
+		next = s->next;
+		if (s->lent != c)
+			continue;
+		s->lent = NULL;
+		s->dying = true;
+		if (!s->pid)
+			retire(k, s);
+	}
 }
 
 void shell_ended(struct keeper *k, pid_t pid)
@@ -412,13 +442,9 @@ void shell_ended(struct keeper *k, pid_t pid)
 	if (!s)
 		return;
 	s->pid = 0;
-	s->lent = NULL;
 	close_ends(s);
-	s->dying = true; /* as long as we look whether there is another of its name */
-	if (!s->name || !s->cwd || by_name(k, s->name))
-		forget(k, s);
-	else
-		s->dying = false;
+	if (!s->name || !s->lent || s->dying)
+		retire(k, s);
 }
 
 void shell_reset(struct keeper *k)

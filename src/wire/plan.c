@@ -76,7 +76,7 @@ const struct call *call_open(const struct pack *p, struct err *e)
 	const struct call *c = (const struct call *)p->data;
 
 	if (p->len < sizeof(*c) || !c->argv.count || !pack_get_item(p, c->argv, 0) ||
-	    !str_ok(p, c->cwd) || !str_ok(p, c->user) || !str_ok(p, c->session) ||
+	    !str_ok(p, c->cwd) || !str_ok(p, c->cwd_last) || !str_ok(p, c->user) || !str_ok(p, c->session) ||
 	    !str_ok(p, c->job) || c->nnumbers > CALL_FDS_MAX ||
 	    (c->nnumbers && !pack_at(p, c->numbers, c->nnumbers * sizeof(uint32_t)))) {
 		err_set(e, ERR_INTERNAL, "a call that is not one");

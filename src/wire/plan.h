@@ -158,6 +158,7 @@ struct call {
 	uint64_t timeout_ms; /* 0: none */
 	struct pack_list argv, env;
 	pack_ref cwd;
+	pack_ref cwd_last; /* where the shell before stood: stands in for cwd if it is there still; 0: none */
 	pack_ref user; /* "name|uid[:group|gid]"; 0: 0:0 */
 	struct pack_list groups; /* names or ids, supplementary */
 	pack_ref numbers;	 /* uint32_t: what the descriptors behind the first three are called */
