@@ -13,6 +13,10 @@
 # tests/e2e_*.py, each test once per persona (tests/lib/). --everything builds four times (gcc; gcc
 # with the sanitizers and the fault points; clang; clang with libFuzzer) and runs what fits each. The
 # last line says "N passed, N failed, N skipped"; the exit status is 0 when none failed.
+#
+# As root of the machine --everything runs several lanes at once, each with process numbers, a /tmp and a
+# /dev/shm of its own, so that no census sees another lane: callers that share a user share a lane, because
+# limits count by user.
 """Run the tests and count them."""
 
 import argparse
@@ -39,7 +43,7 @@ sys.path.insert(0, str(HERE))
 
 from lib.case import Case  # noqa: E402
 from lib.census import adopt_orphans  # noqa: E402
-from lib.persona import NAMES, Session, is_root_of_machine, remove_users  # noqa: E402
+from lib.persona import NAMES, Session, is_root_of_machine, make_users, remove_tree, remove_users  # noqa: E402
 
 KINDS = ("house", "unit", "fuzz", "e2e")
 TEST_SECONDS = 120  # one end-to-end test, one unit test program
@@ -75,8 +79,7 @@ class Count:
             print(f"{'not ok' if outcome == 'failed' else 'ok'} {self.numbers} - {name}"
                   + (f" # SKIP {detail}" if outcome == "skipped" else ""))
         elif outcome == "failed":
-            print(f"  FAILED {name}")
-            print("".join(f"      {line}\n" for line in detail.rstrip().splitlines()), end="")
+            print("\n".join([f"  FAILED {name}", *(f"      {line}" for line in detail.rstrip().splitlines())]))
         sys.stdout.flush()
 
     def numbers_now(self) -> tuple[int, int, int]:
@@ -93,6 +96,18 @@ class Count:
         words = [f"{passed} passed"] + ([f"{failed} FAILED"] if failed else [])
         words += [f"{skipped} skipped"] if skipped else []
         print(f"  {title:<44} {', '.join(words):<34} {time.monotonic() - since:6.1f} s", flush=True)
+
+    def add(self, other: dict) -> None:
+        """What a lane has counted (save())."""
+        for outcome in ("passed", "failed", "skipped"):
+            setattr(self, outcome, getattr(self, outcome) + other[outcome])
+        self.failures += other["failures"]
+        for reason, times in other["reasons"].items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + times
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps({key: getattr(self, key)
+                                    for key in ("passed", "failed", "skipped", "failures", "reasons")}))
 
     def total(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
@@ -339,6 +354,62 @@ BUILDS = (
 )
 
 
+# ---- lanes ----------------------------------------------------------------------------------------
+
+LANES = (("unit", ()), ("e2e", ("root",)), ("e2e", ("subuid", "nested-range")), ("e2e", ("plain", "nested")))
+LANE_SECONDS = 3000
+APART = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc", """
+	exec 9<"$1"
+	mount --bind "$2/shm" /dev/shm
+	mount --bind "$2/tmp" /var/tmp
+	mount --bind "$2/tmp" /tmp
+	[ -e "$2" ] || { mkdir -p "$1"; mount --no-canonicalize --bind /proc/self/fd/9 "$1"; }
+	exec 9<&-
+	shift 2
+	exec "$@"
+""", "sh", str(ROOT)]
+
+
+def apart(scratch: Path) -> list[str]:
+    """The head of a command line that gives a command process numbers and temporary files of its own."""
+    for name in ("tmp", "shm"):
+        (scratch / name).mkdir(parents=True)
+        (scratch / name).chmod(0o1777)
+    return [*APART, str(scratch)]
+
+
+def can_be_apart(scratch: Path) -> bool:
+    return is_root_of_machine() and subprocess.run([*apart(scratch), "true"], capture_output=True).returncode == 0
+
+
+def run_lanes(options: Options, count: Count) -> None:
+    """All lanes of one build, at once."""
+    make_users()
+    lanes = []
+    for kind, personas in LANES:
+        kinds = [k for k in options.kinds if (k == "e2e") == (kind == "e2e")]
+        personas = [p for p in personas if p in options.personas]
+        if not kinds or (kind == "e2e" and not personas):
+            continue
+        scratch = options.build.parent / f"lane-{len(lanes)}"
+        words = [f"--{name}={value}" for name, values in (("kind", kinds), ("persona", personas)) for value in values]
+        argv = [*apart(scratch), sys.executable, str(HERE / "run.py"), "--keep-users", f"--build={options.build}",
+                f"--runs={options.runs}", f"--count={scratch}/count", "-k", options.pattern, *words]
+        lanes.append((scratch, subprocess.Popen(argv, stdin=subprocess.DEVNULL)))
+    deadline = time.monotonic() + LANE_SECONDS
+    for scratch, process in lanes:
+        try:
+            process.wait(max(1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        try:
+            count.add(json.loads((scratch / "count").read_text()))
+        except (OSError, ValueError):
+            count.one(" ".join(process.args[len(APART) + 1:]), "failed", f"it broke off with {process.returncode}")
+        remove_tree(scratch)
+
+
 def without_progress(log: str) -> str:
     """What a build said, less what went well and the long command lines."""
     lines = [line[:300] for line in log.splitlines() if not re.match(r"\[\d+/\d+\] ", line)]
@@ -369,12 +440,13 @@ def run_everything(options: Options, count: Count) -> None:
     top = ROOT / "build-test"
     shutil.rmtree(top, ignore_errors=True)
     os.environ.pop("HUTCH_BIN", None)
+    run = run_lanes if not count.tap and can_be_apart(top / "lane") else run_kinds
     for build in BUILDS:
         if not count.tap:
             print(f"== {build.what}", flush=True)
         directory = top / build.name
         if set_up(build, directory, count):
-            run_kinds(Options(directory, build.kinds, options.pattern, build.personas, (), build.runs), count)
+            run(Options(directory, build.kinds, options.pattern, build.personas, (), build.runs), count)
 
 
 @contextmanager
@@ -399,10 +471,13 @@ def parse() -> tuple[Options, argparse.Namespace]:
     ask.add_argument("--tap", action="store_true", help="print TAP")
     ask.add_argument("--everything", action="store_true", help="the whole suite from nothing")
     ask.add_argument("--keep-users", action="store_true", help="leave the test users on the machine")
+    ask.add_argument("--runs", type=int, default=Options.runs, help="made inputs per fuzz target")
+    ask.add_argument("--count", type=Path, help="leave the numbers in this file")
     ask.add_argument("files", nargs="*", help="e2e_x, or the name of a unit test")
     args = ask.parse_args()
     names = tuple(Path(f).stem for f in args.files)
-    options = Options(args.build, tuple(args.kind or KINDS), args.k, tuple(args.persona or NAMES), names)
+    options = Options(args.build, tuple(args.kind or KINDS), args.k, tuple(args.persona or NAMES), names,
+                      args.runs)
     return options, args
 
 
@@ -416,6 +491,9 @@ def main() -> int:
         finally:
             if is_root_of_machine() and not args.keep_users:
                 remove_users()
+    if args.count:
+        count.save(args.count)
+        return 0
     if args.tap:
         print(f"1..{count.numbers}")
         print(f"# {count.total()}")
