@@ -1089,16 +1089,30 @@ class Killed(LivingCase):
         self.rm_ok(living)
         self.nothing_left()
 
-    def test_who_lost_his_pid_1_has_ended(self):
-        """A later version starts a new generation on the same files."""
-        box = self.create("headless")
-        running = self.begin(box, "echo ready; exec sleep 60")
-        (reaper,) = reapers(box.keeper)
-        os.kill(reaper, signal.SIGKILL)
-        self.assertIn(self.finish(running, timeout=5).code, (137, 125))
-        self.assert_fails(self.inside(box, "true"), 125, "ended")
-        result = self.hutch("rm", box.name)
-        self.assertEqual((result.code, result.err), (0, ""), str(result))
+    def test_who_lost_his_pid_1_begins_anew_on_the_same_files(self):
+        (self.tmp / "cow").mkdir()
+        self.write("cow/old", "old")
+        for options in ((), ("--read-only", "--tmpfs", "/tmp"), ("--upper", "tmpfs:64m"), ("--cap-add", "SYS_ADMIN")):
+            box = self.create(*options, "-v", f"{self.tmp}/cow:/cow:cow", "headless")
+            root = "/etc" if "--read-only" not in options else "/cow"
+            for number in range(3):
+                self.inside_ok(box, f"echo {number} >>/cow/kept; echo {number} >>{root}/here; rm -f {root}/motd")
+                result = self.hutch("exec", "--session", "s", box.name, "cd /cow; A=1")
+                self.assertEqual((result.code, result.err), (0, ""), str(result))
+                running = self.begin(box, "echo ready; exec sleep 60")
+                (reaper,) = reapers(box.keeper)
+                os.kill(reaper, signal.SIGKILL)
+                self.assertIn(self.finish(running, timeout=5).code, (137, 125))
+                lines = "".join(f"{i}\n" for i in range(number + 1))
+                self.assertEqual(self.inside_ok(box, f"cat /cow/kept {root}/here; ls {root}/motd 2>/dev/null; hostname"),
+                                 f"{lines}{lines}headless\n", str(options))
+                result = self.hutch("exec", "--session", "s", box.name, "pwd; echo [$A]; cat old")
+                self.assertEqual((result.out, result.err), ("/cow\n[]\nold", ""), str(options))
+                self.run_ok("cp", "headless:/cow/kept", self.tmp / "copy")
+                self.assertEqual((self.tmp / "copy").read_text(), lines)
+            self.reset_ok(box)
+            self.assertEqual(self.inside_ok(box, f"ls /cow; ls {root}/here 2>/dev/null; :"), "old\n", str(options))
+            self.rm_ok(box)
         self.nothing_left()
 
     def test_a_reset_brings_back_who_lost_his_pid_1_or_says_why_not(self):

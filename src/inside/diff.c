@@ -369,11 +369,11 @@ void diff_start(struct keeper *k, struct client *c, struct msg *m)
 	struct err e = {0};
 	int r = 0;
 
-	if (!k->now.pid)
-		r = err_set(&e, ERR_DIED, "the sandbox has ended");
-	else if (k->spent || w.fd < 0)
+	if (k->spent || w.fd < 0)
 		r = err_set(&e, ERR_STATE, "the sandbox is there for the one command that runs in it");
-	else if (storage_is_open(k))
+	else
+		r = reset_revive(k, &e);
+	if (r == 0 && storage_is_open(k))
 		r = storage_close(k, &e);
 	if (r == 0)
 		r = work_start(k, &w, &e);

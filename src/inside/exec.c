@@ -145,11 +145,11 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 	unsigned first;
 	int r;
 
-	if (!k->now.pid)
-		return err_set(e, ERR_DIED, "the sandbox has ended");
 	if (k->stop_by_ns)
 		return err_set(e, ERR_STATE, "the sandbox is being stopped");
-	r = vectors(c, e);
+	r = reset_revive(k, e);
+	if (r == 0)
+		r = vectors(c, e);
 	if (r == 0)
 		r = who_find(k, c->pack, c->call, &c->who, e);
 	if (r == 0 && k->prep.ids == PLAN_IDS_SELF)
@@ -171,11 +171,25 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 	return r;
 }
 
+static int start(struct keeper *k, struct child *c, struct slot *s, struct msg *m, struct err *e)
+{
+	auto_fd int master = -1, slave = -1;
+	int r = prepare(k, m, c, &master, &slave, e);
+
+	if (r == 0)
+		r = launch(k, c, s, e);
+	if (r == 0 && master >= 0)
+		(void)msg_send(s->client->fd, &(struct msg_head){.op = OP_PTY, .id = s->id}, NULL, 0, &master, 1);
+	free(c->argv);
+	free(c->env);
+	c->argv = c->env = NULL;
+	return r;
+}
+
 int exec_start(struct keeper *k, struct client *client, struct msg *m, const char *cwd_last, struct err *e)
 {
 	struct pack p = {m->body, m->head.body};
 	static struct child c;
-	auto_fd int master = -1, slave = -1;
 	struct slot *s;
 	int r;
 
@@ -187,20 +201,18 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 		return err_oom(e);
 	s->id = m->head.id;
 	s->client = client;
-	r = prepare(k, m, &c, &master, &slave, e);
-	if (r == 0)
-		r = launch(k, &c, s, e);
+	r = start(k, &c, s, m, e);
+	if (r == ERR_DIED && k->now.pid && !k->spent && reaper_ends(k)) { /* it was not quite dead yet */
+		r = reset_outlive(k, e);
+		if (r == 0)
+			r = start(k, &c, s, m, e);
+	}
 	if (r < 0)
 		free(s);
 	/* There is no other generation after it: what is there for building one goes beside the command's exec,
 	 * and not when somebody waits for the end. */
 	if (r == 0 && c.call->flags & CALL_MAIN && k->listen < 0)
 		k->spent = true;
-	if (r == 0 && master >= 0)
-		(void)msg_send(client->fd, &(struct msg_head){.op = OP_PTY, .id = m->head.id}, NULL, 0,
-			       &master, 1);
-	free(c.argv);
-	free(c.env);
 	return r;
 }
 

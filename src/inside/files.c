@@ -512,8 +512,9 @@ int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e)
 	auto_fd int ours = -1, theirs = -1;
 	int pair[2], r;
 
-	if (!k->now.pid)
-		return err_set(e, ERR_DIED, "the sandbox has ended");
+	r = reset_revive(k, e);
+	if (r < 0)
+		return r;
 	if (k->nhelpers == HELPERS_MAX)
 		return err_set(e, ERR_LIMIT, "%d clients use files at once", HELPERS_MAX);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

@@ -374,11 +374,6 @@ int generation_enter(struct keeper *k, struct generation *g, struct err *e)
 	return net_sysctls(k, e); /* those of net, ipc and uts: we stand in all three */
 }
 
-bool generation_continued(const struct keeper *k, const struct generation *g)
-{
-	return k->plan->continued && g->number == k->plan->generation;
-}
-
 void generation_kill(struct generation *g)
 {
 	if (g->pidfd >= 0)

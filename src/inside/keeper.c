@@ -140,6 +140,7 @@ static int build(struct keeper *k, struct generation *g, struct err *e)
 
 	if (k->plan->generation)
 		g->number = k->numbers = k->plan->generation;
+	g->continued = k->plan->generation && k->plan->continued;
 	drop_groups();
 	if (r == 0 && k->plan->flags & PLAN_SCOPE_ABSTRACT)
 		r = scope_sockets(e);

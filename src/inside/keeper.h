@@ -45,6 +45,7 @@ struct generation {
 	int user; /* the nested user namespace; -1: none */
 	int news;      /* socket on which the reaper reports; -1: it has */
 	unsigned number;
+	bool continued; /* its changes are there: of an earlier keeper, or of an earlier one of its number */
 };
 
 /* Somebody who may ask for things: the caller who made the sandbox, or who attached to it. */
@@ -170,7 +171,6 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e);
 int generation_enter(struct keeper *k, struct generation *g, struct err *e);
 int generation_return(struct keeper *k, struct err *e); /* into the present one, from home */
 void generation_kill(struct generation *g);
-bool generation_continued(const struct keeper *k, const struct generation *g); /* by an earlier keeper's changes */
 
 /* overlay.c: directories for changes below @name; an overlay of @n lower directories (topmost first), attached
  * nowhere (@p NULL: read-only); that of a generation. Paths are relative to the storage, in which we stand. */
@@ -182,6 +182,7 @@ int overlay_make(const char *const *lowers, unsigned n, const struct places *p, 
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
 /* Read-only, without the generated layer; @top: a directory above the stack, "": none. */
 int overlay_view(struct keeper *k, const struct stack *stack, const char *top, struct err *e);
+void overlay_reopen(const char *name); /* its mount is gone, and there will be another */
 void root_overlay_done(struct keeper *k, const struct generation *g); /* at home; its tmpfs */
 
 /* root.c: in a generation's mount namespace, the file tree that the inside sees. */
@@ -191,6 +192,8 @@ int root_build(struct keeper *k, struct generation *g, struct err *e);
 /* reset.c: the next generation, or the next one on other layers; a spare one, when nothing else is to do. */
 int reset_go_home(struct keeper *k, struct err *e);
 void reset_run(struct keeper *k, struct client *c, const struct msg *m);
+int reset_outlive(struct keeper *k, struct err *e); /* until the present one, whose reaper is dying, has ended */
+int reset_revive(struct keeper *k, struct err *e); /* if the present one has ended: anew on its changes */
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */

@@ -112,6 +112,21 @@ static int own_tmpfs(const struct keeper *k, const char *at, struct err *e)
 	return r < 0 ? err_sys(e, r, "attach the tmpfs for changes") : 0;
 }
 
+/* A volatile mount leaves a mark for which the next is refused (overlayfs.rst, "Volatile mount"): after a crash of the
+ * machine what was written may not be there. Here it is. */
+void overlay_reopen(const char *name)
+{
+	static const char *const marks[] = {"/volatile/dirty", "/volatile", ""};
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/work/work", name);
+	(void)chmod(path, 0700); /* made with mode 0 */
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/work/work/incompat%s", name, marks[i]);
+		(void)unlinkat(AT_FDCWD, path, i ? AT_REMOVEDIR : 0); /* not there: there was no such mount */
+	}
+}
+
 void root_overlay_done(struct keeper *k, const struct generation *g)
 {
 	char at[32];
@@ -167,11 +182,11 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 
 	list_lowers(k, g->on, k->tmpfs_lower ? "gen" : "", &lowers);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
-	if (k->plan->flags & PLAN_UPPER_TMPFS)
+	if (k->plan->flags & PLAN_UPPER_TMPFS && g->number != k->now.number) /* or it is there still */
 		r = own_tmpfs(k, wrapper, e);
 	if (r == 0 && !(k->plan->flags & PLAN_READONLY_ROOT))
 		r = overlay_places(wrapper, &p, e);
-	if (r == 0 && g->on->n && !(k->plan->flags & PLAN_READONLY_ROOT) && !generation_continued(k, g))
+	if (r == 0 && g->on->n && !(k->plan->flags & PLAN_READONLY_ROOT) && !g->continued)
 		r = like_the_top(g->on, p.upper, e);
 	if (r == 0)
 		r = overlay_make(lowers.v, lowers.n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);

@@ -7,11 +7,14 @@
  * the caller is told the number; he moves it aside. After the answer the next spare is begun; its
  * reaper builds beside the keeper, which looks when it reports.
  *
+ * Where the reaper was killed all inside has ended. The next call finds a new generation on the same changes.
+ *
  * Closing the namespaces of a large generation takes long, so a child that has copies of them, and
  * only exits, is the last to close them.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -149,10 +152,73 @@ static int change(struct keeper *k, struct generation *old, struct generation ne
 	return r < 0 ? r : generation_enter(k, &next, e);
 }
 
+static void reopen(const struct keeper *k, unsigned number)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "up/g%u", number);
+	overlay_reopen(name);
+	for (unsigned i = 0; i < k->plan->mounts.count; i++) {
+		snprintf(name, sizeof(name), "up/g%u/cow%u", number, i);
+		overlay_reopen(name);
+	}
+}
+
+int reset_outlive(struct keeper *k, struct err *e)
+{
+	int r = wait_for_end(k, &k->now, e);
+
+	if (r == 0)
+		k->now.pid = 0;
+	return r;
+}
+
+/* Nothing inside lives any more, so nothing of it can be in the way. */
+int reset_revive(struct keeper *k, struct err *e)
+{
+	struct generation next;
+	int r;
+
+	if (k->now.pid)
+		return 0;
+	if (k->spent)
+		return err_set(e, ERR_DIED, "the sandbox has ended");
+	if (k->stop_by_ns)
+		return err_set(e, ERR_STATE, "the sandbox is being stopped");
+	work_wait(k);
+	files_reset(k); /* they look at the mounts of before */
+	r = storage_is_open(k) ? storage_close(k, e) : 0;
+	if (r == 0)
+		r = reset_go_home(k, e);
+	if (r < 0)
+		return r;
+	drop(&k->now);
+	reopen(k, k->now.number);
+	generation_init(k, &next, &k->stack);
+	next.number = k->now.number;
+	next.continued = true;
+	r = root_overlay(k, &next, e);
+	if (r == 0)
+		r = generation_start(k, &next, e);
+	if (r == 0)
+		r = generation_finish(k, &next, e);
+	if (r == 0)
+		r = generation_enter(k, &next, e);
+	if (r < 0) {
+		generation_kill(&next);
+		drop(&next);
+		return err_wrap(e, "its first process was killed, and to begin anew on its files");
+	}
+	return 0;
+}
+
 /* Files only. Return: 0, or an error and nothing has changed. */
 static int change_files(struct keeper *k, struct stack *on, uint32_t *ret_left, struct err *e)
 {
-	int r = k->now.pid ? swap_root(k, on, NULL, ret_left, e) : err_set(e, ERR_DIED, "the sandbox has ended");
+	int r = reset_revive(k, e);
+
+	if (r == 0)
+		r = swap_root(k, on, NULL, ret_left, e);
 
 	return r == 1 ? err_set(e, ERR_UNSUPPORTED,
 				"with a read-only root file system, nested powers, volumes of kind cow or a mount that was "

@@ -110,7 +110,7 @@ static int cow_file(struct keeper *k, const struct generation *g, unsigned i, co
 	for (uint32_t l = 0; l < g->on->n && from == vol; l++)
 		if (in_layer(g, l, i, "", last))
 			from = last;
-	if (generation_continued(k, g)) /* an earlier keeper's: without a name, or half made; or the one it changed */
+	if (g->continued) /* an earlier keeper's: without a name, or half made; or the one it changed */
 		r = hidden ? unlink(copy) : access(copy, F_OK);
 	if (r < 0 || hidden)
 		r = copy_file(from, copy, e);
@@ -123,7 +123,7 @@ static int cow_file(struct keeper *k, const struct generation *g, unsigned i, co
 	return fd;
 }
 
-static int cow_dir(const struct keeper *k, const struct generation *g, unsigned i, const char *vol, const char *wrapper, struct err *e)
+static int cow_dir(const struct generation *g, unsigned i, const char *vol, const char *wrapper, struct err *e)
 {
 	static char names[STACK_MAX][64];
 	static const char *lowers[STACK_MAX + 1];
@@ -139,7 +139,7 @@ static int cow_dir(const struct keeper *k, const struct generation *g, unsigned 
 		}
 	lowers[n++] = vol;
 	/* The root of an overlay shows the mode and owner of its upper directory. */
-	if (r == 0 && !generation_continued(k, g) && stat(lowers[0], &st) == 0) {
+	if (r == 0 && !g->continued && stat(lowers[0], &st) == 0) {
 		(void)lchown(p.upper, st.st_uid, st.st_gid); /* not mapped: stays ours */
 		(void)chmod(p.upper, st.st_mode & 07777);
 	}
@@ -159,7 +159,7 @@ static int cow(struct keeper *k, struct generation *g, unsigned i, bool is_dir, 
 	r = inside_mkdir(wrapper, 0700, e);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u/cow%u", g->number, i);
 	if (r == 0)
-		r = fd = is_dir ? cow_dir(k, g, i, vol, wrapper, e) : cow_file(k, g, i, vol, wrapper, e);
+		r = fd = is_dir ? cow_dir(g, i, vol, wrapper, e) : cow_file(k, g, i, vol, wrapper, e);
 	if (r < 0)
 		return r;
 	r = sys_attach(fd, target, "");
@@ -362,7 +362,7 @@ static int check_continued(struct err *e)
 
 int root_build(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = generation_continued(k, g) ? check_continued(e) : 0;
+	int r = g->continued ? check_continued(e) : 0;
 
 	if (r == 0)
 		r = kernel_trees(k, g, e);

@@ -265,15 +265,13 @@ static int take(struct keeper *k, struct client *c, uint32_t id, const struct sn
 	if (!layer_name_ok(ask->layer, strnlen(ask->layer, LAYER_NAME)) ||
 	    (*ask->merged && !layer_name_ok(ask->merged, strnlen(ask->merged, LAYER_NAME))))
 		return err_set(e, ERR_INTERNAL, "no name for a layer");
-	if (!k->now.pid)
-		return err_set(e, ERR_DIED, "the sandbox has ended");
 	if (k->spent)
 		return err_set(e, ERR_STATE, "the sandbox is there for the one command that runs in it");
 	if (!k->plan->store.path && k->plan->store.fd < 0)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "the file system of the data directory cannot be shown to the sandbox (HUTCH_HOME moves "
 			       "it)");
-	if (storage_is_open(k) && (r = storage_close(k, e)) < 0)
+	if ((r = reset_revive(k, e)) < 0 || (storage_is_open(k) && (r = storage_close(k, e)) < 0))
 		return r;
 	work_wait(k); /* two cannot hold what runs */
 	if (k->clients->next || !soon_still(k)) /* others may give their shells a text at any time */
