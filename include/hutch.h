@@ -781,6 +781,18 @@ HUTCH_PUBLIC int hutch_run_start(struct hutch_box *box, const struct hutch_run_o
 HUTCH_PUBLIC int hutch_run_wait(struct hutch_run *run, int timeout_ms, int wake_fd,
 				struct hutch_result *ret, struct hutch_error *err);
 
+/**
+ * hutch_run_fd() - For event loops
+ *
+ * The descriptor is readable when hutch_run_wait(…, 0, -1, …) may have something to do: take output, see the end, keep
+ * the timeout. One such call may take what is meant for other runs, commands and jobs of the same box, so look at all of
+ * them whenever one is readable. It takes two descriptors until the run is freed.
+ *
+ * Return: it, which belongs to the run; or LIMIT, SYSTEM.
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_run_fd(struct hutch_run *run, struct hutch_error *err);
+
 /* Ends it as a timeout does. Return: 0, or a negative HUTCH_E_*. Threads: one call at a time on the same
  * box. Since: 0.1 */
 HUTCH_PUBLIC int hutch_run_stop(struct hutch_run *run, struct hutch_error *err);

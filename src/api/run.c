@@ -92,6 +92,15 @@ int hutch_run_wait(struct hutch_run *run, int timeout_ms, int wake_fd, struct hu
 	return api_give(code, &e, err);
 }
 
+int hutch_run_fd(struct hutch_run *run, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!run)
+		return api_missing("run", err);
+	return api_give(run_fd(to_run(run), &e), &e, err);
+}
+
 int hutch_run_stop(struct hutch_run *run, struct hutch_error *err)
 {
 	struct err e = {0};

@@ -2,6 +2,7 @@
  *
  * run_test.c - runs in the warm shell, in sessions, clean and without a shell, as a caller sees them
  */
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
@@ -278,6 +279,85 @@ static void a_shared_session_keeps_its_directory_when_its_shell_is_killed_betwee
 		hutch_run_free(run);
 		expect(&w, box, "s", "pwd", 0, "/etc\n");
 	}
+	hutch_box_delete(box, NULL);
+}
+
+/* An event loop needs nothing but the descriptors: output, ends, timeouts, also of two runs of one box. */
+static void an_event_loop_is_told_of_everything(void)
+{
+	struct hutch_run_options o[] = {
+		{.size = sizeof(*o), .text = "echo 1; sleep 0.1; echo 2; exit 3"},
+		{.size = sizeof(*o), .text = "echo 1; sleep 60", .timeout_ms = 200},
+		{.size = sizeof(*o), .text = "echo 1; sleep 60", .timeout_ms = 300, .session = "s"},
+		{.size = sizeof(*o), .text = "while :; do :; done", .timeout_ms = 100, .session = "loop"},
+		{.size = sizeof(*o), .argv = (const char *const[]){"sh", "-c", "sleep 0.2; exit 4", NULL}},
+		{.size = sizeof(*o), .text = "exit 5", .flags = HUTCH_RUN_CLEAN},
+	};
+	static const int codes[] = {3, 124, 124, 124, 4, 5};
+	enum { N = sizeof(codes) / sizeof(*codes) };
+	struct hutch_run *runs[N] = {NULL};
+	struct pollfd p[N];
+	double since = now();
+	auto_world w;
+	struct hutch_box *box;
+	int left = N;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < N; i++) {
+		ok(hutch_run_start(box, &o[i], &runs[i], &w.e) == 0, "%s", w.e.message);
+		p[i] = (struct pollfd){hutch_run_fd(runs[i], &w.e), POLLIN, 0};
+		ok(p[i].fd >= 0 && hutch_run_fd(runs[i], NULL) == p[i].fd, "%s", w.e.message);
+	}
+	while (left && now() - since < 20) {
+		if (!ok(poll(p, N, 5000) > 0, "nothing is told, %d are left", left))
+			break;
+		for (int i = 0; i < N; i++) {
+			struct hutch_result r = {.size = sizeof(r)};
+			int code = p[i].fd < 0 ? 0 : hutch_run_wait(runs[i], 0, -1, &r, &w.e);
+
+			if (!ok(code >= 0, "%s", w.e.message))
+				left = 0;
+			if (code != 1)
+				continue;
+			is_int(r.exit_code, codes[i]);
+			p[i].fd = -1;
+			left--;
+		}
+	}
+	is_int(left, 0);
+	ok(now() - since < 5, "%.1f s", now() - since);
+	hutch_box_delete(box, NULL);
+}
+
+/* Its shell is stopped before it can say that it waits: the time is over all the same. */
+static void a_timeout_holds_for_a_shell_that_does_not_come_to_it(void)
+{
+	static const char *const loop[] = {"sh", "-c", "echo >/loops; while :; do kill -STOP -1; done", NULL};
+	struct hutch_stat st = {.size = sizeof(st)};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = loop};
+	auto_world w;
+	struct hutch_box *box;
+	struct hutch_proc *proc;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	if (!ok(hutch_box_exec(box, &o, &proc, &w.e) == 0, "%s", w.e.message))
+		return;
+	for (int i = 0; i < 1000 && hutch_file_stat(box, "/loops", 0, &st, NULL) < 0; i++)
+		usleep(10000);
+	for (int i = 0; i < 3; i++) {
+		struct hutch_run_options text = {.text = "echo x", .session = i == 1 ? "s" : NULL, .timeout_ms = 200};
+		struct ran x = run_with(&w, box, &text);
+
+		is_int(x.r.end, HUTCH_END_TIMEOUT);
+		is_int(x.r.exit_code, 124);
+		ok(x.seconds < 3, "%.1f s", x.seconds);
+	}
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	expect(&w, box, "s", "echo well", 0, "well\n");
 	hutch_box_delete(box, NULL);
 }
 
@@ -690,6 +770,8 @@ int main(void)
 		TAP_TEST(a_shell_killed_between_two_calls_is_replaced),
 		TAP_TEST(the_sub_shell_that_waits_may_be_killed),
 		TAP_TEST(a_session_survives_a_timeout),
+		TAP_TEST(an_event_loop_is_told_of_everything),
+		TAP_TEST(a_timeout_holds_for_a_shell_that_does_not_come_to_it),
 		TAP_TEST(long_text_and_long_output_come_whole),
 		TAP_TEST(output_can_be_taken_as_it_comes),
 		TAP_TEST(variables_and_directory_are_of_one_call),

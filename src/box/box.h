@@ -237,6 +237,8 @@ struct run_result {
 int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct err *e);
 /* As proc_wait(). */
 int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e);
+/* Return: readable when run_wait(…, 0, …) may have something to do; belongs to the run. Or an error. */
+int run_fd(struct run *r, struct err *e);
 /* Ends what runs, as a timeout would: the tree of the command, not the shell. */
 int run_stop(struct run *r, struct err *e);
 void run_result(const struct run *r, struct run_result *ret);
@@ -357,6 +359,9 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 void shell_give(struct box *b, struct shell *s); /* free again */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);
+/* text.c: what a shell is given for it, @moved: after it has gone to its directory again; and by a file. */
+int text_make(struct buf *b, const struct run_ask *ask, bool moved, struct err *e);
+int text_file(int dir, const char *name, const struct buf *text, struct err *e);
 /* What it runs, begun @age_ns ago; and the shell, with @whole. */
 int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e);
 /* The keeper's words on shells. */

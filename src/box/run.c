@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +31,7 @@ enum {
 	READ_SIZE = 65536,
 	READS_AT_END = 32,	  /* what fits into a pipe that root made as large as it gets */
 	START_WITHIN_MS = 10000,  /* until a new shell says that it waits */
+	WAITS_LOOK_MS = 10,	  /* how often the time is looked at meanwhile */
 	STOP_WITHIN_MS = 1000,	  /* until what was stopped has ended */
 	AGAIN_NS = 30000000,	  /* from one kill of what was stopped to the next */
 	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
@@ -43,6 +46,7 @@ struct run {
 	bool own[2];	 /* ours to close: those of a session stay */
 	struct sink sink[2];
 	char *buf;   /* READ_SIZE */
+	int events, timer; /* for run_fd(); -1: nobody has asked for it */
 	void (*on_output)(void *arg, int which, const char *data, size_t len);
 	void *arg;
 	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
@@ -98,63 +102,6 @@ int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
 
 /* ---- text for a shell ------------------------------------------------------------------------- */
 
-/* In single quotes, which hide everything but themselves. */
-static void quote(struct buf *b, const char *s, size_t len)
-{
-	buf_char(b, '\'');
-	for (size_t i = 0; i < len; i++) {
-		if (s[i] == '\'')
-			buf_str(b, "'\\''");
-		else
-			buf_char(b, s[i]);
-	}
-	buf_char(b, '\'');
-}
-
-/* The text, behind what was asked for beside it, all on its first line: lines keep their numbers. */
-static int make_text(struct buf *b, const struct run_ask *ask, bool moved, struct err *e)
-{
-	if (moved)
-		buf_str(b, "_ho=${OLDPWD-}; command cd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ");
-	for (size_t i = 0; i < ask->nenv; i++) {
-		const char *c = ask->env[i];
-		size_t key = strspn(c, "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
-
-		if (!key || c[key] != '=' || (*c >= '0' && *c <= '9'))
-			return err_set(e, ERR_INVALID, "'%.100s' is no variable of a shell", ask->env[i]);
-		buf_str(b, "export ");
-		buf_add(b, c, key + 1);
-		quote(b, c + key + 1, strlen(c + key + 1));
-		buf_str(b, "; ");
-	}
-	if (ask->cwd) {
-		buf_str(b, "cd -- ");
-		quote(b, ask->cwd, strlen(ask->cwd));
-		buf_str(b, ask->session ? "; " : " || exit 126; ");
-	}
-	buf_add(b, ask->text, ask->len);
-	return buf_bad(b) ? err_set(e, ERR_LIMIT, "a text of over %d bytes", MSG_BODY_MAX) : 0;
-}
-
-static int write_file(int dir, const char *name, const struct buf *text, struct err *e)
-{
-	auto_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	size_t done = 0;
-
-	if (fd < 0 || fchmod(fd, 0644) < 0)
-		return err_sys(e, errno, "make a file for the text");
-	while (done < text->len) {
-		ssize_t n = write(fd, text->data + done, text->len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_sys(e, n < 0 ? errno : EIO, "write a file for the text");
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 static void name_of(const struct run *r, char kind, char *ret, size_t room)
 {
 	snprintf(ret, room, "%llu.%c", (unsigned long long)r->s->name, kind);
@@ -193,8 +140,11 @@ static int wait_waits(struct run *r, struct err *e)
 	uint64_t until = sys_now_ns() + START_WITHIN_MS * 1000000ull;
 	int code = 0;
 
+	if (r->end_by_ns && r->end_by_ns < until)
+		until = r->end_by_ns;
+
 	while (!s->ready && !s->dead && code >= 0 && sys_now_ns() < until) {
-		if (poll(p, 2, 100) <= 0)
+		if (poll(p, 2, WAITS_LOOK_MS) <= 0)
 			continue;
 		if (p[0].revents && shell_read(s) < 0)
 			p[0].fd = -1; /* its last words come by the other way */
@@ -222,7 +172,7 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 
 	if (by_file) {
 		name_of(r, 't', name, sizeof(name));
-		code = write_file(r->s->ends[SHELL_END_DIR], name, text, e);
+		code = text_file(r->s->ends[SHELL_END_DIR], name, text, e);
 	}
 	buf_fmt(&request, "%d%llu", 1 + apart + 2 * by_file, (unsigned long long)r->s->name);
 	buf_char(&request, r->s->bash ? '\0' : '\n');
@@ -247,10 +197,14 @@ static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *
 {
 	auto_buf struct buf text = BUF_INIT(MSG_BODY_MAX);
 	struct shell *s = r->s;
-	int code = make_text(&text, ask, s->moved, e);
+	int code = text_make(&text, ask, s->moved, e);
 
 	if (code == 0 && !s->ready)
 		code = wait_waits(r, e);
+	if (code == ERR_TIMEOUT && r->end_by_ns && sys_now_ns() >= r->end_by_ns) {
+		r->timed_out = s->dead = true; /* without having begun */
+		return shell_kill(r->b, s, 0, true, e);
+	}
 	/* One that stood ready, and whose sub-shell somebody has killed meanwhile. */
 	if (code == 0 && s->confused) {
 		s->deaf = true;
@@ -362,7 +316,7 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 		return err_oom(e);
 	}
 	r->b = b;
-	r->out[0] = r->out[1] = -1;
+	r->out[0] = r->out[1] = r->events = r->timer = -1;
 	sink_init(&r->sink[0], ask->cap);
 	sink_init(&r->sink[1], ask->cap);
 	r->on_output = ask->on_output;
@@ -478,6 +432,39 @@ static int look(struct run *r, struct err *e)
 	return 0;
 }
 
+/* When run_wait() has something to do although nothing came. */
+static void set_timer(const struct run *r)
+{
+	uint64_t at = !r->s ? 0 : r->kill_by_ns ? r->again_ns : r->timed_out ? 0 : r->end_by_ns;
+	struct itimerspec t = {.it_value = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)}};
+
+	if (r->timer >= 0)
+		(void)timerfd_settime(r->timer, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+/* Everything that wait_once() looks at, and the timer. */
+int run_fd(struct run *r, struct err *e)
+{
+	int from[] = {-1, r->b->ctl, r->s ? r->s->ends[SHELL_END_RESULTS] : -1, r->out[0], r->out[1]};
+	struct epoll_event in = {.events = EPOLLIN};
+	auto_fd int fd = -1, timer = -1;
+	int code = home_check_owner(r->b->home, e);
+
+	if (code < 0 || r->events >= 0)
+		return code < 0 ? code : r->events;
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	timer = from[0] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd < 0 || timer < 0)
+		return err_sys(e, errno, "make a descriptor for events");
+	for (int i = 0; i < 5; i++)
+		if (from[i] >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, from[i], &in) < 0)
+			return err_sys(e, errno, "wait for events");
+	r->events = take_fd(&fd);
+	r->timer = take_fd(&timer);
+	set_timer(r);
+	return r->events;
+}
+
 static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, struct err *e)
 {
 	struct pollfd p[5] = {{r->b->ctl, POLLIN, 0},
@@ -535,6 +522,7 @@ int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e)
 			woken = true;
 		now = sys_now_ns();
 	}
+	set_timer(r);
 	return r->done ? 1 : code < 0 ? code : 0;
 }
 
@@ -613,6 +601,8 @@ void run_free(struct run *r)
 		shell_give(r->b, r->s);
 	}
 	proc_free(r->p);
+	close_fd(&r->events);
+	close_fd(&r->timer);
 	free(r->buf);
 	free(r);
 }
