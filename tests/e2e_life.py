@@ -223,6 +223,7 @@ class Names(KeptCase):
             self.assert_fails(self.hutch(command, "mine"), 125, "belongs to a program")
         running.kill()
         running.wait()
+        wait_for(lambda: self.listed("mine") in ("", "dead"), what="its end")
 
     def test_what_it_needs_of_the_host_is_gone(self):
         volume = self.give(self.mkdir("volume"))
