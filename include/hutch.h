@@ -785,8 +785,7 @@ HUTCH_PUBLIC int hutch_run_wait(struct hutch_run *run, int timeout_ms, int wake_
  * hutch_run_fd() - For event loops
  *
  * The descriptor is readable when hutch_run_wait(…, 0, -1, …) may have something to do: take output, see the end, keep
- * the timeout. One such call may take what is meant for other runs, commands and jobs of the same box, so look at all of
- * them whenever one is readable. It takes two descriptors until the run is freed.
+ * the timeout, also when another call on the box has heard of it. It takes two descriptors until the run is freed.
  *
  * Return: it, which belongs to the run; or LIMIT, SYSTEM.
  * Threads: one call at a time on the same box. Since: 0.1

@@ -69,7 +69,7 @@ struct box {
 	uint32_t generation; /* the present one, as the last reset told */
 	struct proc *procs;
 	struct shell *shells;
-	struct run *runs;
+	struct run *runs, *looked_at; /* the one that run_wait() is called for */
 	struct job_question *questions; /* about jobs, not answered yet or not taken */
 	char *job_output; /* of the last answer */
 	char *wide; /* room for a message of any kind, MSG_BUF bytes; NULL: none but small ones was asked for */
@@ -239,6 +239,7 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e);
 /* Return: readable when run_wait(…, 0, …) may have something to do; belongs to the run. Or an error. */
 int run_fd(struct run *r, struct err *e);
+void runs_told(struct box *b); /* something came for one of them */
 /* Ends what runs, as a timeout would: the tree of the command, not the shell. */
 int run_stop(struct run *r, struct err *e);
 void run_result(const struct run *r, struct run_result *ret);

@@ -442,6 +442,16 @@ static void set_timer(const struct run *r)
 		(void)timerfd_settime(r->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
+/* One that is not being looked at would not hear of what its event loop waits for. */
+void runs_told(struct box *b)
+{
+	const struct itimerspec at_once = {.it_value = {.tv_nsec = 1}};
+
+	for (const struct run *r = b->runs; r; r = r->next)
+		if (r->timer >= 0 && !r->done && r != b->looked_at)
+			(void)timerfd_settime(r->timer, 0, &at_once, NULL);
+}
+
 /* Everything that wait_once() looks at, and the timer. */
 int run_fd(struct run *r, struct err *e)
 {
@@ -501,6 +511,7 @@ int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e)
 	bool woken = false;
 	int code = home_check_owner(r->b->home, e);
 
+	r->b->looked_at = r;
 	while (code >= 0 && !r->done) {
 		int left = timeout_ms < 0 ? -1 : until(over, now, timeout_ms);
 
@@ -516,12 +527,13 @@ int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e)
 			code = wait_once(r, left, wake_fd, &woken, e);
 		if (r->b->why.code) {
 			(void)box_gone(r->b, e);
-			return err_wrap(e, "start '%s'", r->b->name);
+			code = err_wrap(e, "start '%s'", r->b->name);
 		}
 		if (timeout_ms == 0)
 			woken = true;
 		now = sys_now_ns();
 	}
+	r->b->looked_at = NULL;
 	set_timer(r);
 	return r->done ? 1 : code < 0 ? code : 0;
 }

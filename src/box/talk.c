@@ -121,12 +121,14 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 		return 0;
 	if (r == 0) {
 		b->dead = true;
+		runs_told(b);
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
 	}
 	if (r < 0)
 		return err_sys(e, r, "a message of sandbox '%s'", b->name);
 	take(b, &m);
 	msg_done(&m);
+	runs_told(b);
 	return 1;
 }
 

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - the type Run, and Box.run(): text or a command, with its output
+ *
+ * How it works: a wait first holds the box for a moment, in which most texts end; then it waits on the run's own
+ * descriptor without holding anything, so that other threads can use the box, and signals are seen. Output that
+ * is taken as it comes is put together by a callback that needs no interpreter.
+ */
+#include "ext.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+PyTypeObject *run_type;
+
+enum { FIRST_MS = 2 };
+
+/* Output in the order in which it came. */
+struct stream {
+	char *data;
+	size_t len, room;
+	struct piece {
+		int which;
+		size_t len;
+	} *pieces;
+	size_t n, room_pieces;
+	int lost; /* no memory */
+};
+
+struct run_object {
+	PyObject ob_base;
+	struct box_object *box;
+	struct hutch_run *run; /* belongs to the box: not valid once that is gone */
+	struct hutch_result result;
+	struct stream stream;
+	int streams, ended;
+};
+
+/* What was asked for, as long as Python's objects are held. */
+struct ask {
+	struct hutch_run_options o;
+	struct text text, session, cwd;
+	struct words argv, env;
+};
+
+static void ask_done(struct ask *a)
+{
+	text_done(&a->text);
+	text_done(&a->session);
+	text_done(&a->cwd);
+	words_done(&a->argv);
+	words_done(&a->env);
+}
+
+/* (text, argv, flags, session, cwd, env, timeout_ms, cap) */
+static int ask_get(PyObject *args, struct ask *a, int *ret_stream)
+{
+	PyObject *text, *argv, *session, *cwd, *env;
+	unsigned long long timeout, cap;
+
+	memset(a, 0, sizeof(*a));
+	a->o.size = sizeof(a->o);
+	*ret_stream = 0;
+	if (!PyArg_ParseTuple(args, "OOIOOOKK|p", &text, &argv, &a->o.flags, &session, &cwd, &env, &timeout, &cap,
+			      ret_stream))
+		return -1;
+	if (text_get(text, &a->text) < 0 || text_plain(session, &a->session) < 0 || text_plain(cwd, &a->cwd) < 0 ||
+	    words_get(argv, &a->argv) < 0 || words_get(env, &a->env) < 0) {
+		ask_done(a);
+		return -1;
+	}
+	a->o.text = a->text.s;
+	a->o.len = a->text.len;
+	a->o.argv = a->argv.v;
+	a->o.env = a->env.v;
+	a->o.cwd = a->cwd.s;
+	a->o.session = a->session.s;
+	a->o.timeout_ms = timeout;
+	a->o.cap = cap;
+	return 0;
+}
+
+/* ---- output as it comes ----------------------------------------------------------------------- */
+
+static int grow(void **v, size_t *room, size_t need, size_t size)
+{
+	size_t more = *room ? *room : 4096 / size + 1;
+	void *p;
+
+	if (need <= *room)
+		return 0;
+	while (more < need)
+		more *= 2;
+	p = realloc(*v, more * size);
+	if (!p)
+		return -1;
+	*v = p;
+	*room = more;
+	return 0;
+}
+
+static void on_output(void *arg, int which, const char *data, size_t len)
+{
+	struct stream *s = arg;
+
+	if (grow((void **)&s->data, &s->room, s->len + len, 1) < 0 ||
+	    grow((void **)&s->pieces, &s->room_pieces, s->n + 1, sizeof(*s->pieces)) < 0) {
+		s->lost = 1;
+		return;
+	}
+	memcpy(s->data + s->len, data, len);
+	s->len += len;
+	if (s->n && s->pieces[s->n - 1].which == which)
+		s->pieces[s->n - 1].len += len;
+	else
+		s->pieces[s->n++] = (struct piece){which, len};
+}
+
+/* ---- start and wait --------------------------------------------------------------------------- */
+
+/* With the box held. */
+static int look(struct box_object *b, struct hutch_run *run, int ms, struct hutch_result *res, struct hutch_error *e)
+{
+	int r;
+
+	BOX_BEGIN(b)
+	r = b->box ? hutch_run_wait(run, ms, -1, res, e) : gone(e);
+	BOX_END(b)
+	return r;
+}
+
+static int events(struct box_object *b, struct hutch_run *run, struct hutch_error *e)
+{
+	int r;
+
+	BOX_BEGIN(b)
+	r = b->box ? hutch_run_fd(run, e) : gone(e);
+	BOX_END(b)
+	return r;
+}
+
+static void stop_run(struct box_object *b, struct hutch_run *run)
+{
+	struct hutch_error e;
+
+	BOX_BEGIN(b)
+	if (b->box)
+		(void)hutch_run_stop(run, &e);
+	BOX_END(b)
+}
+
+/* @seconds less than 0: for ever. Return: 1, 0, -1 with an exception. */
+static int wait_for(struct box_object *b, struct hutch_run *run, double seconds, struct hutch_result *res)
+{
+	double until = seconds < 0 ? -1 : clock_now() + seconds;
+	int first = seconds < 0 || seconds * 1000 > FIRST_MS ? FIRST_MS : (int)(seconds * 1000);
+	struct hutch_error e;
+	int fd, r = look(b, run, first, res, &e);
+
+	while (r == 0) {
+		double left = seconds < 0 ? -1 : until - clock_now();
+
+		if (seconds >= 0 && left <= 0)
+			return PyErr_CheckSignals() < 0 ? -1 : 0;
+		r = fd = events(b, run, &e);
+		if (r < 0)
+			break;
+		if (wait_turn(fd, left) < 0)
+			return -1;
+		r = look(b, run, 0, res, &e);
+	}
+	if (r < 0)
+		raise_error(&e);
+	return r;
+}
+
+enum { SMALL = 4096 };
+
+/* Copies the output to @to, which has @room bytes, where it fits. Its length is in @o then. */
+static int copy_output(struct box_object *b, struct hutch_run *run, int which, struct hutch_output *o, char *to,
+		       size_t room, struct hutch_error *e)
+{
+	int r;
+
+	BOX_BEGIN(b)
+	r = b->box ? hutch_run_output(run, which, o, e) : gone(e);
+	if (r == 0 && o->len && o->len <= room)
+		memcpy(to, o->data, o->len);
+	BOX_END(b)
+	return r;
+}
+
+/* Nobody waits for the interpreter lock with the box held: so it is copied, a large one straight into Python's. */
+static PyObject *bytes_of(struct box_object *b, struct hutch_run *run, int which)
+{
+	struct hutch_output o = {.size = sizeof(o)};
+	PyObject *bytes = NULL;
+	struct hutch_error e;
+	char small[SMALL];
+	int r = copy_output(b, run, which, &o, small, sizeof(small), &e);
+
+	if (r == 0 && o.len <= sizeof(small)) {
+		bytes = PyBytes_FromStringAndSize(small, (Py_ssize_t)o.len);
+	} else if (r == 0) {
+		size_t room = o.len;
+
+		bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
+		r = bytes ? copy_output(b, run, which, &o, PyBytes_AsString(bytes), room, &e) : 0;
+	}
+	if (r < 0) {
+		Py_XDECREF(bytes);
+		return raise_error(&e);
+	}
+	return bytes ? Py_BuildValue("(NKK)", bytes, (unsigned long long)o.total, (unsigned long long)o.cut_at) : NULL;
+}
+
+/* Without the interpreter lock. */
+static void free_run(struct box_object *b, struct hutch_run *run)
+{
+	PyThread_acquire_lock(b->lock, WAIT_LOCK);
+	if (b->box)
+		hutch_run_free(run);
+	PyThread_release_lock(b->lock);
+}
+
+/* All at once: (result, (bytes, total, cut_at), the same of standard error or None) */
+PyObject *box_run(PyObject *self, PyObject *args)
+{
+	struct box_object *b = (struct box_object *)self;
+	struct hutch_result res = {.size = sizeof(res)};
+	PyObject *result = NULL, *out = NULL, *err = NULL, *ret = NULL;
+	struct hutch_run *run = NULL;
+	struct hutch_error e;
+	struct ask a;
+	int r, stream;
+
+	if (forked(b) || ask_get(args, &a, &stream) < 0)
+		return NULL;
+	BOX_BEGIN(b)
+	r = b->box ? hutch_run_start(b->box, &a.o, &run, &e) : gone(&e);
+	BOX_END(b)
+	ask_done(&a);
+	if (r < 0)
+		return raise_error(&e);
+	r = wait_for(b, run, -1, &res);
+	if (r < 0 && PyErr_Occurred()) {
+		PyObject *type, *value, *trace;
+
+		PyErr_Fetch(&type, &value, &trace);
+		stop_run(b, run);
+		PyErr_Restore(type, value, trace);
+	}
+	if (r == 1 && (result = result_make(&res)) && (out = bytes_of(b, run, 1)) &&
+	    (!(a.o.flags & HUTCH_RUN_APART) || (err = bytes_of(b, run, 2))))
+		ret = PyTuple_Pack(3, result, out, err ? err : Py_None);
+	Py_BEGIN_ALLOW_THREADS
+	free_run(b, run);
+	Py_END_ALLOW_THREADS
+	Py_XDECREF(result);
+	Py_XDECREF(out);
+	Py_XDECREF(err);
+	return ret;
+}
+
+PyObject *box_run_start(PyObject *self, PyObject *args)
+{
+	struct box_object *b = (struct box_object *)self;
+	struct run_object *x;
+	struct hutch_error e;
+	struct ask a;
+	int r, stream;
+
+	if (forked(b) || ask_get(args, &a, &stream) < 0)
+		return NULL;
+	x = (struct run_object *)((allocfunc)PyType_GetSlot(run_type, Py_tp_alloc))(run_type, 0);
+	if (!x) {
+		ask_done(&a);
+		return NULL;
+	}
+	x->streams = stream;
+	if (stream) {
+		a.o.on_output = on_output;
+		a.o.arg = &x->stream;
+	}
+	BOX_BEGIN(b)
+	r = b->box ? hutch_run_start(b->box, &a.o, &x->run, &e) : gone(&e);
+	BOX_END(b)
+	ask_done(&a);
+	if (r < 0) {
+		Py_DECREF((PyObject *)x);
+		return raise_error(&e);
+	}
+	Py_INCREF(self);
+	x->box = b;
+	return (PyObject *)x;
+}
+
+/* ---- methods ---------------------------------------------------------------------------------- */
+
+/* Of one that was freed. */
+static int freed(const struct run_object *x)
+{
+	struct hutch_error e = {.code = HUTCH_E_STATE, .message = "the run was freed"};
+
+	if (x->run)
+		return forked(x->box);
+	raise_error(&e);
+	return 1;
+}
+
+static PyObject *fileno_of(PyObject *self, PyObject *none)
+{
+	struct run_object *x = (struct run_object *)self;
+	struct hutch_error e;
+	int r;
+
+	(void)none;
+	if (freed(x))
+		return NULL;
+	r = events(x->box, x->run, &e);
+	return r < 0 ? raise_error(&e) : PyLong_FromLong(r);
+}
+
+/* wait(seconds or None) -> result or None */
+static PyObject *wait_run(PyObject *self, PyObject *seconds)
+{
+	struct run_object *x = (struct run_object *)self;
+	double s = seconds == Py_None ? -1 : PyFloat_AsDouble(seconds);
+	int r = x->ended;
+
+	if (PyErr_Occurred() || (!r && freed(x)))
+		return NULL;
+	if (!r) {
+		x->result.size = sizeof(x->result);
+		r = wait_for(x->box, x->run, s, &x->result);
+	}
+	if (r < 0)
+		return NULL;
+	x->ended = r;
+	if (r)
+		return result_make(&x->result);
+	Py_RETURN_NONE;
+}
+
+static PyObject *output(PyObject *self, PyObject *args)
+{
+	struct run_object *x = (struct run_object *)self;
+	int which;
+
+	if (!PyArg_ParseTuple(args, "i", &which) || freed(x))
+		return NULL;
+	return bytes_of(x->box, x->run, which);
+}
+
+/* What came since the last call: [(which, bytes)]. */
+static PyObject *chunks(PyObject *self, PyObject *none)
+{
+	struct run_object *x = (struct run_object *)self;
+	struct stream s;
+	PyObject *ret = PyList_New(0);
+	size_t at = 0;
+
+	(void)none;
+	if (!ret)
+		return NULL;
+	BOX_BEGIN(x->box)
+	s = x->stream;
+	memset(&x->stream, 0, sizeof(x->stream));
+	BOX_END(x->box)
+	for (size_t i = 0; ret && i < s.n; at += s.pieces[i++].len) {
+		PyObject *one = Py_BuildValue("(iy#)", s.pieces[i].which, s.data + at, (Py_ssize_t)s.pieces[i].len);
+
+		if (!one || PyList_Append(ret, one) < 0)
+			Py_CLEAR(ret);
+		Py_XDECREF(one);
+	}
+	if (s.lost && ret) {
+		Py_CLEAR(ret);
+		PyErr_NoMemory();
+	}
+	free(s.data);
+	free(s.pieces);
+	return ret;
+}
+
+static PyObject *stop(PyObject *self, PyObject *none)
+{
+	struct run_object *x = (struct run_object *)self;
+
+	(void)none;
+	if (freed(x))
+		return NULL;
+	stop_run(x->box, x->run);
+	Py_RETURN_NONE;
+}
+
+/* Whoever is in the middle of a wait for it must be done. */
+static PyObject *free_it(PyObject *self, PyObject *none)
+{
+	struct run_object *x = (struct run_object *)self;
+	struct hutch_run *run = x->run;
+
+	(void)none;
+	x->run = NULL;
+	if (!run || x->box->owner != getpid())
+		Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS
+	free_run(x->box, run);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static void run_dealloc(PyObject *self)
+{
+	struct run_object *x = (struct run_object *)self;
+	PyTypeObject *type = Py_TYPE(self);
+
+	if (x->run && x->box && x->box->owner == getpid()) {
+		Py_BEGIN_ALLOW_THREADS
+		free_run(x->box, x->run);
+		Py_END_ALLOW_THREADS
+	}
+	free(x->stream.data);
+	free(x->stream.pieces);
+	Py_XDECREF((PyObject *)x->box);
+	((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+	Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+	{"fileno", fileno_of, METH_NOARGS, "fileno() -> int: readable when wait(0) may have something to do"},
+	{"wait", wait_run, METH_O, "wait(seconds or None) -> result or None"},
+	{"output", output, METH_VARARGS, "output(which) -> (bytes, total, cut_at)"},
+	{"chunks", chunks, METH_NOARGS, "chunks() -> [(which, bytes)]"},
+	{"stop", stop, METH_NOARGS, "stop()"},
+	{"free", free_it, METH_NOARGS, "free()"},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+	{Py_tp_dealloc, run_dealloc},
+	{Py_tp_methods, methods},
+	{Py_tp_doc, "Text or a command that runs."},
+	{0, NULL},
+};
+
+static PyType_Spec spec = {"hutch._hutch.Run", sizeof(struct run_object), 0,
+			   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+
+int run_setup(PyObject *module)
+{
+	run_type = (PyTypeObject *)PyType_FromSpec(&spec);
+	return run_type ? PyModule_AddObjectRef(module, "Run", (PyObject *)run_type) : -1;
+}
