@@ -94,7 +94,7 @@ class Tty(RunCase):
         for script, ending, code in (("echo ready", None, 0), ("echo ready; exec sleep 300", signal.SIGTERM, 143),
                                      ("echo ready; kill -9 $$", None, 137)):
             terminal = self.terminal("run", "-it", "--", "sh", "-c", "stty raw -echo; " + script)
-            before = modes(terminal.fd)
+            before = terminal.modes_before
             terminal.expect("ready")
             if ending:
                 terminal.process.send_signal(ending)
@@ -105,7 +105,7 @@ class Tty(RunCase):
         for words, code in ((["--", "no-such-command"], 127), (["--timeout", "200ms", "--", "sleep", "300"], 124),
                             (["--rootfs", "/no/such", "--", "true"], 125)):
             terminal = self.terminal("run", "-it", *words)
-            before = modes(terminal.fd)
+            before = terminal.modes_before
             self.assertEqual(terminal.wait(), code)
             self.assertEqual(modes(terminal.fd), before, words)
             self.assertNotIn("\n", terminal.seen.replace("\r\n", ""), "a line without carriage return")

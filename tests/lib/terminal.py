@@ -21,6 +21,7 @@ class Terminal:
         self.resize(rows, columns)
         if persona.changes_user():
             os.chown(os.ttyname(program_side), persona.uid, persona.gid)
+        self.modes_before = termios.tcgetattr(self.fd)  # the program may change them at once
         self.process = persona.popen(
             argv, before_exec=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), start_new_session=True,
             stdin=program_side, stdout=program_side, stderr=program_side, env=env, cwd=cwd)
