@@ -241,7 +241,7 @@ static PyType_Slot slots[] = {
 	{Py_tp_dealloc, box_dealloc},
 	{Py_tp_methods, NULL}, /* see below */
 	{Py_tp_getset, members},
-	{Py_tp_doc, "A sandbox."},
+	{Py_tp_doc, (void *)(uintptr_t)"A sandbox."},
 	{0, NULL},
 };
 

@@ -238,7 +238,7 @@ static PyType_Slot slots[] = {
 	{Py_tp_new, home_new},
 	{Py_tp_dealloc, home_dealloc},
 	{Py_tp_methods, methods},
-	{Py_tp_doc, "What one process holds of hutch."},
+	{Py_tp_doc, (void *)(uintptr_t)"What one process holds of hutch."},
 	{0, NULL},
 };
 

@@ -184,7 +184,7 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
 	{Py_tp_dealloc, proc_dealloc},
 	{Py_tp_methods, methods},
-	{Py_tp_doc, "A command that was started."},
+	{Py_tp_doc, (void *)(uintptr_t)"A command that was started."},
 	{0, NULL},
 };
 

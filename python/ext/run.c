@@ -441,7 +441,7 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
 	{Py_tp_dealloc, run_dealloc},
 	{Py_tp_methods, methods},
-	{Py_tp_doc, "Text or a command that runs."},
+	{Py_tp_doc, (void *)(uintptr_t)"Text or a command that runs."},
 	{0, NULL},
 };
 

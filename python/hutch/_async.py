@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting in an event loop: on descriptors, without threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from . import _hutch
+
+T = TypeVar("T")
+
+_STOP_SECONDS = 3.0  # what was stopped has ended by then
+_SHORTEST, _LONGEST = 0.0005, 0.01  # between two looks where there is no descriptor to wait on
+
+
+async def readable(fd: int, step: Callable[[], T | None]) -> T:
+    """Calls @step whenever @fd is readable, until it returns something."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def look() -> None:
+        if done.done():
+            return
+        try:
+            result = step()
+        except BaseException as failure:  # noqa: BLE001: it is raised where somebody waits
+            done.set_exception(failure)
+        else:
+            if result is not None:
+                done.set_result(result)
+
+    loop.add_reader(fd, look)
+    try:
+        return await done
+    finally:
+        loop.remove_reader(fd)
+
+
+async def until(step: Callable[[], T | None], seconds: float | None = None) -> T | None:
+    """Calls @step again and again, until it returns something or the time is over (then None)."""
+    loop = asyncio.get_running_loop()
+    end = None if seconds is None else loop.time() + seconds
+    pause = _SHORTEST
+    while (result := step()) is None and (end is None or loop.time() < end):
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST)
+    return result
+
+
+async def finish(run: _hutch.Run) -> _hutch._Result:
+    """The end of a run. Cancelled, it ends what the run has started before it says so."""
+    try:
+        result = run.wait(0)
+        return result if result is not None else await readable(run.fileno(), lambda: run.wait(0))
+    except asyncio.CancelledError:
+        run.stop()
+        await until(lambda: run.wait(0), _STOP_SECONDS)
+        raise

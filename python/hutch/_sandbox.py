@@ -1,0 +1,621 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The class Sandbox."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import posixpath
+import subprocess
+import termios
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+from . import _hutch
+from ._async import finish, until
+from ._config import SandboxConfig
+from ._errors import SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError
+from ._files import SandboxPath
+from ._home import home
+from ._popen import Popen
+from ._result import CommandError, RunResult
+from ._stream import Stream
+
+log = logging.getLogger("hutch.sandbox")
+
+Command = str | Sequence[str]
+Self = TypeVar("Self", bound="Sandbox")
+
+_ALL = (1 << 64) - 1  # of output: no cap; of a job: its end only
+_GRACE_SECONDS = 10.0
+_alive: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+def _milliseconds(seconds: float | None) -> int:
+    """0: no limit."""
+    if seconds is None or seconds == 0:
+        return 0
+    if not isinstance(seconds, (int, float)) or seconds != seconds or seconds < 0:
+        raise SandboxConfigError(f"timeout: {seconds!r} is no number of seconds, 0 or more")
+    return min(max(1, round(seconds * 1000)), 1 << 40)
+
+
+def _words(command: Command) -> tuple[str | None, list[str] | None]:
+    """A text for the shell, or words to be executed."""
+    if isinstance(command, str):
+        return command or ":", None
+    if isinstance(command, (bytes, bytearray)) or not isinstance(command, Iterable):
+        raise SandboxConfigError(f"a command is a str or a list of words, not {type(command).__name__}")
+    words = [os.fspath(word) for word in command]
+    if not words:
+        raise SandboxConfigError("a command of no words")
+    return None, words
+
+
+def _environment(env: Mapping[str, str] | None) -> list[str] | None:
+    return None if env is None else [f"{key}={value}" for key, value in env.items()]
+
+
+class Sandbox:
+    """A sandbox: a small box that code can do no harm in, ready when this returns.
+
+    ``config``: a :class:`SandboxConfig`, or a dict of its fields; ``name``: None: made up. Further keywords are fields:
+    ``Sandbox(image="/srv/root")``, ``Sandbox(host=True)``. It belongs to this process and ends with it, however that
+    ends; ``with`` ends it earlier, and so does :meth:`delete`. Any thread may use it; calls that take long
+    do not keep others waiting.
+
+    :raises SandboxConfigError: a field that is wrong; NotSupportedError: one that this version cannot honour yet
+    :raises SandboxKernelError: this machine cannot give what was asked (``hutch doctor`` says what it lacks)
+    :raises SandboxExistsError: the name is taken
+    :raises SandboxError: anything else; nothing is left of it then
+
+    Since 0.1.
+    """
+
+    #: The file systems that ``fs_backend`` may name.
+    SUPPORTED_FS_BACKENDS = ("overlayfs",)
+
+    def __init__(self, config: SandboxConfig | Mapping[str, Any] | None = None, name: str | None = None,
+                 **fields: Any) -> None:
+        if config is None or isinstance(config, Mapping):
+            config = self._config_type().from_dict({**(config or {}), **fields})
+        elif fields:
+            config = config.replace(**fields)
+        self._setup(config, self._start(config, name))
+
+    @classmethod
+    def _config_type(cls) -> type[SandboxConfig]:
+        return SandboxConfig
+
+    @classmethod
+    def _start(cls, config: SandboxConfig, name: str | None) -> _hutch.Box:
+        asked = config.to_fields()
+        if name is not None:
+            asked = [(field, value) for field, value in asked if field != "name"] + [("name", name)]
+        try:
+            return home().start(asked, 0)
+        except SandboxError as failure:
+            if failure.code not in ("SYSTEM", "DIED", "LIMIT", "INTERNAL", "TIMEOUT"):
+                raise
+            raise SandboxInitError(str(failure), failure.code, failure.errno) from None
+
+    def _setup(self, config: SandboxConfig, box: _hutch.Box) -> None:
+        self._box, self._config = box, config
+        self._began = time.time()
+        self._name = box.name
+        self._terminals: list[int] = []
+        self._jobs: dict[str, int] = {}
+        self._lock = threading.Lock()
+        _alive.add(self)
+        if box.remark:
+            log.warning("%s: %s", self._name, box.remark)
+        log.info("sandbox %s is ready", self._name)
+
+    # ---- what it is -----------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def config(self) -> SandboxConfig:
+        """What it was made with."""
+        return self._config
+
+    @property
+    def files(self) -> SandboxPath:
+        """Its root directory, from which ``sb.files / "tmp" / "x"`` and ``sb.files("/tmp/x")`` go on."""
+        return SandboxPath(self)
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """Which facilities are in force, under nitrobox' names."""
+        spec = json.loads(self._box.spec())
+        network = spec.get("network", "none")
+        options = spec.get("security_opt", [])
+        return {
+            "userns": True, "pidfd": True, "timens": True, "netns": network != "host", "layer_cache": False,
+            "seccomp": not spec.get("privileged") and not any("seccomp" in one and "unconfined" in one for one in options),
+            "landlock": network == "host", "devices": bool(spec.get("devices")), "mask_paths": not spec.get("privileged"),
+            "cap_drop": True, "cgroup_v2": False, "whiteout": "xattr",
+            "cpuset_cpus": None, "oom_score_adj": spec.get("oom_score_adj"),
+        }
+
+    @property
+    def rootfs(self) -> Path:
+        """Its file system, as root of this machine can look into it. What is there is not to be trusted: symbolic links in it
+        lead anywhere; :attr:`files` does not follow them out."""
+        pid = next((one[4] for one in home().list() if one[0] == self._name), 0)
+        return Path(f"/proc/{pid}/root") if pid else Path("/nonexistent")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self._name!r}, {'alive' if self._box.alive else 'deleted'})"
+
+    # ---- run ------------------------------------------------------------------------------------------
+
+    def _ask(self, command: Command, timeout: float | None, env: Mapping[str, str] | None, cwd: str | None, clean: bool,
+             apart: bool, session: str | None, max_output: int | None) -> tuple[Any, ...]:
+        text, words = _words(command)
+        if session is not None and words is not None:
+            raise SandboxConfigError("a session takes a text, not a list of words")
+        flags = (_hutch.RUN_CLEAN if clean else 0) | (_hutch.RUN_APART if apart else 0)
+        if max_output is not None and max_output < 0:
+            raise SandboxConfigError(f"max_output: {max_output} is less than nothing")
+        return (text, words, flags, session, cwd, _environment(env), _milliseconds(timeout), max_output or _ALL)
+
+    @overload
+    def run(self, command: Command, timeout: float | None = ..., *, env: Mapping[str, str] | None = ...,
+            cwd: str | None = ..., stdin: str | bytes | None = ..., clean: bool = ..., apart: bool = ...,
+            check: bool = ..., max_output: int | None = ..., stream: Literal[False] = ...) -> RunResult: ...
+
+    @overload
+    def run(self, command: Command, timeout: float | None = ..., *, env: Mapping[str, str] | None = ...,
+            cwd: str | None = ..., clean: bool = ..., apart: bool = ..., stream: Literal[True]) -> Stream: ...
+
+    def run(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
+            cwd: str | None = None, stdin: str | bytes | None = None, clean: bool = False, apart: bool = False,
+            check: bool = False, max_output: int | None = None, stream: bool = False) -> RunResult | Stream:
+        """Runs a command to its end.
+
+        ``command``: a str is run by the sandbox' warm shell, in a fresh sub-shell each time; a list is executed without a
+        shell. ``timeout``: seconds, after which all that it started is killed; None or 0: none. ``env``: variables over
+        those of the configuration. ``cwd``: None: ``working_dir``. ``stdin``: what it can read; None: nothing. ``clean``: in a new
+        shell, whose result nothing inside can forge (so it is of a list). ``apart``: standard error by itself. ``check``:
+        raise :class:`CommandError` when it does not end with 0. ``max_output``: bytes of each output that are kept, the
+        first and the last half; None: all. ``stream``: return at once, a :class:`Stream` to iterate over.
+
+        The end does not wait for what a job in the background does with the output later. A timeout is a result, whose
+        exit code is 124. Since 0.1.
+        """
+        if stream:
+            return self._stream(command, timeout, env, cwd, clean, apart)
+        ask = self._ask(command, timeout, env, cwd, clean, apart, None, max_output)
+        began = time.monotonic()
+        if self._config.tty:
+            result = self._run_on_terminal(ask, stdin)
+        elif stdin is not None:
+            result = self._run_with(ask, stdin, apart)
+        else:
+            told, out, err = self._box.run(*ask)
+            result = RunResult(told, out, err, time.monotonic() - began, clean or ask[1] is not None)
+        return self._given(command, result, check)
+
+    def _given(self, command: Command, result: RunResult, check: bool) -> RunResult:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: %r took %.1f ms, exit code %d: %.200s", self._name, command, result.duration * 1e3,
+                      result.exit_code, result.stdout)
+        if check and not result.ok:
+            raise CommandError(command, result)
+        return result
+
+    async def arun(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
+                   cwd: str | None = None, clean: bool = False, apart: bool = False, check: bool = False,
+                   max_output: int | None = None) -> RunResult:
+        """:meth:`run` in an event loop, without threads. Cancelled, it kills what the command has started."""
+        ask = self._ask(command, timeout, env, cwd, clean, apart, None, max_output)
+        return self._given(command, await self._arun(ask), check)
+
+    async def _arun(self, ask: tuple[Any, ...]) -> RunResult:
+        began = time.monotonic()
+        run = self._box.run_start(*ask)
+        try:
+            told = await finish(run)
+            err = run.output(2) if ask[2] & _hutch.RUN_APART else None
+            return RunResult(told, run.output(1), err, time.monotonic() - began,
+                             bool(ask[2] & _hutch.RUN_CLEAN) or ask[1] is not None)
+        finally:
+            run.free()
+
+    def _stream(self, command: Command, timeout: float | None, env: Mapping[str, str] | None, cwd: str | None,
+                clean: bool, apart: bool, session: str | None = None) -> Stream:
+        ask = self._ask(command, timeout, env, cwd, clean, apart, session, None)
+        return Stream(self._box.run_start(*ask, True), clean or ask[1] is not None, apart)
+
+    def astream(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
+                cwd: str | None = None, clean: bool = False, apart: bool = False) -> Stream:
+        """``async for part in sb.astream("make"): ...``: see :class:`Stream`."""
+        return self._stream(command, timeout, env, cwd, clean, apart)
+
+    def _argv(self, text: str | None, words: list[str] | None) -> list[str]:
+        """As the library runs a text in a new shell."""
+        if words is not None:
+            return words
+        shell = "bash" if self._has_bash() else "sh"
+        return [shell, "-c", text or ":"]
+
+    def _has_bash(self) -> bool:
+        return any(self.files(path).exists() for path in ("/bin/bash", "/usr/bin/bash"))
+
+    def _run_with(self, ask: tuple[Any, ...], stdin: str | bytes, apart: bool) -> RunResult:
+        text, words, _, _, cwd, env, timeout, cap = ask
+        began = time.monotonic()
+        process = Popen(self, self._argv(text, words), stderr=subprocess.PIPE if apart else subprocess.STDOUT,
+                        env=dict(one.split("=", 1) for one in env) if env else None, cwd=cwd, timeout=timeout / 1000)
+        out, err = process.communicate(stdin.encode() if isinstance(stdin, str) else stdin)
+        assert process.told is not None
+        return RunResult(process.told, _capped(out, cap), _capped(err, cap) if apart else None,
+                         time.monotonic() - began, True)
+
+    def _run_on_terminal(self, ask: tuple[Any, ...], stdin: str | bytes | None) -> RunResult:
+        text, words, _, _, cwd, env, timeout, cap = ask
+        began = time.monotonic()
+        process = Popen(self, self._argv(text, words), tty=True, cwd=cwd, timeout=timeout / 1000, bufsize=0,
+                        env={"TERM": "dumb", "NO_COLOR": "1", **(dict(one.split("=", 1) for one in env) if env else {})})
+        assert process.stdin is not None and process.stdout is not None
+        fd = process.stdout.fileno()
+        _no_echo(fd)
+        with self._lock:
+            self._terminals.append(fd)
+        try:
+            if stdin is not None:
+                process.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin)
+            out = _until_hangup(fd)
+        finally:
+            with self._lock:
+                self._terminals.remove(fd)
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+        assert process.told is not None
+        return RunResult(process.told, _capped(out, cap), None, time.monotonic() - began, True)
+
+    def write_stdin(self, data: str | bytes) -> None:
+        """Types on the terminal of the program that runs now (from another thread), where ``tty=True``."""
+        if not self._config.tty:
+            raise SandboxStateError("write_stdin() requires tty=True")
+        with self._lock:
+            if not self._terminals:
+                raise SandboxStateError("no program runs that could read it")
+            os.write(self._terminals[-1], data.encode() if isinstance(data, str) else data)
+
+    # ---- sessions ---------------------------------------------------------------------------------------
+
+    def session(self, name: str = "main") -> Session:
+        """A shell that lasts from call to call: directory, variables, functions, options, aliases, jobs."""
+        return Session(self, name)
+
+    def sessions(self, *names: str) -> list[Session]:
+        """Several of them."""
+        return [Session(self, name) for name in names]
+
+    # ---- processes --------------------------------------------------------------------------------------
+
+    def popen(self, command: Command, **kwargs: Any) -> Popen:
+        """A command with pipes (or ``tty=True``: a terminal), as :class:`subprocess.Popen`; confined like any other.
+
+        A str is for ``bash -c`` (``sh -c`` where there is no bash), a list is executed. All of Popen's keywords that make
+        sense in a sandbox: stdin, stdout, stderr (PIPE by default), text, encoding, errors, bufsize, env (over that of the
+        sandbox), cwd, user; and ``timeout``, ``rows``, ``cols``. Since 0.1.
+        """
+        return Popen(self, self._argv(*_words(command)), **kwargs)
+
+    exec = popen
+
+    # ---- jobs -------------------------------------------------------------------------------------------
+
+    def run_background(self, command: Command, *, env: Mapping[str, str] | None = None, cwd: str | None = None,
+                       timeout: float | None = None, keep: int = 0) -> str:
+        """Starts a command that goes on beside others. Return: its handle, for the calls below.
+
+        ``keep``: bytes of its output that are kept, the last ones; 0: 1 MiB. A job is never held up because nobody reads.
+        """
+        text, words = _words(command)
+        return self._box.job_start(text, words, 0, _environment(env), cwd, None, None, _milliseconds(timeout), keep)
+
+    def check_background(self, handle: str) -> tuple[str, bool]:
+        """Its output so far, and whether it runs. ``("", False)``: there is no such job."""
+        try:
+            (_, running, *_), data, *_ = self._box.job_check(handle, 0)
+        except SandboxNotFoundError:
+            return "", False
+        return data.decode("utf-8", "backslashreplace"), running
+
+    def list_background(self) -> dict[str, dict[str, Any]]:
+        """The jobs that were not stopped: ``{handle: {"pid": "12", "running": True, "exit_code": None}}``."""
+        return {one[0]: {"pid": str(one[2]), "running": one[1], "exit_code": one[8][1] if one[8] else None,
+                         "command": one[7]} for one in self._box.job_list()}
+
+    def wait_background(self, handle: str, timeout: float | None = None) -> int | None:
+        """Waits for its end. Return: its exit code; None: it runs. :raises SandboxNotFoundError:"""
+        said = self._box.job_wait(handle, _ALL, timeout)
+        return _exit_code(said)
+
+    async def await_background(self, handle: str, timeout: float | None = None) -> int | None:
+        """:meth:`wait_background` in an event loop."""
+        return _exit_code(await until(lambda: self._box.job_wait(handle, _ALL, 0), timeout))
+
+    def stop_background(self, handle: str, grace: float = _GRACE_SECONDS) -> str:
+        """Ends it with all that it has started, and forgets it. Return: its output; ``""``: there is no such job.
+
+        ``grace``: seconds from SIGTERM to SIGKILL.
+        """
+        try:
+            said = self._box.job_stop(handle, 0, max(1, round(grace * 1000)), 0)
+        except SandboxNotFoundError:
+            return ""
+        return said[1].decode("utf-8", "backslashreplace")
+
+    async def astop_background(self, handle: str, grace: float = _GRACE_SECONDS) -> str:
+        """:meth:`stop_background` in an event loop."""
+        try:
+            self._box.job_signal(handle, 15)
+            await until(lambda: self._box.job_wait(handle, _ALL, 0), grace)
+        except SandboxNotFoundError:
+            return ""
+        return self.stop_background(handle, 0.001)
+
+    # ---- files ------------------------------------------------------------------------------------------
+
+    def write_file(self, path: str | os.PathLike[str], content: str | bytes) -> None:
+        """Makes or replaces a file; directories above it are made; str is UTF-8."""
+        data = content.encode() if isinstance(content, str) else bytes(content)
+        target = self.files(path)
+        try:
+            target.write_bytes(data)
+        except SandboxNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+
+    def read_file(self, path: str | os.PathLike[str]) -> str:
+        """A whole file as text: UTF-8; other bytes as lone surrogates (``.encode(errors="surrogateescape")``)."""
+        return self.read_bytes(path).decode("utf-8", "surrogateescape")
+
+    def read_bytes(self, path: str | os.PathLike[str]) -> bytes:
+        """A whole file. :raises SandboxNotFoundError: a FileNotFoundError"""
+        return self.files(path).read_bytes()
+
+    def copy_to(self, local: str | os.PathLike[str], container: str | os.PathLike[str]) -> None:
+        """Copies a file or a tree of this machine to that very name in the sandbox; a directory that is there is merged into."""
+        self._box.copy_in(os.path.abspath(local), posixpath.join("/", os.fspath(container)),
+                          _hutch.COPY_EXACT | _hutch.COPY_PARENTS | _hutch.COPY_FOLLOW)
+
+    def copy_from(self, container: str | os.PathLike[str], local: str | os.PathLike[str]) -> None:
+        """The other way round. Directories above ``local`` are made."""
+        target = os.path.abspath(local)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        self._box.copy_out(posixpath.join("/", os.fspath(container)), target, _hutch.COPY_EXACT | _hutch.COPY_FOLLOW)
+
+    # ---- states -----------------------------------------------------------------------------------------
+
+    def reset(self, keep_processes: bool = False) -> None:
+        """Back to how it was right after the start: files, processes, shells, jobs, memory, in a time that does not depend on
+        what was written. ``keep_processes``: files only."""
+        self._box.reset(keep_processes)
+
+    def snapshot(self, tag: str | int | None = None) -> str | int:
+        """Keeps how its files are now. Return: the tag; None makes 0, 1, 2... :raises SandboxExistsError:"""
+        return _tag(self._box.snapshot(None if tag is None else str(tag)))
+
+    def restore(self, tag: str | int | None = None, keep_processes: bool = False) -> None:
+        """Puts its files back; None: the snapshot that was made last. :raises SandboxNotFoundError:"""
+        self._box.restore(None if tag is None else str(tag), _hutch.RESTORE_KEEP_PROCESSES if keep_processes else 0)
+
+    def list_snapshots(self) -> list[str | int]:
+        """Tags, in the order in which they were made."""
+        return [_tag(one[0]) for one in self._box.snapshots()]
+
+    def delete_snapshot(self, tag: str | int) -> None:
+        """Forgets one; one that is not there is no failure."""
+        try:
+            self._box.snapshot_delete(str(tag))
+        except SandboxNotFoundError:
+            pass
+
+    def diff(self, start: str | int | None = None, end: str | int | None = None) -> list[tuple[str, str]]:
+        """Which paths differ: ``("A", path)`` added, ``("C", path)`` changed, ``("D", path)`` deleted. ``start``, ``end``: snapshots;
+        None: right after the start, and now."""
+        return self._box.diff(None if start is None else str(start), None if end is None else str(end))
+
+    def fs_snapshot(self, path: str | os.PathLike[str]) -> None:
+        """Copies what was changed since the start to the directory @path of this machine, which must not be there; with a
+        file ``.deleted`` that names what was deleted."""
+        target = Path(path)
+        target.mkdir()
+        deleted = []
+        for kind, name in self.diff():
+            if kind == "D":
+                deleted.append(name)
+            elif self.files(name).is_dir() and not self.files(name).is_symlink():
+                (target / name.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            else:
+                (target / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+                self._box.copy_out(name, str(target / name.lstrip("/")), _hutch.COPY_EXACT)
+        if deleted:
+            (target / ".deleted").write_text("".join(f"{name}\n" for name in deleted), errors="surrogateescape")
+
+    def fs_restore(self, path: str | os.PathLike[str]) -> None:
+        """Puts the files back to what :meth:`fs_snapshot` kept in @path. :raises FileNotFoundError:"""
+        source = Path(path)
+        if not source.is_dir():
+            raise FileNotFoundError(f"no snapshot in {os.fspath(path)!r}")
+        self.reset()
+        for entry in source.iterdir():
+            if entry.name != ".deleted":
+                self._box.copy_in(str(entry), "/" + entry.name, _hutch.COPY_EXACT)
+        if (source / ".deleted").exists():
+            for name in (source / ".deleted").read_text(errors="surrogateescape").splitlines():
+                if self.files(name).exists() or self.files(name).is_symlink():
+                    self.files(name).rmtree()
+
+    def fork(self: Self, n: int = 1, *, snapshot: str | int | None = None, names: Sequence[str] | None = None) -> list[Self]:
+        """New sandboxes that begin with the files of this one (or of a snapshot of it). Nothing of what one of them writes is
+        seen by another; processes are not copied. All are made, or none."""
+        boxes = self._box.fork(None if snapshot is None else str(snapshot), names, n, 0)
+        forks = []
+        for box in boxes:
+            fork = type(self).__new__(type(self))
+            fork._setup(self._config, box)
+            forks.append(fork)
+        return forks
+
+    # ---- its end ----------------------------------------------------------------------------------------
+
+    def delete(self) -> None:
+        """Ends it, and removes what it left. A second call does nothing."""
+        _alive.discard(self)
+        self._box.delete()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delete()
+
+    def __del__(self) -> None:
+        box = getattr(self, "_box", None)
+        if box is not None and box.alive:
+            warnings.warn(f"{self!r} was not deleted: use `with`, or delete()", ResourceWarning, stacklevel=2, source=self)
+            box.delete()
+
+    # ---- the same in an event loop ------------------------------------------------------------------------
+    # These take a millisecond or so, and nothing in them waits for the inside.
+
+    @classmethod
+    async def acreate(cls: type[Self], config: SandboxConfig | Mapping[str, Any] | None = None,
+                      name: str | None = None, **fields: Any) -> Self:
+        """``await Sandbox.acreate(...)``: as the constructor."""
+        return cls(config, name, **fields)
+
+    async def adelete(self) -> None:
+        self.delete()
+
+    async def areset(self, keep_processes: bool = False) -> None:
+        self.reset(keep_processes)
+
+    async def asnapshot(self, tag: str | int | None = None) -> str | int:
+        return self.snapshot(tag)
+
+    async def arestore(self, tag: str | int | None = None) -> None:
+        self.restore(tag)
+
+    async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None) -> list[Self]:
+        return self.fork(n, snapshot=snapshot)
+
+    async def awrite_file(self, path: str | os.PathLike[str], content: str | bytes) -> None:
+        self.write_file(path, content)
+
+    async def aread_file(self, path: str | os.PathLike[str]) -> str:
+        return self.read_file(path)
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.delete()
+
+    # ---- of all sandboxes -----------------------------------------------------------------------------------
+
+    def pressure(self) -> dict[str, dict[str, float]]:
+        """Pressure stall information of its cgroup; ``{}``: it has none (limits come with a later version)."""
+        return {}
+
+    def reclaim_memory(self) -> bool:
+        """Asks the kernel to take back memory that is not used. False: this version cannot."""
+        return False
+
+    @staticmethod
+    def cleanup_stale(env_base_dir: str = "") -> int:
+        """Removes what sandboxes of programs that were killed have left. Return: how many there were."""
+        dead = sum(1 for one in home().list() if one[1] != 0 and not one[2])
+        home().cleanup(60_000)
+        return dead
+
+
+class Session:
+    """A shell of a sandbox that lasts from call to call. ``with`` is not needed: it ends with the sandbox, or a reset. Since 0.1."""
+
+    def __init__(self, sandbox: Sandbox, name: str) -> None:
+        self.sandbox, self.name = sandbox, name
+
+    def run(self, text: str, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
+            cwd: str | None = None, check: bool = False, max_output: int | None = None) -> RunResult:
+        """Runs @text in it. ``env`` and ``cwd`` stay. A timeout ends what the text has started, and spares the session."""
+        ask = self.sandbox._ask(text, timeout, env, cwd, False, False, self.name, max_output)
+        began = time.monotonic()
+        told, out, err = self.sandbox._box.run(*ask)
+        return self.sandbox._given(text, RunResult(told, out, err, time.monotonic() - began, False), check)
+
+    async def arun(self, text: str, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
+                   cwd: str | None = None, check: bool = False, max_output: int | None = None) -> RunResult:
+        """The same in an event loop."""
+        ask = self.sandbox._ask(text, timeout, env, cwd, False, False, self.name, max_output)
+        return self.sandbox._given(text, await self.sandbox._arun(ask), check)
+
+    def stream(self, text: str, timeout: float | None = None) -> Stream:
+        """See :class:`Stream`."""
+        return self.sandbox._stream(text, timeout, None, None, False, False, self.name)
+
+    def __repr__(self) -> str:
+        return f"Session({self.name!r} of {self.sandbox.name!r})"
+
+
+# ---- helpers --------------------------------------------------------------------------------------------
+
+
+def _tag(name: str) -> str | int:
+    return int(name) if name.isdigit() and name.isascii() else name
+
+
+def _exit_code(said: _hutch._JobSaid | None) -> int | None:
+    result = said[0][8] if said else None
+    return result[1] if result else None
+
+
+def _capped(data: bytes, cap: int) -> _hutch._Output:
+    if len(data) <= cap:
+        return data, len(data), len(data)
+    head = cap // 2
+    return data[:head] + data[len(data) - (cap - head):], len(data), head
+
+
+def _no_echo(fd: int) -> None:
+    modes = termios.tcgetattr(fd)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(fd, termios.TCSANOW, modes)
+
+
+def _until_hangup(fd: int) -> bytes:
+    parts = []
+    while True:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:  # EIO: nobody has the other side any more
+            break
+        if not data:
+            break
+        parts.append(data)
+    return b"".join(parts)
+
+
+@atexit.register
+def _delete_all() -> None:
+    for sandbox in list(_alive):
+        if sandbox._box.alive:
+            sandbox.delete()
