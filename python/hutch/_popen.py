@@ -111,8 +111,9 @@ class Popen(subprocess.Popen[Any]):
     def _terminal(self) -> int:
         """It is there once the command has been started."""
         while (fd := self._proc.take_fd(0)) < 0:
-            if self._look(0.01) is not None:
-                raise SandboxConfigError(f"popen: {self._why}")
+            if self._proc.wait(0.005) is not None and (fd := self._proc.take_fd(0)) < 0:
+                self._look(0)
+                raise SandboxConfigError(f"popen: {self._why or 'there is no terminal'}")
         return fd
 
     def _file(self, fd: int, mode: str, bufsize: int) -> IO[Any]:
