@@ -199,7 +199,7 @@ def _limit(config: SandboxConfig, field: str, name: str) -> Iterator[Ask]:
 
 def _limits(config: SandboxConfig) -> Iterator[Ask]:
     yield from _limit(config, "memory_max", "memory")
-    if config.memory_swap != "max" or config.memory_max:
+    if config.memory_swap != "max" or config.memory_max not in (None, "max"):
         yield from _one("memory_swap", config.swap_total(), "limits.memory_swap")
     yield from _limit(config, "memory_high", "memory_high")
     yield from _limit(config, "memory_reservation", "memory_reservation")
