@@ -7,7 +7,6 @@ wrong raises a SandboxConfigError that says which field, what it held, why that 
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -22,6 +21,8 @@ Check = Callable[[str, Any], Any]
 #: Limits of a process, as the kernel names them (``ulimits``).
 ULIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?|([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+")
+_PORT = re.compile(r"(?:(?:\[[^\]]+\]|[0-9]+(?:\.[0-9]+)+):|[^:]+/)?"
+                   r"((?:(?:[0-9]{1,5}(?:-[0-9]{1,5})?)?:)?[0-9]{1,5}(?:-[0-9]{1,5})?)(?:/(?:tcp|udp|sctp))?")
 _IO_LIMIT = re.compile(r"(rbps|wbps|riops|wiops)=([0-9]+|max)")
 
 
@@ -32,6 +33,8 @@ def refuse(field: str, value: object, why: str) -> NoReturn:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing when no word is near."""
+    import difflib  # not at the start of every program that imports hutch
+
     found = difflib.get_close_matches(word, list(words), 1)
     return f"; did you mean '{found[0]}'?" if found else ""
 
@@ -249,13 +252,42 @@ def ulimits(field: str, value: Any) -> dict[str, tuple[int, int]]:
 
 
 def volume(field: str, value: Any) -> str:
-    """``"source:target[:options]"``."""
-    parts = text(field, value).split(":")
-    if len(parts) not in (2, 3) or not parts[0]:
+    """``"source:target[:options]"``; a target alone is an anonymous volume."""
+    source, *rest = parts = text(field, value).split(":")
+    target = rest[0] if rest else source
+    if len(parts) > 3 or not source:
         refuse(field, value, "not SOURCE:TARGET[:ro|rw|cow]")
-    if not parts[1].startswith("/"):
-        refuse(field, value, f"'{parts[1]}' is not an absolute path")
+    if not target.startswith("/"):
+        refuse(field, value, f"'{target}' is not an absolute path")
     return text(field, value)
+
+
+def port(field: str, value: Any) -> str:
+    """``"[ip:][host:]container[/udp]"``, ranges too, and pasta's ``"ip/host:container"``."""
+    given = text_or_number(field, value)
+    match = _PORT.fullmatch(given)
+    if not match or any(not 0 < int(number) <= 65535 for number in re.findall("[0-9]+", match[1])):
+        refuse(field, value, "not [IP:][HOST:]PORT[/udp] with ports from 1 to 65535")
+    return given
+
+
+def form(pattern: str, why: str) -> Check:
+    """Text that is wholly as the regular expression @pattern; @why it is refused otherwise."""
+    def check(field: str, value: Any) -> str:
+        given = text_or_number(field, value)
+        if not re.fullmatch(pattern, given):
+            refuse(field, value, why)
+        return given
+    return check
+
+
+#: Numbers of processors or memory nodes.
+cpuset = form(r"\s*[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\s*", "not a list of numbers (0-3,7)")
+#: ``"device:rate"``: bytes as a size, or a number of operations.
+rate_bytes = form(r"[^:].*:[0-9.]+\s*[a-zA-Z]*", "not DEVICE:RATE (/dev/sda:10mb)")
+rate = form(r"[^:].*:[0-9]+", "not DEVICE:RATE (/dev/sda:1000)")
+restart = form(r"no|always|unless-stopped|on-failure(:[0-9]+)?", "not no, always, unless-stopped or on-failure[:N]")
+upper = form(r"disk|tmpfs(:[0-9.]+\s*[a-zA-Z]*)?", "not disk or tmpfs[:SIZE]")
 
 
 def health(field: str, value: Any) -> dict[str, Any]:

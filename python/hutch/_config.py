@@ -5,7 +5,7 @@ How it works: the fields are those of nitrobox, under its names and in all forms
 hutch has besides, under the names of ``hutch-spec(5)``. The constructor checks every field (``CHECKS``) and brings it
 into its form; what contradicts itself is an error there. Assigning to an attribute later is not checked. The fields
 become a spec of libhutch in ``_fields.py``; other ways to make a configuration are in ``_docker.py`` and
-``_docker_run.py`` (words of Docker) and below (dict, JSON, TOML).
+``_docker_run.py`` (words of Docker; imported when asked for) and below (dict, JSON, TOML).
 
 The defaults are the safe ones: no network, every guard on. ``hutch.compat.nitrobox`` has nitrobox's.
 """
@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import copy
 import importlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
-from . import _check, _docker, _docker_run, _fields
+from . import _check, _fields
 from ._check import list_of, number, optional, path, pairs, size_or_max, switch, text, text_or_number, words
 from ._errors import SandboxConfigError
 
@@ -233,6 +232,8 @@ class SandboxConfig:
     @classmethod
     def from_json(cls: type[Self], source: str | os.PathLike[str]) -> Self:
         """A configuration from JSON: a text that begins with ``{``, or the path of a file."""
+        import json
+
         given = _read(source, isinstance(source, str) and source.lstrip().startswith("{"))
         try:
             values = json.loads(given)
@@ -261,6 +262,8 @@ class SandboxConfig:
 
         What is not known is left out with one warning in the log that names it. Raises SandboxConfigError.
         """
+        from . import _docker
+
         return cls(**_docker.keywords(image, kwargs, cls._as_nitrobox))
 
     @classmethod
@@ -269,6 +272,8 @@ class SandboxConfig:
 
         Raises SandboxConfigError: no image, an unknown flag, a flag that nothing here can honour.
         """
+        from . import _docker_run
+
         return cls(**_docker_run.keywords(cmd, cls._as_nitrobox))
 
 
@@ -279,22 +284,24 @@ CHECKS: dict[str, _check.Check] = {
     "fs_backend": _check.one_of("overlayfs", "btrfs"), "env_base_dir": text, "rootfs_cache_dir": text,
     "read_only": switch, "tmpfs": list_of(path), "shm_size": optional(_check.size), "cpu_max": optional(_check.cpu),
     "memory_max": optional(size_or_max), "pids_max": optional(_check.pids), "io_max": optional(_check.io),
-    "oom_score_adj": optional(number(-1000, 1000)), "cpuset_cpus": optional(text_or_number),
-    "cpuset_mems": optional(text_or_number), "cpu_shares": optional(number(0)),
+    "oom_score_adj": optional(number(-1000, 1000)), "cpuset_cpus": optional(_check.cpuset),
+    "cpuset_mems": optional(_check.cpuset), "cpu_shares": optional(number(0)),
     "memory_high": optional(size_or_max), "ulimits": _check.ulimits, "net_isolate": optional(switch),
-    "net_ns": optional(text), "shared_userns": optional(text), "port_map": optional(words), "ipv6": switch,
-    "seccomp": switch, "cap_add": _check.capabilities, "cap_drop": _check.capabilities,
+    "net_ns": optional(text), "shared_userns": optional(text), "port_map": optional(list_of(_check.port)),
+    "ipv6": switch, "seccomp": switch, "cap_add": _check.capabilities, "cap_drop": _check.capabilities,
     "writable_paths": optional(list_of(path)), "readable_paths": optional(list_of(path)),
     "allowed_ports": optional(list_of(number(0, 65535))), "vm_mode": switch, "mask_paths": switch,
     "rootfs": optional(text), "host": switch, "pull": optional(_check.one_of("always", "missing", "never")),
     "platform": optional(text), "command": _check.argv, "name": optional(text), "labels": pairs, "label_file": words,
     "domainname": optional(text), "user": optional(text_or_number), "group_add": words, "env_file": words,
     "interactive": switch, "init": switch, "stop_signal": optional(text_or_number),
-    "stop_timeout": optional(_check.duration), "timeout": optional(_check.duration), "restart": optional(text),
-    "healthcheck": _check.health, "mounts": words, "upper": optional(text), "gpus": optional(text_or_number),
+    "stop_timeout": optional(_check.duration), "timeout": optional(_check.duration),
+    "restart": optional(_check.restart), "healthcheck": _check.health, "mounts": words, "upper": optional(_check.upper),
+    "gpus": optional(text_or_number),
     "network": optional(text), "publish_all": switch, "expose": words, "add_host": _check.hosts, "dns_search": words,
     "dns_option": words, "allow_abstract_sockets": switch, "memory_reservation": optional(_check.size),
-    "device_read_bps": words, "device_write_bps": words, "device_read_iops": words, "device_write_iops": words,
+    "device_read_bps": list_of(_check.rate_bytes), "device_write_bps": list_of(_check.rate_bytes),
+    "device_read_iops": list_of(_check.rate), "device_write_iops": list_of(_check.rate),
     "blkio_weight": optional(number(10, 1000)), "privileged": switch, "security_opt": words, "sysctls": pairs,
     "ids": optional(_check.one_of("auto", "host")),
 }

@@ -141,8 +141,8 @@ def _process(config: SandboxConfig) -> Iterator[Ask]:
 
 def _volumes(config: SandboxConfig) -> Iterator[Ask]:
     for volume in config.volumes:
-        source = volume.split(":")[0]
-        named = "/" not in source and not source.startswith(".")
+        source, colon, _ = volume.partition(":")
+        named = not colon or ("/" not in source and not source.startswith("."))
         yield Ask("volumes", "+volumes" if named else "volumes", volume)
 
 

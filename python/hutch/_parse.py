@@ -9,16 +9,10 @@ subordinate ids.
 
 from __future__ import annotations
 
-import logging
 import os
-import pwd
 import re
-import shutil
 import stat
 from collections.abc import Iterable
-from fractions import Fraction
-
-log = logging.getLogger(__name__)
 
 #: Length of the period of a processor quota, in microseconds.
 CPU_PERIOD_US = 100000
@@ -35,8 +29,14 @@ CAP_NAME_TO_NUM: dict[str, int] = {name: number for number, name in enumerate(_C
 _UNITS = {letter: 1024**power for power, letter in enumerate("kmgtp", 1)}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt])b?", re.IGNORECASE)
 _ANY_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([kmgtp])(?:i?b?)|b)?", re.IGNORECASE)
-_CPUS = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)%?")
+_CPUS = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(%?)")
 _IO_KEYS = ("rbps", "wbps", "riops", "wiops")
+
+
+def _times(number: str, scale: int) -> int:
+    """A decimal @number times @scale, rounded down, exactly."""
+    whole, _, part = number.partition(".")
+    return int(whole or 0) * scale + int(part or 0) * scale // int("1" + "0" * len(part))
 
 
 def parse_size(text: str) -> str:
@@ -48,7 +48,7 @@ def parse_size(text: str) -> str:
     match = _SIZE.fullmatch(text)
     if not match:
         return text
-    return str(int(Fraction(match[1]) * _UNITS[match[2].lower()]))
+    return str(_times(match[1], _UNITS[match[2].lower()]))
 
 
 def size(text: str) -> int:
@@ -59,7 +59,7 @@ def size(text: str) -> int:
     match = _ANY_SIZE.fullmatch(text.strip())
     if not match or (not match[2] and "." in match[1]):
         raise ValueError("not a size (4096, 512m, 1.5g)")
-    number = int(Fraction(match[1]) * _UNITS.get((match[2] or "").lower(), 1))
+    number = _times(match[1], _UNITS.get((match[2] or "").lower(), 1))
     if number > SIZE_MAX:
         raise ValueError("too large a size")
     return number
@@ -73,10 +73,11 @@ def parse_cpu(text: str) -> str:
     text = text.strip()
     if " " in text:
         return text
-    if not _CPUS.fullmatch(text):
+    match = _CPUS.fullmatch(text)
+    if not match:
         raise ValueError("not a number of processors (0.5, 2, 50%, or '50000 100000')")
-    cpus = Fraction(text[:-1]) / 100 if text.endswith("%") else Fraction(text)
-    return f"{max(1, int(cpus * CPU_PERIOD_US))} {CPU_PERIOD_US}"
+    quota = _times(match[2], CPU_PERIOD_US // 100 if match[3] else CPU_PERIOD_US)
+    return f"{1 if match[1] == '-' else max(1, quota)} {CPU_PERIOD_US}"
 
 
 def _device_number(name: str) -> str:
@@ -138,7 +139,9 @@ def cap_names_to_numbers(names: Iterable[str]) -> list[int]:
         elif name in CAP_NAME_TO_NUM:
             numbers.append(CAP_NAME_TO_NUM[name])
         else:
-            log.warning("capability '%s' is not known, and left out", name)
+            import logging  # not at the start of every program that imports hutch
+
+            logging.getLogger(__name__).warning("capability '%s' is not known, and left out", name)
     return list(dict.fromkeys(numbers))
 
 
@@ -156,6 +159,9 @@ def _first_range(path: str, owners: tuple[str, str]) -> tuple[int, int] | None:
 
 def detect_subuid_range(path: str = "/etc/subuid") -> tuple[int, int, int] | None:
     """``(uid of the caller, first subordinate id, how many)``; None: none, or newuidmap and newgidmap are missing."""
+    import pwd
+    import shutil
+
     if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
         return None
     uid = os.getuid()

@@ -130,7 +130,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("io_max", "259:0 wbps=-1", "limit"), ("pids_max", 0, "processes"), ("pids_max", "-1", "processes"),
     ("pids_max", "abc", "processes"), ("oom_score_adj", 1001, "-1000 to 1000"), ("oom_score_adj", "5", "whole number"),
     ("cpu_shares", -1, "less than 0"), ("read_only", "yes", "neither True nor False"), ("tty", 1, "neither"),
-    ("volumes", "/a:/b", "not a list"), ("volumes", ["/a"], "SOURCE:TARGET"), ("volumes", ["/a:b"], "absolute"),
+    ("volumes", "/a:/b", "not a list"), ("volumes", ["/a:/b:ro:x"], "SOURCE:TARGET"),
+    ("volumes", ["a"], "absolute"), ("port_map", ["abc"], "PORT"), ("port_map", ["a:80"], "PORT"),
+    ("port_map", ["70000:80"], "65535"), ("port_map", ["80:0"], "65535"), ("port_map", ["80:"], "PORT"),
+    ("port_map", "80:80", "not a list"), ("cpuset_cpus", "abc", "0-3,7"), ("device_read_bps", ["/dev/sda"], "RATE"),
+    ("device_read_iops", ["/dev/sda:1m"], "RATE"), ("restart", "often", "always"), ("upper", "ram", "tmpfs"),
+    ("volumes", ["/a:b"], "absolute"),
     ("volumes", [3], "int"), ("environment", {"A=B": "x"}, "'='"), ("environment", {"": "x"}, "empty"),
     ("environment", {"A": None}, "NoneType"), ("environment", ["A"], "KEY=VALUE"), ("environment", {"A": "\0"}, "NUL"),
     ("entrypoint", "/init.sh", "not a list"), ("command", "make", "not a list"), ("dns", "8.8.8.8", "not a list"),
@@ -265,7 +270,8 @@ NOT_YET: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"dns_option": ["x"]}, [("dns_option", "x")]), ({"fs_backend": "btrfs"}, [("+fs_backend", "btrfs")]),
     ({"ipv6": True}, [("+ipv6", "true")]), ({"vm_mode": True}, [("+vm_mode", "true")]),
     ({"mask_paths": False}, [("+mask_paths", "False")]), ({"shared_userns": "/x"}, [("+shared_userns", "/x")]),
-    ({"volumes": ["data:/x"]}, [("+volumes", "data:/x")]), ({"pull": "always"}, [("pull", "always")]),
+    ({"volumes": ["data:/x", "/y"]}, [("+volumes", "data:/x"), ("+volumes", "/y")]),
+    ({"pull": "always"}, [("pull", "always")]),
     ({"platform": "linux/arm64"}, [("platform", "linux/arm64")]), ({"label_file": ["/f"]}, [("label_file", "/f")]),
 ]
 NETWORKS: list[tuple[dict[str, Any], list[tuple[str, str]], str]] = [
@@ -276,8 +282,9 @@ NETWORKS: list[tuple[dict[str, Any], list[tuple[str, str]], str]] = [
     ({"network": "host", "allow_abstract_sockets": True}, [("network", "host"),
     ("allow_abstract_sockets", "true")], ""),
     ({"network": "bridge"}, [("+network", "bridge")], "network"), ({"net_ns": "/n"}, [("+net_ns", "/n")], "net_ns"),
-    ({"port_map": ["8080:80", "127.0.0.1/81:82", "53:53/udp", "80/tcp"]},
-     [("ports", "8080:80"), ("ports", "127.0.0.1:81:82"), ("ports", "53:53/udp"), ("ports", "80/tcp")], "port_map"),
+    ({"port_map": ["8080:80", "127.0.0.1/81:82", "53:53/udp", "80/tcp", "1-2:3-4", "[::1]:5:6", "1.2.3.4::7"]},
+     [("ports", "8080:80"), ("ports", "127.0.0.1:81:82"), ("ports", "53:53/udp"), ("ports", "80/tcp"),
+      ("ports", "1-2:3-4"), ("ports", "[::1]:5:6"), ("ports", "1.2.3.4::7")], "port_map"),
 ]
 
 
