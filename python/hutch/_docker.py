@@ -56,7 +56,9 @@ def quota(fields: Fields, cpus: object, period: object, quota_us: object) -> Non
     if given and cpus not in (None, "", 0, "0"):
         raise SandboxConfigError("cpus and cpu_quota/cpu_period contradict each other; leave one of them out")
     if cpus not in (None, "", 0, "0"):
-        fields["cpu_max"] = str(cpus)
+        if str(cpus).startswith("-"):
+            _check.refuse("cpus", cpus, "less than 0")
+        fields["cpu_max"] = cpus
     elif quota_us not in (None, "", 0, "0", -1, "-1"):
         fields["cpu_max"] = f"{quota_us} {period or _parse.CPU_PERIOD_US}"
 
