@@ -114,7 +114,8 @@ class Keywords(unittest.TestCase):
     def test_wrong(self) -> None:
         for given, why in (({"volumes": 5}, "volumes=5"), ({"ulimits": [5]}, "ulimits"),
     ({"cpu_shares": "x"}, "cpu_shares"),
-                           ({"cpus": 1, "cpu_quota": 5}, "cpu_quota"), ({"cpus": -1}, "cpus=-1"), ({"volumes": {"/a": {}}}, "volumes"),
+                           ({"cpus": 1, "cpu_quota": 5}, "cpu_quota"), ({"cpus": -1}, "cpus=-1"),
+                           ({"volumes": {"/a": {}}}, "volumes"),
                            ({"mem_limit": "much"}, "memory_max='much'"), ({"command": "'"}, "command")):
             with self.subTest(given=given):
                 self.assertRaisesRegex(SandboxConfigError, why, SandboxConfig.from_docker, "img", **given)
