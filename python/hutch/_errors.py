@@ -33,7 +33,7 @@ class SandboxInitError(SandboxError):
     """A sandbox could not be started."""
 
 
-class SandboxTimeoutError(SandboxError, TimeoutError):
+class SandboxTimeoutError(SandboxError, TimeoutError):  # type: ignore[misc]  # errno is never None here
     """A deadline passed. ``run()`` returns a result in that case and raises nothing."""
 
     code = "TIMEOUT"
@@ -75,19 +75,19 @@ class SandboxBusyError(SandboxError):
     code = "BUSY"
 
 
-class SandboxExistsError(SandboxError, FileExistsError):
+class SandboxExistsError(SandboxError, FileExistsError):  # type: ignore[misc]  # errno is never None here
     """A name that is taken."""
 
     code = "EXISTS"
 
 
-class SandboxNotFoundError(SandboxError, FileNotFoundError):
+class SandboxNotFoundError(SandboxError, FileNotFoundError):  # type: ignore[misc]  # errno is never None here
     """A file, snapshot, command or sandbox that is not there."""
 
     code = "NOT_FOUND"
 
 
-class SandboxPermissionError(SandboxError, PermissionError):
+class SandboxPermissionError(SandboxError, PermissionError):  # type: ignore[misc]  # errno is never None here
     """The caller may not."""
 
     code = "PERMISSION"

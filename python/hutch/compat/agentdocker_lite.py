@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""agentdocker-lite, over hutch: the older name of nitrobox, with images' entrypoints left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import nitrobox as _nitrobox
+
+__all__ = ["SandboxConfig"]
+
+
+@dataclass
+class SandboxConfig(_nitrobox.SandboxConfig):
+    """nitrobox's configuration, without the image's entrypoint. Since 0.1."""
+
+    entrypoint: list[str] | None = field(default_factory=list)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nitrobox, over hutch: ``from hutch.compat.nitrobox import SandboxConfig`` where ``from nitrobox import`` stood.
+
+The configuration differs from hutch's only in its defaults: the network is the host's (and its abstract sockets may be
+in reach), /dev/shm has 256 MiB, the host name is the machine's, NET_RAW is not kept, and some capabilities switch the
+filter of system calls off.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .. import _parse as config
+from .._config import SandboxConfig as _SandboxConfig
+from .._errors import (SandboxConfigError, SandboxError, SandboxInitError, SandboxKernelError, SandboxTimeoutError)
+from .._parse import CAP_NAME_TO_NUM, cap_names_to_numbers, detect_subuid_range
+
+__all__ = [
+    "CAP_NAME_TO_NUM", "SandboxConfig", "SandboxConfigError", "SandboxError", "SandboxInitError",
+    "SandboxKernelError", "SandboxTimeoutError", "cap_names_to_numbers", "config", "detect_subuid_range",
+]
+
+_SHM_SIZE = str(256 << 20)
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?")
+
+
+@dataclass
+class SandboxConfig(_SandboxConfig):
+    """hutch.SandboxConfig with nitrobox's defaults. Since 0.1."""
+
+    net_isolate: bool | None = False
+    allow_abstract_sockets: bool = True
+
+    _as_nitrobox = True
+
+    def builtin_environment(self) -> dict[str, str]:
+        """What nitrobox sets in every sandbox; PATH and LANG are hutch's own, and the same."""
+        found = {"HOME": "/root"} if self.user is None else {}
+        return {**found, "TERM": "dumb", "NO_COLOR": "1"} if self.tty else {**found, "TERM": "xterm-256color"}
+
+    def implied(self) -> dict[str, str]:
+        """256 MiB of /dev/shm, and the machine's host name where it can be one inside."""
+        name = socket.gethostname()
+        return {"shm_size": _SHM_SIZE, **({"hostname": name} if _HOSTNAME.fullmatch(name) else {})}
+
+    def to_fields(self) -> list[tuple[str, str]]:
+        """See hutch.SandboxConfig.to_fields()."""
+        return [*super().to_fields(), *self._without_raw()]
+
+    def _without_raw(self) -> Iterator[tuple[str, str]]:
+        kept = {config.cap_name(name) for name in self.cap_add}
+        if not self.privileged and not kept & {"NET_RAW", "ALL"}:
+            yield "cap_drop", "NET_RAW"
