@@ -206,6 +206,8 @@ struct hutch_open_options {
 	unsigned flags;
 	const struct hutch_spec *like; /* what the first sandbox will be like: its process is made at
 					* once. NULL: with the first start. Borrowed for the call */
+	const char *directory; /* absolute: state and data are in its run/ and data/, whatever HUTCH_HOME says. NULL: see
+				* hutch_open() */
 };
 
 /**

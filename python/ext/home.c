@@ -87,18 +87,19 @@ static PyObject *spec_fields(PyObject *module, PyObject *none)
 
 static PyObject *home_new(PyTypeObject *type, PyObject *args, PyObject *kw)
 {
+	struct hutch_open_options o = {.size = sizeof(o)};
 	struct home_object *h;
 	struct hutch_error e;
 	int r;
 
 	(void)kw;
-	if (!PyArg_ParseTuple(args, ""))
+	if (!PyArg_ParseTuple(args, "|z", &o.directory))
 		return NULL;
 	h = (struct home_object *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
 	if (!h)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
-	r = hutch_open(NULL, &h->hutch, &e);
+	r = hutch_open(&o, &h->hutch, &e);
 	Py_END_ALLOW_THREADS
 	if (r < 0) {
 		h->hutch = NULL;

@@ -16,9 +16,24 @@ from ._errors import (
     SandboxStateError,
     SandboxTimeoutError,
 )
+from ._files import SandboxPath
+from ._hutch import VERSION as __version__
+from ._popen import Popen
+from ._result import CommandError, End, RunResult, Usage
+from ._sandbox import Sandbox, Session
+from ._stream import Stream
+
+#: nitrobox' name of the class for ``SandboxBase.cleanup_stale()``.
+SandboxBase = Sandbox
 
 __all__ = [
+    "CommandError",
+    "End",
     "NotSupportedError",
+    "Popen",
+    "RunResult",
+    "Sandbox",
+    "SandboxBase",
     "SandboxBusyError",
     "SandboxConfig",
     "SandboxConfigError",
@@ -28,7 +43,12 @@ __all__ = [
     "SandboxInitError",
     "SandboxKernelError",
     "SandboxNotFoundError",
+    "SandboxPath",
     "SandboxPermissionError",
     "SandboxStateError",
     "SandboxTimeoutError",
+    "Session",
+    "Stream",
+    "Usage",
+    "__version__",
 ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this process holds of hutch: one handle, made with the first sandbox.
+"""What this process holds of hutch: one handle for each place where state is kept, made with the first sandbox there.
 
-A forked child gets one of its own; sandboxes belong to the process that made them.
+A forked child gets its own; sandboxes belong to the process that made them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import threading
 from . import _hutch
 
 _lock = threading.Lock()
-_home: _hutch.Home | None = None
-_owner = 0
+_homes: dict[tuple[int, str], _hutch.Home] = {}
 
 
-def home() -> _hutch.Home:
-    """The handle of this process."""
-    global _home, _owner
-    if _home is not None and _owner == os.getpid():
-        return _home
+def home(directory: str = "") -> _hutch.Home:
+    """The handle of this process. ``directory``: where state is kept; ``""``: where hutch keeps it."""
+    key = os.getpid(), os.path.abspath(directory) if directory else ""
+    found = _homes.get(key)
+    if found is not None:
+        return found
     with _lock:
-        if _home is None or _owner != os.getpid():
-            _home, _owner = _hutch.Home(), os.getpid()
-        return _home
+        if key not in _homes:
+            _homes[key] = _hutch.Home(key[1] or None)
+        return _homes[key]
 
 
 def _after_fork() -> None:

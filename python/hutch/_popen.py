@@ -110,11 +110,14 @@ class Popen(subprocess.Popen[Any]):
 
     def _terminal(self) -> int:
         """It is there once the command has been started."""
-        while (fd := self._proc.take_fd(0)) < 0:
-            if self._proc.wait(0.005) is not None and (fd := self._proc.take_fd(0)) < 0:
+        while True:
+            ended = self._proc.wait(0.005)
+            fd = self._proc.take_fd(0)
+            if fd >= 0:
+                return fd
+            if ended is not None:
                 self._look(0)
                 raise SandboxConfigError(f"popen: {self._why or 'there is no terminal'}")
-        return fd
 
     def _file(self, fd: int, mode: str, bufsize: int) -> IO[Any]:
         raw = io.open(fd, mode, bufsize if not self.text_mode else -1)  # noqa: SIM115: the caller closes it

@@ -85,6 +85,13 @@ class RunResult(tuple[str, int]):
         self.truncated = out[1] - len(out[0]) + (err[1] - len(err[0]) if err is not None else 0)
         return self
 
+    def with_output(self, text: str) -> RunResult:
+        """The same result with another text as its output."""
+        other = tuple.__new__(type(self), (text, self.exit_code))
+        other.__dict__.update(self.__dict__)
+        other.stdout = text
+        return other
+
     @property
     def output(self) -> str:
         """The same as ``stdout``."""

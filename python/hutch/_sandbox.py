@@ -100,7 +100,7 @@ class Sandbox:
         if name is not None:
             asked = [(field, value) for field, value in asked if field != "name"] + [("name", name)]
         try:
-            return home().start(asked, 0)
+            return home(config.env_base_dir).start(asked, 0)
         except SandboxError as failure:
             if failure.code not in ("SYSTEM", "DIED", "LIMIT", "INTERNAL", "TIMEOUT"):
                 raise
@@ -152,7 +152,7 @@ class Sandbox:
     def rootfs(self) -> Path:
         """Its file system, as root of this machine can look into it. What is there is not to be trusted: symbolic links in it
         lead anywhere; :attr:`files` does not follow them out."""
-        pid = next((one[4] for one in home().list() if one[0] == self._name), 0)
+        pid = next((one[4] for one in home(self._config.env_base_dir).list() if one[0] == self._name), 0)
         return Path(f"/proc/{pid}/root") if pid else Path("/nonexistent")
 
     def __repr__(self) -> str:
@@ -542,9 +542,12 @@ class Sandbox:
 
     @staticmethod
     def cleanup_stale(env_base_dir: str = "") -> int:
-        """Removes what sandboxes of programs that were killed have left. Return: how many there were."""
-        dead = sum(1 for one in home().list() if one[1] != 0 and not one[2])
-        home().cleanup(60_000)
+        """Removes what sandboxes of programs that were killed have left. Return: how many there were.
+
+        ``env_base_dir``: as that of the configuration.
+        """
+        dead = sum(1 for one in home(env_base_dir).list() if one[1] != 0 and not one[2])
+        home(env_base_dir).cleanup(60_000)
         return dead
 
 

@@ -75,6 +75,8 @@ class Async(Case):
                 handle = box.run_background("sleep 0.2; exit 6")
                 self.assertEqual(await box.await_background(handle), 6)
                 handle = box.run_background("trap '' TERM; echo x; while :; do sleep 0.1; done")
+                while not box.check_background(handle)[0]:
+                    await asyncio.sleep(0.01)
                 self.assertEqual(await box.astop_background(handle, grace=0.3), "x\n")
 
         self.run_it(work)

@@ -324,6 +324,15 @@ class Life(Case):
     def test_there_is_no_network_unless_asked_for(self) -> None:
         self.assertNotIn("eth", self.sandbox().run("cat /proc/net/dev").output)
 
+    def test_state_can_be_kept_elsewhere(self) -> None:
+        here = self.directory()
+        with Sandbox(config(env_base_dir=str(here / "base")), name="elsewhere") as sb:
+            self.assertEqual(sb.run("echo well").output, "well\n")
+            self.assertTrue((here / "base" / "run" / "elsewhere").exists())
+            self.assertEqual(Sandbox.cleanup_stale(str(here / "base")), 0)
+        from hutch import _home
+        _home._homes.pop((os.getpid(), str(here / "base")))
+
     def test_a_forked_child_has_its_own(self) -> None:
         sb = self.sandbox()
         reader, writer = os.pipe()

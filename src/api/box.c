@@ -30,6 +30,7 @@ int hutch_open(const struct hutch_open_options *opts, struct hutch **ret, struct
 		ask.net = s->network != SPEC_NET_HOST;
 		ask.host_ids = s->ids == SPEC_IDS_HOST;
 	}
+	ask.directory = HAS(opts, directory) ? opts->directory : NULL;
 	r = home_open(&ask, &h->home, &e);
 	if (r < 0) {
 		free(h);

@@ -45,9 +45,15 @@ static bool ours(const char *path)
 	       !(st.st_mode & 077);
 }
 
-static int find_state(const struct ns_ids *ids, char **ret, struct err *e)
+/* One directory for both, or NULL. @asked: by the caller himself, NULL: he leaves it to the environment. */
+static const char *one_home(const char *asked)
 {
-	const char *home = getenv("HUTCH_HOME"), *xdg = getenv("XDG_RUNTIME_DIR");
+	return asked && *asked ? asked : getenv("HUTCH_HOME");
+}
+
+static int find_state(const char *asked, const struct ns_ids *ids, char **ret, struct err *e)
+{
+	const char *home = one_home(asked), *xdg = getenv("XDG_RUNTIME_DIR");
 	char tmp[64];
 
 	if (home && *home)
@@ -60,9 +66,9 @@ static int find_state(const struct ns_ids *ids, char **ret, struct err *e)
 	return path_of(ret, e, tmp, "");
 }
 
-static int find_data(const struct ns_ids *ids, char **ret, struct err *e)
+static int find_data(const char *asked, const struct ns_ids *ids, char **ret, struct err *e)
 {
-	const char *home = getenv("HUTCH_HOME"), *xdg = getenv("XDG_DATA_HOME"), *user;
+	const char *home = one_home(asked), *xdg = getenv("XDG_DATA_HOME"), *user;
 
 	if (home && *home)
 		return path_of(ret, e, home, "/data");
@@ -152,9 +158,9 @@ static int open_below(int dir, const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open '%s' of the data directory", name) : fd;
 }
 
-static int open_state(struct home *h, struct err *e)
+static int open_state(struct home *h, const char *asked, struct err *e)
 {
-	int r = find_state(&h->ids, &h->state_path, e);
+	int r = find_state(asked, &h->ids, &h->state_path, e);
 
 	if (r < 0)
 		return r;
@@ -162,14 +168,14 @@ static int open_state(struct home *h, struct err *e)
 	return h->state < 0 ? err_wrap(e, "state directory") : 0;
 }
 
-static int open_data(struct home *h, struct err *e)
+static int open_data(struct home *h, const char *asked, struct err *e)
 {
 	struct {
 		int *fd;
 		const char *name;
 	} below[] = {{&h->boxes, "boxes"}, {&h->layers, "layers"}, {&h->pool, "pool"},
 		     {&h->trash, "trash"}};
-	int r = find_data(&h->ids, &h->data_path, e);
+	int r = find_data(asked, &h->ids, &h->data_path, e);
 
 	if (r < 0)
 		return r;
@@ -224,10 +230,10 @@ static int open_all(struct home *h, const struct home_ask *ask, struct err *e)
 		return err_sys(e, h->self, "pidfd_open");
 	r = keepers_open(h, e);
 	if (r == 0)
-		r = open_state(h, e);
+		r = open_state(h, ask->directory, e);
 	if (r == 0 && ask->prepare)
 		r = keepers_first(h, ask->net, ask->host_ids, e);
-	return r < 0 ? r : open_data(h, e);
+	return r < 0 ? r : open_data(h, ask->directory, e);
 }
 
 int home_open(const struct home_ask *ask, struct home **ret, struct err *e)

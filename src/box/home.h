@@ -57,6 +57,7 @@ struct home_ask {
 	bool keep_spare; /* a keeper stands ready, and the next one when that is taken */
 	bool prepare;	 /* the first one at once; what it shall have follows */
 	bool net, host_ids;
+	const char *directory; /* in place of HUTCH_HOME; NULL: that, or where it usually is */
 };
 
 /* Opens the directories (makes them where missing) and starts the nursery, if there is to be one. */

@@ -37,9 +37,9 @@ static void check_place(const struct place *t)
 	set("XDG_RUNTIME_DIR", t->runtime);
 	set("XDG_DATA_HOME", t->data);
 	set("HOME", t->home);
-	is_int(find_state(&ids, &state, &e), 0);
+	is_int(find_state(NULL, &ids, &state, &e), 0);
 	is_str(state, t->want_state);
-	is_int(find_data(&ids, &data, &e), t->want_data ? 0 : ERR_INVALID);
+	is_int(find_data(NULL, &ids, &data, &e), t->want_data ? 0 : ERR_INVALID);
 	is_str(data, t->want_data);
 }
 
@@ -78,11 +78,11 @@ static void a_runtime_directory_that_is_ours_alone_is_used(void)
 		return;
 	set("HUTCH_HOME", NULL);
 	set("XDG_RUNTIME_DIR", s.path); /* mkdtemp() makes it 0700 */
-	is_int(find_state(&ids, &state, NULL), 0);
+	is_int(find_state(NULL, &ids, &state, NULL), 0);
 	snprintf(want, sizeof(want), "%s/hutch", s.path);
 	is_str(state, want);
 	ok(chmod(s.path, 0701) == 0);
-	is_int(find_state(&ids, &other, NULL), 0);
+	is_int(find_state(NULL, &ids, &other, NULL), 0);
 	ok(other && strcmp(other, want), "others may enter it: %s", other);
 	scratch_close(&s);
 }
@@ -203,6 +203,13 @@ static void a_home_leaves_nothing_when_it_closes(void)
 		is_int(scratch_names(&s, "data"), 4);
 		is_int(h->owner, getpid());
 		is_int(home_check_owner(h, &e), 0);
+		home_close(h);
+	}
+	ask.directory = s.path;
+	set("HUTCH_HOME", "/no/such");
+	if (ok(home_open(&ask, &h, &e) == 0, "%s", e.msg)) {
+		ok(!strncmp(h->state_path, s.path, strlen(s.path)) && !strncmp(h->data_path, s.path, strlen(s.path)),
+		   "%s %s", h->state_path, h->data_path);
 		home_close(h);
 	}
 	is_int(collect_orphans() >= 1, 1); /* the nursery, and its keeper if that outlived it */

@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import nitrobox as _nitrobox
+from ._nitrobox import NitroboxSandbox
 
-__all__ = ["SandboxConfig"]
+__all__ = ["Sandbox", "SandboxBase", "SandboxConfig"]
 
 
 @dataclass
@@ -15,3 +16,15 @@ class SandboxConfig(_nitrobox.SandboxConfig):
     """nitrobox's configuration, without the image's entrypoint. Since 0.1."""
 
     entrypoint: list[str] | None = field(default_factory=list)
+
+
+class Sandbox(NitroboxSandbox):
+    """agentdocker_lite.Sandbox. Since 0.1."""
+
+    @classmethod
+    def _config_type(cls) -> type[SandboxConfig]:
+        return SandboxConfig
+
+
+#: The older name of the class, for ``SandboxBase.cleanup_stale()``.
+SandboxBase = Sandbox

@@ -17,9 +17,10 @@ from .. import _parse as config
 from .._config import SandboxConfig as _SandboxConfig
 from .._errors import (SandboxConfigError, SandboxError, SandboxInitError, SandboxKernelError, SandboxTimeoutError)
 from .._parse import CAP_NAME_TO_NUM, cap_names_to_numbers, detect_subuid_range
+from ._nitrobox import NitroboxSandbox
 
 __all__ = [
-    "CAP_NAME_TO_NUM", "SandboxConfig", "SandboxConfigError", "SandboxError", "SandboxInitError",
+    "CAP_NAME_TO_NUM", "Sandbox", "SandboxConfig", "SandboxConfigError", "SandboxError", "SandboxInitError",
     "SandboxKernelError", "SandboxTimeoutError", "cap_names_to_numbers", "config", "detect_subuid_range",
 ]
 
@@ -54,3 +55,11 @@ class SandboxConfig(_SandboxConfig):
         kept = {config.cap_name(name) for name in self.cap_add}
         if not self.privileged and not kept & {"NET_RAW", "ALL"}:
             yield "cap_drop", "NET_RAW"
+
+
+class Sandbox(NitroboxSandbox):
+    """nitrobox.Sandbox. Since 0.1."""
+
+    @classmethod
+    def _config_type(cls) -> type[SandboxConfig]:
+        return SandboxConfig
