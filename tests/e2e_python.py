@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python package: its own tests, python/tests/test_*.py, as everybody; and the wheel."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from lib import needs, only
+from lib.extra import RunCase
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def built(case) -> bool:
+    return bool(list((case.session.build / "python" / "hutch").glob("_hutch.abi3.so")))
+
+
+class Package(RunCase):
+    """The package as it stands in the build directory."""
+
+    def python(self) -> str:
+        """One that this persona can reach: /usr/bin/python3 where the present one is in a home of root's."""
+        try:
+            self.persona.run(["test", "-x", sys.executable])
+            return sys.executable
+        except RuntimeError:
+            return "/usr/bin/python3"
+
+    def package(self) -> Path:
+        """A copy: users cannot look into every build directory."""
+        path = self.persona.dir / "python"
+        if not path.exists():
+            path.mkdir()
+            for tree in (self.session.build / "python" / "hutch", ROOT / "python" / "tests"):
+                shutil.copytree(tree, path / tree.name, ignore=shutil.ignore_patterns("*.p", "__pycache__"))
+            shutil.copy(self.session.build / "libhutch.so.0", path / "libhutch.so.0")
+            (self.persona.dir / "src" / "spec").mkdir(parents=True)
+            shutil.copy(ROOT / "src" / "spec" / "fields.def", self.persona.dir / "src" / "spec")
+        return path
+
+    def run_tests(self, name: str, *, rootfs: bool = True) -> None:
+        path = self.package()
+        env = {**self.environment(), "PYTHONPATH": str(path), "LD_LIBRARY_PATH": str(path),
+               "PYTHONDONTWRITEBYTECODE": "1"}
+        if rootfs:
+            env["HUTCH_TEST_ROOTFS"] = str(self.rootfs)
+        argv = [self.python(), "-W", "error::DeprecationWarning", "-m", "unittest", "-v", name]
+        process = self.persona.popen(argv, env=env, cwd=path / "tests", stdin=-3, stdout=-1, stderr=-2)
+        self._started.append(process)
+        out, _ = process.communicate()
+        self.assertEqual(process.returncode, 0, out.decode(errors="replace")[-6000:])
+
+    @needs(built, "this build has no Python package")
+    def test_sandbox(self):
+        self.run_tests("test_sandbox")
+
+    @needs(built, "this build has no Python package")
+    def test_sandbox_on_the_machines_programs(self):
+        self.run_tests("test_sandbox", rootfs=False)
+
+    @needs(built, "this build has no Python package")
+    def test_async(self):
+        self.run_tests("test_async")
+
+    @only("root", "plain")
+    @needs(built, "this build has no Python package")
+    def test_configurations(self):
+        for name in ("test_config", "test_docker"):
+            self.run_tests(name)
