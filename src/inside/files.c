@@ -525,7 +525,7 @@ int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e)
 	if (r < 0)
 		return r;
 	k->nhelpers++;
-	r = msg_send(c->fd, &is, NULL, 0, &theirs, 1);
+	r = client_tell(c, &is, NULL, 0, &theirs, 1);
 	return r < 0 ? err_sys(e, r, "hand the files helper over") : 0;
 }
 

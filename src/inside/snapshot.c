@@ -29,20 +29,20 @@ enum { QUIET_TRIES = 12, QUIET_NAP_NS = 300000 };
 
 /* ---- answers ---------------------------------------------------------------------------------- */
 
-static void tell_layers(const struct keeper *k, const struct client *c, uint32_t id, const struct stack *s,
+static void tell_layers(const struct keeper *k, struct client *c, uint32_t id, const struct stack *s,
 			uint32_t copied)
 {
 	struct msg_head is = {.op = OP_LAYERS, .id = id, .arg = k->now.number | copied};
 	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
 
 	stack_to_text(s, &text);
-	(void)msg_send(c->fd, &is, text.data ? text.data : "", text.len, NULL, 0);
+	(void)client_tell(c, &is, text.data ? text.data : "", text.len, NULL, 0);
 }
 
-static void tell_failed(const struct client *c, uint32_t id, const struct err *e)
+static void tell_failed(struct client *c, uint32_t id, const struct err *e)
 {
 	if (c)
-		(void)msg_send(c->fd, &(struct msg_head){.op = OP_LAYERS, .id = id}, e, sizeof(*e), NULL, 0);
+		(void)client_tell(c, &(struct msg_head){.op = OP_LAYERS, .id = id}, e, sizeof(*e), NULL, 0);
 }
 
 /* ---- a directory in the store ----------------------------------------------------------------- */
