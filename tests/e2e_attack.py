@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Code in a living sandbox that wants to outlive what ends it, or to harm what others do there."""
 
-from lib import needs
-from lib.extra import PYTHON, RunCase, states, wait_for
+import random
+import subprocess
+import time
+
+from lib import needs, only
+from lib.extra import PYTHON, BoxCase, RunCase, states, wait_for
 
 # A daemon that a command makes which does not inherit its orphans any more.
 LEAVES = """
@@ -65,3 +69,29 @@ class Outliving(RunCase):
         self.run_ok("job", "stop", "-t", "10", "box", job)
         result = self.hutch("exec", "box", "sh", "-c", "rm -f /tmp/alive; sleep 0.5; ls /tmp")
         self.assertNotIn("alive", result.out, str(result))
+
+
+class Killed(BoxCase):
+    """Who asks for a change is killed in the middle of it; the sandbox lives on, is stopped, and started again."""
+
+    def files(self) -> str:
+        return self.run_ok("exec", "box", "sh", "-c", "cd /f 2>/dev/null && for i in *; do echo $i; done").out
+
+    @only("root", "plain", "subuid")
+    def test_what_it_has_is_what_it_has_again(self):
+        chance = random.Random(f"hutch {self.persona.name}")
+        seconds = {"snapshot": 0.02, "restore": 0.02, "reset": 0.02}
+        self.run_ok("exec", "box", "mkdir", "/f")
+        self.run_ok("snapshot", "box")
+        for number in range(24):
+            words = ["snapshot", "restore", "reset"][number % 3]
+            self.run_ok("exec", "box", "sh", "-c", f"mkdir -p /f; : >/f/before-{number}")
+            process = self.start(words, "box", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(chance.uniform(0, seconds[words]))
+            process.kill()
+            process.wait()
+            self.run_ok("exec", "box", "sh", "-c", f"mkdir -p /f; : >/f/after-{number}")
+            files = self.files()
+            self.run_ok("stop", "-t", "0", "box")
+            self.run_ok("start", "box")
+            self.assertEqual(self.files(), files, f"{words} was killed, number {number}")

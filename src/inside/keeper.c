@@ -151,6 +151,8 @@ static int build(struct keeper *k, struct generation *g, struct err *e)
 		r = root_overlay(k, g, e);
 	k->marks[MARK_OVERLAY] = sys_now_ns();
 	if (r == 0)
+		r = present_open(k, e);
+	if (r == 0)
 		r = storage_open(k, e);
 	if (r == 0)
 		r = generation_build(k, g, e);
@@ -442,7 +444,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.prep = *prep;
 	k.ctl = ctl;
 	k.owner = owner;
-	k.listen = -1;
+	k.listen = k.up = -1;
 	k.fifos = k.fifos_ro = k.storage = k.callers_root = k.sysfs = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();

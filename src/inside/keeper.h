@@ -86,6 +86,7 @@ struct keeper {
 	int ctl;    /* socket of who made the sandbox */
 	int owner;  /* pidfd; -1: the sandbox lives on without him */
 	int listen; /* where others attach; -1: nowhere */
+	int up;	    /* the directory for changes of one that can be started again (present.c); -1: it cannot */
 	struct client *clients;
 	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
 	int home_mnt; /* the keeper's own mount namespace */
@@ -292,6 +293,10 @@ void work_forget(struct keeper *k, const struct client *c);
  * Return: 0, 1 it cannot be done with what runs inside or is mounted there, or an error, nothing having
  * changed. */
 int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e);
+
+/* present.c: on what the sandbox stands, on disk: ready for that, while we are at home; it has changed. */
+int present_open(struct keeper *k, struct err *e);
+void present_note(const struct keeper *k);
 
 /* snapshot.c, diff.c: what a client asked for is answered by itself. */
 void snapshot_take(struct keeper *k, struct client *c, const struct msg *m);

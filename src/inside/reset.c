@@ -237,6 +237,8 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 		r = change_files(k, on, &done.arg, e);
 		if (r == 0)
 			(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+		if (r == 0)
+			present_note(k);
 		return r;
 	}
 	if (r == 0 && m->head.op == OP_RESTORE)
@@ -257,6 +259,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	jobs_reset(k);
 	done.arg = old.number;
 	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+	present_note(k);
 	drop_later(k, &old);
 	k->want_spare = true;
 	return 0;
