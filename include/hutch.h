@@ -984,8 +984,9 @@ HUTCH_PUBLIC int hutch_job_stop(struct hutch_box *box, const char *id, const str
 
 /* Paths are absolute and taken from the root of the sandbox; no link leads out of it. Everything is done as
  * the sandbox's root, whoever the commands run as, by a helper process that nothing inside can name or hold
- * up. Fifos, devices and sockets are never opened. Owners are those that the sandbox sees. After a reset
- * or the end of the sandbox descriptors that were had before still lead to the old files. */
+ * up. Fifos, devices and sockets are never opened, files of /proc and /sys never for writing. Owners are those
+ * that the sandbox sees. After a reset or the end of the sandbox descriptors that were had before still lead to
+ * the old files. Times that do not fit are the first or the last that do. */
 
 enum {
 	/* hutch_file_open() */

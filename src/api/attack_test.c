@@ -2,6 +2,7 @@
  *
  * attack_test.c - a living sandbox whose code is hostile, and callers who do not listen
  */
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -193,6 +194,60 @@ static void a_timeout_as_long_as_can_be_is_none(void)
 	hutch_box_delete(box, NULL);
 }
 
+static void what_the_kernel_would_judge_by_the_callers_powers_is_not_written(void)
+{
+	const char *const argv[] = {"sh", "-c", "ln -s /proc/$$/oom_score_adj /tmp/link; exec sleep 300", NULL};
+	struct hutch_job_options o = {.size = sizeof(o), .argv = argv};
+	auto_world w;
+	struct hutch_box *box;
+	int fd = -1;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	ok(hutch_job_start(box, &o, NULL, &w.e) == 0, "%s", w.e.message);
+	for (int i = 0; i < 500 && hutch_file_open(box, "/tmp/link", HUTCH_FILE_READ, 0, &fd, &w.e) < 0; i++)
+		usleep(10000);
+	ok(fd >= 0, "%s", w.e.message);
+	close(fd);
+	is_int(hutch_file_open(box, "/tmp/link", HUTCH_FILE_WRITE, 0, &fd, &w.e), HUTCH_E_SYSTEM);
+	is_int(w.e.sys_errno, EINVAL);
+	hutch_box_delete(box, NULL);
+}
+
+static void any_time_of_a_file_is_told(void)
+{
+	struct hutch_stat st = {.size = sizeof(st)};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	if (world_sh(&w, box, "touch -d @99999999999999 /dev/shm/a && touch -d @-99999999999999 /dev/shm/b", NULL).exit_code) {
+		skip("touch cannot set such times");
+	} else {
+		ok(hutch_file_stat(box, "/dev/shm/a", 0, &st, &w.e) == 0 && st.mtime_ns == INT64_MAX, "%s", w.e.message);
+		ok(hutch_file_stat(box, "/dev/shm/b", 0, &st, &w.e) == 0 && st.mtime_ns == INT64_MIN, "%s", w.e.message);
+	}
+	hutch_box_delete(box, NULL);
+}
+
+static void a_name_that_is_too_long_is_not_cut(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+	char path[PATH_MAX];
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	snprintf(path, sizeof(path), "%s/%0300d", w.s.path, 1);
+	is_int(hutch_copy_out(box, "/etc/passwd", path, 0, &w.e), HUTCH_E_SYSTEM);
+	is_int(scratch_names(&w.s, "."), 2);
+	hutch_box_delete(box, NULL);
+}
+
 static void a_path_is_no_name_of_a_snapshot(void)
 {
 	static const char *const names[] = {"../layers.json", "./0", "../snapshots/0", "..", ".", ""};
@@ -226,6 +281,9 @@ int main(void)
 		TAP_TEST(many_commands_end_before_anybody_waits),
 		TAP_TEST(who_does_not_listen_holds_up_nobody_else),
 		TAP_TEST(a_timeout_as_long_as_can_be_is_none),
+		TAP_TEST(what_the_kernel_would_judge_by_the_callers_powers_is_not_written),
+		TAP_TEST(any_time_of_a_file_is_told),
+		TAP_TEST(a_name_that_is_too_long_is_not_cut),
 		TAP_TEST(a_path_is_no_name_of_a_snapshot),
 	};
 

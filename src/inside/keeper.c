@@ -300,6 +300,11 @@ static void one_message(struct keeper *k, struct client *c)
 		(void)err_sys(&x.e, r, "take the command's descriptors");
 		(void)client_tell(c, &failed, &x, sizeof(x), NULL, 0);
 	}
+	if (r == -EMFILE && m.head.op == OP_DIFF) {
+		(void)err_sys(&x.e, r, "take the file for what differs");
+		failed.op = OP_LAYERS;
+		(void)client_tell(c, &failed, &x.e, sizeof(x.e), NULL, 0);
+	}
 	if (r == -EMFILE && m.head.op == OP_JOB_START) {
 		(void)err_sys(&x.e, r, "take the command");
 		jobs_refuse(c, m.head.id, &x.e);
