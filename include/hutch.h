@@ -672,7 +672,9 @@ struct hutch_result {
  * @ret:	Filled when it has ended; set its size
  *
  * Nothing inside can forge the result: it is the kernel's wait status, told by a process that
- * nothing inside can name.
+ * nothing inside can name. But a process inside that runs as the same user as the command can write into the
+ * command's memory while it runs (/proc/PID/mem), unless the host's kernel.yama.ptrace_scope is 1 or more: a check of
+ * what untrusted code did runs after a reset or a restore, or as another user than that code.
  *
  * Return: 1 it has ended, 0 not yet, or a negative HUTCH_E_*: DIED (the sandbox is gone), or why
  *	   its start failed.
@@ -715,7 +717,8 @@ struct hutch_run;
 
 /* hutch_run_options.flags */
 enum {
-	/* A new shell, started for this text alone. Nothing inside can forge its result; that of the warm
+	/* A new shell, started for this text alone. Nothing inside can forge its result (with what
+	 * hutch_proc_wait() says of processes of the same user that run beside it); that of the warm
 	 * shell or of a session could be by code which an earlier call left behind. */
 	HUTCH_RUN_CLEAN = 1,
 	/* Standard error by itself; without it both come in the order in which they were written. Of a
@@ -984,8 +987,9 @@ HUTCH_PUBLIC int hutch_job_stop(struct hutch_box *box, const char *id, const str
 
 /* Paths are absolute and taken from the root of the sandbox; no link leads out of it. Everything is done as
  * the sandbox's root, whoever the commands run as, by a helper process that nothing inside can name or hold
- * up. Fifos, devices and sockets are never opened. Owners are those that the sandbox sees. After a reset
- * or the end of the sandbox descriptors that were had before still lead to the old files. */
+ * up. Fifos, devices and sockets are never opened, files of /proc and /sys never for writing. Owners are those
+ * that the sandbox sees. After a reset or the end of the sandbox descriptors that were had before still lead to
+ * the old files. Times that do not fit are the first or the last that do. */
 
 enum {
 	/* hutch_file_open() */

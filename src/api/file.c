@@ -19,11 +19,14 @@ static_assert(HUTCH_FILE_READ == (int)FILE_READ && HUTCH_FILE_WRITE == (int)FILE
 static_assert(HUTCH_COPY_EXACT == (int)COPY_EXACT && HUTCH_COPY_PARENTS == (int)COPY_PARENTS &&
 	      HUTCH_COPY_FOLLOW == (int)COPY_FOLLOW, "likewise");
 
-enum { NS = 1000000000 };
+#define NS INT64_C(1000000000)
 
+/* Code inside may set any. */
 static int64_t to_ns(struct file_time t)
 {
-	return t.s * NS + t.ns;
+	if (t.s > INT64_MAX / NS - 1)
+		return INT64_MAX;
+	return t.s < INT64_MIN / NS + 1 ? INT64_MIN : t.s * NS + t.ns;
 }
 
 static struct file_time from_ns(int64_t ns)

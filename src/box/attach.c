@@ -201,7 +201,7 @@ static int wait_reset(struct box *b, struct err *e)
 int reset_to(struct box *b, uint16_t op, const char *body, size_t len, bool keep_processes, struct err *e)
 {
 	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = keep_processes};
-	int r = msg_send(b->ctl, &head, body, len, NULL, 0);
+	int r = box_say(b, &head, body, len, NULL, 0);
 
 	if (r < 0)
 		return err_sys(e, r, "ask the keeper");

@@ -275,6 +275,10 @@ int box_delete(struct box *b, struct err *e);
  * DIED the keeper is gone (b->dead). */
 int box_talk(struct box *b, int timeout_ms, struct err *e);
 
+/* As msg_send(), to the keeper; takes what it says as long as it hears nothing. */
+int box_say(struct box *b, const struct msg_head *head, const void *body, size_t len, const int *fds,
+	    unsigned nfds);
+
 /* The keeper does not take what is sent to it: takes its last words, until it is dead. Return: why. */
 int box_gone(struct box *b, struct err *e);
 

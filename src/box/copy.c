@@ -466,6 +466,8 @@ static int host_parent(const char *to, char name[NAME_MAX + 1], struct err *e)
 		end--;
 	for (start = end; start && to[start - 1] != '/'; start--)
 		;
+	if (end - start > NAME_MAX || start >= sizeof(dir))
+		return err_sys(e, ENAMETOOLONG, "'%.100s…'", to);
 	snprintf(name, NAME_MAX + 1, "%.*s", (int)(end - start), to + start);
 	snprintf(dir, sizeof(dir), "%.*s", (int)start, to);
 	fd = open(*dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);

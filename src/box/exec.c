@@ -205,7 +205,7 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	memcpy(fds, n.child, first * sizeof(int));
 	if (ask->nfds)
 		memcpy(fds + first, ask->fds, ask->nfds * sizeof(int));
-	r = msg_send(b->ctl, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds);
+	r = box_say(b, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds);
 	if (r == -EPIPE || r == -ECONNRESET) {
 		r = box_gone(b, e);
 		return b->why.code ? err_wrap(e, "start '%s'", b->name) : r;
@@ -378,7 +378,7 @@ int proc_signal(struct proc *p, int sig, struct err *e)
 		return err_set(e, ERR_INVALID, "%d is not a signal", sig);
 	if (p->done)
 		return 0;
-	r = msg_send(p->box->ctl, &head, NULL, 0, NULL, 0);
+	r = box_say(p->box, &head, NULL, 0, NULL, 0);
 	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
 }
 

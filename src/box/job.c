@@ -153,7 +153,7 @@ static int told_no(struct box *b, struct err *e)
 static int send_it(struct box *b, uint16_t op, uint32_t id, const void *body, size_t len, struct err *e)
 {
 	struct msg_head head = {.op = op, .id = id};
-	int r = msg_send(b->ctl, &head, body, len, NULL, 0);
+	int r = box_say(b, &head, body, len, NULL, 0);
 
 	if (r == -EPIPE || r == -ECONNRESET)
 		return told_no(b, e);

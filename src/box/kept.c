@@ -11,8 +11,10 @@
  * `volatile`, which means that nothing is synced by the kernel: without `clean` (the keeper was killed, the
  * machine went down) the last writes may be missing, and who starts it again is told so.
  *
- * Changes are in the gN that the file of snapshots names (nodes.h); where there is none, in that of the lowest N:
- * a higher one is a spare that nobody came to use.
+ * Where its changes are, and on what layers, the keeper itself has noted whenever it changed (`present`, see
+ * inside/present.c): who asked for a reset or a snapshot may have been killed before he could. Without that file they
+ * are in the gN that the file of snapshots names (nodes.h); where there is none, in that of the lowest N: a higher
+ * one is a spare that nobody came to use.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -255,7 +257,8 @@ static void drop_work(struct home *h, const char *name, int gen)
 	}
 }
 
-/* *ret: the one that is wanted (0: the lowest that is there), or 0 where there is none. All others go. */
+/* *ret: the one that is wanted or, where it is not there, the lowest above it; or 0 where there is none. All
+ * others go. */
 static int pick_generation(struct home *h, const char *name, int dir, uint32_t want, uint32_t *ret, struct err *e)
 {
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -268,7 +271,8 @@ static int pick_generation(struct home *h, const char *name, int dir, uint32_t w
 	while ((x = readdir(d))) {
 		uint32_t n = generation_of(x->d_name);
 
-		if (n && (want ? n == want : !found || n < found))
+		/* Where the wanted one has gone, the keeper was killed in the middle of a change: the next is. */
+		if (n >= want && n && (!found || n < found))
 			found = n;
 	}
 	rewinddir(d);
@@ -279,7 +283,9 @@ static int pick_generation(struct home *h, const char *name, int dir, uint32_t w
 	return 0;
 }
 
-static int read_nodes(struct home *h, const char *name, struct kept_state *s, bool *ret_half, struct err *e)
+/* *ret_half: a restore was cut short; ret_next: the name of the next layer. */
+static int read_nodes(struct home *h, const char *name, struct kept_state *s, bool *ret_half,
+		      char ret_next[LAYER_NAME], struct err *e)
 {
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	int r;
@@ -294,7 +300,30 @@ static int read_nodes(struct home *h, const char *name, struct kept_state *s, bo
 		r = stack_copy(&s->base, &n.base, e);
 	s->generation = n.generation;
 	*ret_half = n.was.n > 0;
+	memcpy(ret_next, n.next_layer, LAYER_NAME);
 	return r;
+}
+
+/* The keeper's own word, where there is one: "NUMBER", a newline, and the list of layers. Return: was there one? */
+static bool read_present(int dir, struct kept_state *s)
+{
+	auto_buf struct buf text = BUF_INIT(1 << 20);
+	auto_with(stack_done) struct stack now = {0};
+	unsigned long number;
+	struct err e;
+	char *end;
+
+	if (whole_read(dir, "present", &text, &e) < 0 || !text.len)
+		return false;
+	number = strtoul(text.data, &end, 10);
+	if (*text.data < '1' || *text.data > '9' || *end != '\n' || number > UINT32_MAX / 2 ||
+	    stack_from_text(&now, end + 1, strlen(end + 1), &e) < 0)
+		return false;
+	s->generation = (uint32_t)number;
+	stack_done(&s->now);
+	s->now = now;
+	now = (struct stack){0};
+	return true;
 }
 
 void kept_state_done(struct kept_state *s)
@@ -303,22 +332,38 @@ void kept_state_done(struct kept_state *s)
 	stack_done(&s->base);
 }
 
+/* What was written became a layer, and the keeper was killed before it could say so: only then has it the form of a
+ * generation. */
+static int add_frozen(struct home *h, const char *layer, struct kept_state *s, struct err *e)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "layers/%.24s/work", layer);
+	if (!*layer || stack_has(&s->now, layer) || faccessat(h->data, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return stack_push(&s->now, layer, e);
+}
+
 /* Where a restore was cut short by the end of all, it is done now. */
 int kept_state(struct home *h, const char *name, struct kept_state *s, struct err *e)
 {
 	auto_fd int dir = open_dir(h, name, e), gen = -1;
 	uint32_t found = 0;
-	char path[16];
+	char path[16], next[LAYER_NAME] = "";
 	bool half = false;
-	int r = dir < 0 ? dir : read_nodes(h, name, s, &half, e);
+	int r = dir < 0 ? dir : read_nodes(h, name, s, &half, next, e);
 
+	if (r == 0)
+		half = !read_present(dir, s) && half;
 	if (r == 0)
 		r = pick_generation(h, name, dir, half ? UINT32_MAX : s->generation, &found, e);
 	if (r < 0)
 		return r;
 	s->continued = found > 0;
-	if (!found)
-		return 0;
+	if (!half && found != (s->generation ? s->generation : 1))
+		r = add_frozen(h, next, s, e);
+	if (r < 0 || !found)
+		return r;
 	s->generation = found;
 	snprintf(path, sizeof(path), "g%u", found);
 	gen = openat(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -377,7 +377,8 @@ int node_read(const struct nodes *n, const char *name, struct node *ret, struct 
 	auto_fd int dir = open_directory(n);
 	struct node *v = NULL;
 	size_t len = 0;
-	int r = dir >= 0 && name ? read_one(dir, name, ret, e) : 0;
+	bool fits = name && *name && *name != '.' && !strchr(name, '/'); /* else it is one of no snapshot */
+	int r = dir >= 0 && fits ? read_one(dir, name, ret, e) : 0;
 
 	if (r != 0)
 		return r < 0 ? r : 0;

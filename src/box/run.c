@@ -186,6 +186,7 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 		return code;
 	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
 	r->s->deaf = n == -EPIPE;
+	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */
 	if (n != (ssize_t)request.len)
 		return err_sys(e, n < 0 ? (int)-n : EIO, "talk to the shell");
 	r->s->begun++;
@@ -327,7 +328,7 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 		code = shell_take(b, ask->session, ask->apart, &r->s, e);
 	r->began_ns = sys_now_ns();
 	if (ask->timeout_ms)
-		r->end_by_ns = r->began_ns + ask->timeout_ms * 1000000u;
+		r->end_by_ns = sys_deadline_ns(r->began_ns, ask->timeout_ms);
 	if (code == 0)
 		code = r->s ? start_in_shell(r, ask, e) : start_command(r, ask, e);
 	if (code < 0 && r->s && r->s->deaf)

@@ -150,7 +150,7 @@ static int ask_keeper(struct box *b, struct shell *s, bool apart, struct err *e)
 		r = pack_shell(&blob, b, s, apart, e);
 	if (r < 0)
 		return r;
-	r = msg_send(b->ctl, &head, blob.data, blob.len, &dir, dir >= 0);
+	r = box_say(b, &head, blob.data, blob.len, &dir, dir >= 0);
 	if (r == -EPIPE || r == -ECONNRESET)
 		return box_gone(b, e);
 	return r < 0 ? err_sys(e, r, "ask the keeper for a shell") : 0;
@@ -216,6 +216,8 @@ static int one_record(struct shell *s, const char *text)
 	unsigned long long number;
 
 	if (sscanf(text, "R%d %d", &pid, &bash) == 2) {
+		if (s->inside) /* that is known, and there is no other before the next end: somebody jests */
+			return 0;
 		s->bash = bash;
 		s->ready = true;
 		s->inside = pid;
@@ -394,7 +396,7 @@ void shell_give(struct box *b, struct shell *s)
 	}
 	if (!s->session || !b->shared)
 		return;
-	(void)msg_send(b->ctl, &back, s->cwd, s->cwd ? strlen(s->cwd) : 0, NULL, 0);
+	(void)box_say(b, &back, s->cwd, s->cwd ? strlen(s->cwd) : 0, NULL, 0);
 	drop(b, s);
 }
 
@@ -404,7 +406,7 @@ int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, stru
 	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns,
 				  .shell = whole ? SHELL_KILLED :
 					   s->session && s->bash ? SHELL_TOLD : SHELL_SPARED};
-	int r = msg_send(b->ctl, &head, &what, sizeof(what), NULL, 0);
+	int r = box_say(b, &head, &what, sizeof(what), NULL, 0);
 
 	s->kills += r == 0;
 	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
@@ -414,6 +416,6 @@ void box_drain(struct box *b, int fd)
 {
 	struct msg_head head = {.op = OP_DRAIN};
 
-	(void)msg_send(b->ctl, &head, NULL, 0, &fd, 1); /* or its writers get SIGPIPE */
+	(void)box_say(b, &head, NULL, 0, &fd, 1); /* or its writers get SIGPIPE */
 	close(fd);
 }

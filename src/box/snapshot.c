@@ -56,7 +56,7 @@ static int ask(struct box *b, uint16_t op, const void *body, size_t len, const i
 	stack_done(&b->layers.stack);
 	b->layers.bad = (struct err){0};
 	b->layers.id = head.id;
-	r = msg_send(b->ctl, &head, body, len, fd, fd ? 1 : 0);
+	r = box_say(b, &head, body, len, fd, fd ? 1 : 0);
 	if (r < 0)
 		return r == -EPIPE || r == -ECONNRESET ? box_gone(b, e) : err_sys(e, r, "ask the keeper");
 	while (b->layers.id && !b->why.code) {

@@ -41,7 +41,7 @@ static void ask(struct box *b, int timeout_ms)
 	uint64_t ms = (uint64_t)timeout_ms;
 	uint64_t by = sys_now_ns() + (ms + GRACE_MS) * 1000000u, now;
 
-	if (msg_send(b->ctl, &head, &ms, sizeof(ms), NULL, 0) < 0)
+	if (box_say(b, &head, &ms, sizeof(ms), NULL, 0) < 0)
 		return;
 	while (!b->dead && (now = sys_now_ns()) < by)
 		if (box_talk(b, (int)((by - now) / 1000000u) + 1, NULL) < 0)
@@ -102,7 +102,7 @@ int box_kill(struct box *b, int sig, struct err *e)
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
 	if (sig == SIGKILL)
 		return box_stop(b, 0, e);
-	r = msg_send(b->ctl, &head, NULL, 0, NULL, 0);
+	r = box_say(b, &head, NULL, 0, NULL, 0);
 	if (r == -EPIPE || r == -ECONNRESET)
 		return box_gone(b, e);
 	return r < 0 ? err_sys(e, r, "ask the keeper of '%s'", b->name) : 0;

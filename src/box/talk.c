@@ -132,6 +132,22 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 	return 1;
 }
 
+/* The keeper does not hear who does not take what it says; so that is taken meanwhile. */
+int box_say(struct box *b, const struct msg_head *head, const void *body, size_t len, const int *fds,
+	    unsigned nfds)
+{
+	struct pollfd p = {b->ctl, POLLIN | POLLOUT, 0};
+	int r;
+
+	while ((r = msg_try(b->ctl, head, body, len, fds, nfds)) == -EAGAIN) {
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (p.revents & ~POLLOUT && box_talk(b, 0, NULL) < 0 && b->dead)
+			return -EPIPE;
+	}
+	return r;
+}
+
 int box_gone(struct box *b, struct err *e)
 {
 	while (!b->dead && !b->why.code && box_talk(b, 0, NULL) == 1)

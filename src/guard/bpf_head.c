@@ -26,6 +26,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "guard/refused.h"
@@ -129,6 +130,21 @@ static void add_clone(struct bpf_code *c, const struct bpf_arch *arch, uint32_t 
 	jump_here(c, at, false);
 }
 
+/* Nor may a command cease to be who inherits its orphans: they would leave its tree. To become that is no harm. */
+static void add_prctl(struct bpf_code *c, const struct bpf_arch *arch)
+{
+	size_t at = c->n;
+
+	bpf_add(c, IF(BPF_JEQ, arch->nr_prctl, 0, 0));
+	load_argument(c, 0);
+	bpf_add(c, IF(BPF_JEQ, PR_SET_CHILD_SUBREAPER, 0, 3));
+	load_argument(c, 1);
+	bpf_add(c, IF(BPF_JEQ, 0, 0, 1));
+	bpf_add(c, REFUSE(EPERM));
+	bpf_add(c, ALLOW);
+	jump_here(c, at, false);
+}
+
 static void add_personality(struct bpf_code *c, const struct bpf_arch *arch)
 {
 	size_t at = c->n;
@@ -189,7 +205,7 @@ static void add_unknown(struct bpf_code *c, const struct bpf_arch *arch)
 static uint32_t last_with_arguments(const struct bpf_arch *a)
 {
 	const uint32_t v[] = {a->nr_ioctl,  a->nr_clone,      a->nr_personality,
-			      a->nr_socket, a->nr_socketpair, a->nr_socketcall};
+			      a->nr_socket, a->nr_socketpair, a->nr_socketcall, a->nr_prctl};
 	uint32_t last = 0;
 
 	for (size_t i = 0; i < COUNT(v); i++)
@@ -209,6 +225,7 @@ void bpf_head_add(struct bpf_code *c, const struct bpf_arch *arch, const struct 
 	add_clone(c, arch, CLONE_PARENT | (namespaces ? 0 : NEW_NAMESPACES));
 	add_sockets(c, arch, ask->caps & REFUSED_CAPS_NETLINK);
 	add_personality(c, arch);
+	add_prctl(c, arch);
 	add_socketcall(c, arch);
 	low = c->n;
 	bpf_add(c, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));

@@ -25,7 +25,7 @@ struct bpf_arch {
 	uint32_t audit;		     /* AUDIT_ARCH_* */
 	uint32_t newest;	     /* last number that refused.def knows about; above: ENOSYS */
 	uint32_t gap_first, gap_end; /* numbers that no kernel has given out, end excluded */
-	uint32_t nr_ioctl, nr_clone, nr_personality, nr_socket, nr_socketpair, nr_socketcall;
+	uint32_t nr_ioctl, nr_clone, nr_personality, nr_socket, nr_socketpair, nr_socketcall, nr_prctl;
 };
 
 void bpf_add(struct bpf_code *c, struct sock_filter insn);

@@ -53,6 +53,7 @@ static const struct arch native = {
 			.nr_personality = 135,
 			.nr_socket = 41,
 			.nr_socketpair = 53,
+			.nr_prctl = 157,
 		},
 };
 
@@ -70,6 +71,7 @@ static const struct arch compat = {
 			.nr_socket = 359,
 			.nr_socketpair = 360,
 			.nr_socketcall = 102,
+			.nr_prctl = 172,
 		},
 };
 #else

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "base/own.h"
@@ -185,7 +186,7 @@ static bool refuses(uint32_t arch, const char *name)
 
 static bool by_arguments(const char *name)
 {
-	static const char *const v[] = {"ioctl",  "clone",	"personality",
+	static const char *const v[] = {"ioctl",  "clone",	"personality", "prctl",
 					"socket", "socketpair", "socketcall"};
 
 	for (size_t i = 0; i < COUNT(v); i++)
@@ -431,6 +432,20 @@ static void clone_makes_threads_and_processes_but_no_namespaces_and_no_siblings(
 		is_int(answer(X64, "clone", CLONE_NEWNS | 17, 0, 0), ALLOWED);
 }
 
+static void a_command_stays_who_inherits_its_orphans(void)
+{
+	struct guard_ask both = {.caps = ALL_CAPS, .allow_i386 = true};
+
+	if (!make(&both))
+		return;
+	is_int(answer(X64, "prctl", PR_SET_CHILD_SUBREAPER, 0, 0), ERRNO(EPERM));
+	is_int(answer(X64, "prctl", HIGH | PR_SET_CHILD_SUBREAPER, 0, 0), ERRNO(EPERM));
+	is_int(answer(I386, "prctl", PR_SET_CHILD_SUBREAPER, 0, 0), ERRNO(EPERM));
+	is_int(answer(X64, "prctl", PR_SET_CHILD_SUBREAPER, 1, 0), ALLOWED);
+	is_int(answer(X64, "prctl", PR_GET_CHILD_SUBREAPER, 0, 0), ALLOWED);
+	is_int(answer(X64, "prctl", PR_SET_NAME, 0, 0), ALLOWED);
+}
+
 static void personalities_are_those_of_docker(void)
 {
 	struct guard_ask both = {.caps = ALL_CAPS, .allow_i386 = true};
@@ -568,6 +583,7 @@ int main(void)
 		TAP_TEST(netlink_is_for_routes_unless_the_network_is_configured),
 		TAP_TEST(socketcall_makes_no_sockets),
 		TAP_TEST(clone_makes_threads_and_processes_but_no_namespaces_and_no_siblings),
+		TAP_TEST(a_command_stays_who_inherits_its_orphans),
 		TAP_TEST(personalities_are_those_of_docker),
 		TAP_TEST(each_option_frees_its_calls_and_no_others),
 		TAP_TEST(what_was_baked_is_what_would_be_compiled),

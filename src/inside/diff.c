@@ -359,7 +359,7 @@ static void compared(struct keeper *k, struct work *w, const struct err *e)
 	struct msg_head is = {.op = OP_LAYERS, .id = w->id, .arg = e->code ? 0 : k->now.number};
 
 	if (w->client)
-		(void)msg_send(w->client->fd, &is, e->code ? e : NULL, e->code ? sizeof(*e) : 0, NULL, 0);
+		(void)client_tell(w->client, &is, e->code ? e : NULL, e->code ? sizeof(*e) : 0, NULL, 0);
 }
 
 void diff_start(struct keeper *k, struct client *c, struct msg *m)

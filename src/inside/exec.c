@@ -103,7 +103,7 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 	}
 	s->exec_by_ns = sys_now_ns() + EXEC_WITHIN_NS;
 	if (c->call->timeout_ms)
-		s->end_by_ns = sys_now_ns() + c->call->timeout_ms * 1000000u;
+		s->end_by_ns = sys_deadline_ns(sys_now_ns(), c->call->timeout_ms);
 	s->flags = c->call->flags;
 	s->next = k->slots;
 	k->slots = s;
@@ -179,7 +179,7 @@ static int start(struct keeper *k, struct child *c, struct slot *s, struct msg *
 	if (r == 0)
 		r = launch(k, c, s, e);
 	if (r == 0 && master >= 0)
-		(void)msg_send(s->client->fd, &(struct msg_head){.op = OP_PTY, .id = s->id}, NULL, 0, &master, 1);
+		(void)client_tell(s->client, &(struct msg_head){.op = OP_PTY, .id = s->id}, NULL, 0, &master, 1);
 	free(c->argv);
 	free(c->env);
 	c->argv = c->env = NULL;
@@ -338,7 +338,7 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	if (s->flags & CALL_MAIN)
 		generation_kill(&k->now); /* it dies while the caller hears of it */
 	if (s->client)
-		(void)msg_send(s->client->fd, &(struct msg_head){.op = OP_EXITED, .id = s->id}, &x,
+		(void)client_tell(s->client, &(struct msg_head){.op = OP_EXITED, .id = s->id}, &x,
 			       sizeof(x), NULL, 0);
 	jobs_ended(k, pid, &x);
 	if (s->flags & CALL_MAIN) {

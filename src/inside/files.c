@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,6 +121,15 @@ static int open_flags(uint32_t f)
 	return flags | (f & FILE_TRUNC ? O_TRUNC : 0) | (f & FILE_APPEND ? O_APPEND : 0);
 }
 
+/* Some of what is written into a file of /proc the kernel judges by the powers of who writes, and that is the caller. A
+ * link that leads there is quickly made. */
+static bool is_kernels(int at)
+{
+	struct statfs fs;
+
+	return fstatfs(at, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC;
+}
+
 static int open_there(const struct helper *h, const struct ask *q, int at, struct err *e)
 {
 	uint32_t f = q->a.flags;
@@ -132,6 +143,8 @@ static int open_there(const struct helper *h, const struct ask *q, int at, struc
 	if (f & FILE_DIR ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
 		return err_sys(e, f & FILE_DIR ? ENOTDIR : S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
 			       "'%s' is %s", q->path, S_ISREG(st.st_mode) ? "a file" : kind(st.st_mode));
+	if (f & FILE_WRITE && is_kernels(at))
+		return err_sys(e, EINVAL, "'%s' is a file of the kernel's: it is written inside only", q->path);
 	fd = open_again(h, at, f & FILE_DIR ? O_RDONLY | O_DIRECTORY : open_flags(f));
 	return fd < 0 ? err_sys(e, fd, "open '%s'", q->path) : fd;
 }
@@ -525,7 +538,7 @@ int files_open(struct keeper *k, struct client *c, uint32_t id, struct err *e)
 	if (r < 0)
 		return r;
 	k->nhelpers++;
-	r = msg_send(c->fd, &is, NULL, 0, &theirs, 1);
+	r = client_tell(c, &is, NULL, 0, &theirs, 1);
 	return r < 0 ? err_sys(e, r, "hand the files helper over") : 0;
 }
 

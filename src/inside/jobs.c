@@ -97,7 +97,7 @@ void jobs_refuse(struct client *c, uint32_t id, const struct err *e)
 	struct msg_head head = {.op = OP_JOB_SAID, .id = id};
 	struct job_said said = {.e = *e};
 
-	(void)msg_send(c->fd, &head, &said, sizeof(said), NULL, 0);
+	(void)client_tell(c, &head, &said, sizeof(said), NULL, 0);
 }
 
 /* @len bytes of the ring from the offset @from on, all of them kept. */
@@ -139,7 +139,7 @@ static void answer(const struct job *j, struct client *c, uint32_t id, uint64_t 
 	memcpy(body, &said, sizeof(said));
 	memcpy(body + sizeof(said), &j->facts, sizeof(j->facts));
 	copy_out(j, said.from, body + sizeof(said) + sizeof(j->facts), said.len);
-	(void)msg_send(c->fd, &head, body, sizeof(said) + sizeof(j->facts) + said.len, NULL, 0);
+	(void)client_tell(c, &head, body, sizeof(said) + sizeof(j->facts) + said.len, NULL, 0);
 }
 
 static void answer_list(const struct keeper *k, struct client *c, uint32_t id)
@@ -155,7 +155,7 @@ static void answer_list(const struct keeper *k, struct client *c, uint32_t id)
 		said.njobs++;
 	}
 	memcpy(body, &said, sizeof(said));
-	(void)msg_send(c->fd, &head, body, len, NULL, 0);
+	(void)client_tell(c, &head, body, len, NULL, 0);
 }
 
 /* Those whose time has come: all at the end, else who waits for what is there now. */
@@ -572,12 +572,14 @@ void jobs_last_words(struct keeper *k)
 	uint64_t until = sys_now_ns() + LAST_WORDS_NS;
 	struct pollfd p = {.events = POLLIN};
 
-	for (struct client *c = k->clients; c; c = c->next)
-		while (c->follows && sys_now_ns() < until) {
+	for (struct client *c = k->clients; c; c = c->next) {
+		while (c->follows && !c->unsent && sys_now_ns() < until) {
 			p.fd = c->fd;
 			if (poll(&p, 1, 100) > 0)
 				hear(k, c);
 		}
+		client_finish(c);
+	}
 }
 
 /* ---- when there is something ------------------------------------------------------------------ */

@@ -151,6 +151,8 @@ static int build(struct keeper *k, struct generation *g, struct err *e)
 		r = root_overlay(k, g, e);
 	k->marks[MARK_OVERLAY] = sys_now_ns();
 	if (r == 0)
+		r = present_open(k, e);
+	if (r == 0)
 		r = storage_open(k, e);
 	if (r == 0)
 		r = generation_build(k, g, e);
@@ -250,8 +252,9 @@ static void welcome(struct keeper *k)
 
 	if (!c)
 		return;
-	(void)msg_send(c->fd, &h, NULL, 0, &k->self, 1);
-	(void)tell(c->fd, OP_READY, &ready, sizeof(ready));
+	(void)client_tell(c, &h, NULL, 0, &k->self, 1);
+	h = (struct msg_head){.op = OP_READY};
+	(void)client_tell(c, &h, &ready, sizeof(ready), NULL, 0);
 }
 
 /* The end of a client; of the whole, when he was its owner. */
@@ -268,6 +271,7 @@ static void lose_client(struct keeper *k, struct client *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	client_drop(c);
 	close(c->fd);
 	free(c);
 }
@@ -278,7 +282,7 @@ static void give_files(struct keeper *k, struct client *c, uint32_t id)
 	struct err e = {0};
 
 	if (files_open(k, c, id, &e) < 0)
-		(void)msg_send(c->fd, &is, &e, sizeof(e), NULL, 0);
+		(void)client_tell(c, &is, &e, sizeof(e), NULL, 0);
 }
 
 static void one_message(struct keeper *k, struct client *c)
@@ -294,7 +298,12 @@ static void one_message(struct keeper *k, struct client *c)
 	failed.id = m.head.id;
 	if (r == -EMFILE && (m.head.op == OP_EXEC || m.head.op == OP_SHELL)) {
 		(void)err_sys(&x.e, r, "take the command's descriptors");
-		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
+		(void)client_tell(c, &failed, &x, sizeof(x), NULL, 0);
+	}
+	if (r == -EMFILE && m.head.op == OP_DIFF) {
+		(void)err_sys(&x.e, r, "take the file for what differs");
+		failed.op = OP_LAYERS;
+		(void)client_tell(c, &failed, &x.e, sizeof(x.e), NULL, 0);
 	}
 	if (r == -EMFILE && m.head.op == OP_JOB_START) {
 		(void)err_sys(&x.e, r, "take the command");
@@ -304,7 +313,7 @@ static void one_message(struct keeper *k, struct client *c)
 		return;
 	if ((m.head.op == OP_EXEC && exec_start(k, c, &m, NULL, &x.e) < 0) ||
 	    (m.head.op == OP_SHELL && shell_open(k, c, &m, &x.e) < 0))
-		(void)msg_send(c->fd, &failed, &x, sizeof(x), NULL, 0);
+		(void)client_tell(c, &failed, &x, sizeof(x), NULL, 0);
 	else if (m.head.op == OP_SHELL_BACK)
 		shell_back(k, c, &m);
 	else if (m.head.op == OP_SHELL_KILL && m.head.body == sizeof(struct shell_kill))
@@ -334,6 +343,16 @@ static void one_message(struct keeper *k, struct client *c)
 	msg_done(&m);
 }
 
+static void hear(struct keeper *k, struct client *c, short what)
+{
+	if (what & (POLLHUP | POLLERR)) /* what he said before he went is heard all the same */
+		client_drop(c);
+	if (c->unsent)
+		client_go_on(c);
+	else
+		one_message(k, c);
+}
+
 enum { FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
 
 /* What to wait for: the owner's end, somebody new, a spare that reports, every client, output that is
@@ -347,7 +366,7 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, u
 	p[1] = (struct pollfd){k->listen, POLLIN, 0};
 	p[2] = (struct pollfd){k->spare.pid ? k->spare.news : -1, POLLIN, 0};
 	for (struct client *c = k->clients; c && n < FIXED + CLIENTS_MAX; c = c->next, n++) {
-		p[n] = (struct pollfd){c->fd, POLLIN, 0};
+		p[n] = (struct pollfd){c->fd, c->unsent ? POLLOUT : POLLIN, 0};
 		who[n] = c;
 	}
 	if (n == FIXED + CLIENTS_MAX)
@@ -406,7 +425,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 			reset_spare_reports(k);
 		for (unsigned i = FIXED; i < drains; i++)
 			if (p[i].revents)
-				one_message(k, who[i]);
+				hear(k, who[i], p[i].revents);
 		for (unsigned i = drains; i < jobs; i++)
 			if (p[i].revents)
 				drain_some(k, p[i].fd);
@@ -430,7 +449,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.prep = *prep;
 	k.ctl = ctl;
 	k.owner = owner;
-	k.listen = -1;
+	k.listen = k.up = -1;
 	k.fifos = k.fifos_ro = k.storage = k.callers_root = k.sysfs = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();

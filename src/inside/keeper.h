@@ -53,6 +53,7 @@ struct client {
 	struct client *next;
 	int fd;
 	bool follows; /* he has asked for more output of a job, and was not told its end yet */
+	struct unsent *unsent; /* what he does not take yet (client.c); NULL: nothing, and he is heard */
 };
 
 /* A command that was started. */
@@ -69,6 +70,7 @@ struct slot {
 	bool timed_out, stuck;
 };
 
+struct unsent;	/* client.c */
 struct shell;	/* shell.c */
 struct ahead;
 struct working; /* work.c */
@@ -84,6 +86,7 @@ struct keeper {
 	int ctl;    /* socket of who made the sandbox */
 	int owner;  /* pidfd; -1: the sandbox lives on without him */
 	int listen; /* where others attach; -1: nowhere */
+	int up;	    /* the directory for changes of one that can be started again (present.c); -1: it cannot */
 	struct client *clients;
 	int proc;     /* O_PATH of the keeper's own, never masked proc: everything goes below it */
 	int home_mnt; /* the keeper's own mount namespace */
@@ -220,7 +223,7 @@ void tree_kill(struct keeper *k, pid_t leader);
 /* What has lost its parents, and was made the reaper's; and those that are so now and were not then. */
 bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be freed */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
-bool tree_is_zombie(const struct keeper *k, pid_t pid);
+bool tree_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
 int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
 /* What runs in a shell, which lives on. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);
@@ -239,6 +242,14 @@ bool shell_is(const struct keeper *k, pid_t pid);
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
 void shell_moved(struct keeper *k); /* the root is another one: they stand where they stood, in the old */
+
+/* client.c: as msg_send(), without waiting for him; he takes more; nobody is there any more; the keeper is about to
+ * end: he has a second for what is left. */
+int client_tell(struct client *c, const struct msg_head *head, const void *body, size_t len, const int *fds,
+		unsigned nfds);
+void client_go_on(struct client *c);
+void client_drop(struct client *c);
+void client_finish(struct client *c);
 
 /* stop.c: commands are asked to end; then the keeper does. */
 void stop_begin(struct keeper *k, const struct msg *m);
@@ -282,6 +293,10 @@ void work_forget(struct keeper *k, const struct client *c);
  * Return: 0, 1 it cannot be done with what runs inside or is mounted there, or an error, nothing having
  * changed. */
 int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e);
+
+/* present.c: on what the sandbox stands, on disk: ready for that, while we are at home; it has changed. */
+int present_open(struct keeper *k, struct err *e);
+void present_note(const struct keeper *k);
 
 /* snapshot.c, diff.c: what a client asked for is answered by itself. */
 void snapshot_take(struct keeper *k, struct client *c, const struct msg *m);

@@ -236,7 +236,9 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	if (r == 0 && m->head.arg & 1) {
 		r = change_files(k, on, &done.arg, e);
 		if (r == 0)
-			(void)msg_send(c->fd, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+			(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+		if (r == 0)
+			present_note(k);
 		return r;
 	}
 	if (r == 0 && m->head.op == OP_RESTORE)
@@ -249,13 +251,15 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	}
 	if (change(k, &old, next, on, e) < 0) { /* never half reset */
 		done.op = OP_FAILED;
-		(void)msg_send(c->fd, &done, e, sizeof(*e), NULL, 0);
+		(void)client_tell(c, &done, e, sizeof(*e), NULL, 0);
+		client_finish(c);
 		_exit(1);
 	}
 	shell_reset(k);
 	jobs_reset(k);
 	done.arg = old.number;
-	(void)msg_send(c->fd, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+	present_note(k);
 	drop_later(k, &old);
 	k->want_spare = true;
 	return 0;
@@ -273,7 +277,7 @@ void reset_run(struct keeper *k, struct client *c, const struct msg *m)
 	if (r == 0)
 		r = run(k, c, m, &on, &e);
 	if (r < 0)
-		(void)msg_send(c->fd, &(struct msg_head){.op = OP_LAYERS, .id = m->head.id}, &e, sizeof(e), NULL, 0);
+		(void)client_tell(c, &(struct msg_head){.op = OP_LAYERS, .id = m->head.id}, &e, sizeof(e), NULL, 0);
 }
 
 void reset_prepare(struct keeper *k)

@@ -349,7 +349,7 @@ static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t i
 	for (int i = 0; i < SHELL_ENDS; i++)
 		if (s->ends[i] >= 0)
 			fds[n++] = s->ends[i];
-	(void)msg_send(c->fd, &is, NULL, 0, fds, n);
+	(void)client_tell(c, &is, NULL, 0, fds, n);
 	if (!s->name) /* all of them are his */
 		close_ends(s);
 }
@@ -417,7 +417,7 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 		s->dying = true; /* its name is free */
 	if (s && s->pid)
 		tree_kill_run(k, s->pid, what);
-	(void)msg_send(c->fd, &done, NULL, 0, NULL, 0);
+	(void)client_tell(c, &done, NULL, 0, NULL, 0);
 }
 
 void shell_forget(struct keeper *k, const struct client *c)

@@ -29,20 +29,20 @@ enum { QUIET_TRIES = 12, QUIET_NAP_NS = 300000 };
 
 /* ---- answers ---------------------------------------------------------------------------------- */
 
-static void tell_layers(const struct keeper *k, const struct client *c, uint32_t id, const struct stack *s,
+static void tell_layers(const struct keeper *k, struct client *c, uint32_t id, const struct stack *s,
 			uint32_t copied)
 {
 	struct msg_head is = {.op = OP_LAYERS, .id = id, .arg = k->now.number | copied};
 	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
 
 	stack_to_text(s, &text);
-	(void)msg_send(c->fd, &is, text.data ? text.data : "", text.len, NULL, 0);
+	(void)client_tell(c, &is, text.data ? text.data : "", text.len, NULL, 0);
 }
 
-static void tell_failed(const struct client *c, uint32_t id, const struct err *e)
+static void tell_failed(struct client *c, uint32_t id, const struct err *e)
 {
 	if (c)
-		(void)msg_send(c->fd, &(struct msg_head){.op = OP_LAYERS, .id = id}, e, sizeof(*e), NULL, 0);
+		(void)client_tell(c, &(struct msg_head){.op = OP_LAYERS, .id = id}, e, sizeof(*e), NULL, 0);
 }
 
 /* ---- a directory in the store ----------------------------------------------------------------- */
@@ -171,6 +171,7 @@ static void copied(struct keeper *k, struct work *w, const struct err *e)
 		tell_failed(w->client, w->id, e);
 	else if (w->client)
 		tell_layers(k, w->client, w->id, &w->stack, LAYERS_COPIED);
+	present_note(k);
 }
 
 static int start_copy(struct keeper *k, struct client *c, uint32_t id, const char *name, struct err *e)
@@ -219,8 +220,8 @@ static int merge_all(struct keeper *k, const struct work *w, struct err *e)
 
 static void merged(struct keeper *k, struct work *w, const struct err *e)
 {
-	if (!e->code)
-		(void)stack_merged(&k->stack, &w->stack, w->merged); /* not there any more: a restore */
+	if (!e->code && stack_merged(&k->stack, &w->stack, w->merged)) /* else not there any more: a restore */
+		present_note(k);
 }
 
 static void merge_later(struct keeper *k, const char *name)
@@ -282,6 +283,7 @@ static int take(struct keeper *k, struct client *c, uint32_t id, const struct sn
 	if (r < 0)
 		return r;
 	tell_layers(k, c, id, &k->stack, 0);
+	present_note(k);
 	if (*ask->merged)
 		merge_later(k, ask->merged);
 	return 1;

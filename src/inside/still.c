@@ -127,7 +127,7 @@ static enum still is_quiet(const struct keeper *k, pid_t pid)
 	snprintf(path, sizeof(path), "%d/syscall", pid);
 	(void)read_text(k->proc, path, text, sizeof(text));
 	if (sscanf(text, "%ld 0x%lx", &number, &first) < 2 || number < 0)
-		return is_zombie(k, pid) ? STILL : of_shell(k, pid);
+		return tree_is_zombie(k, pid) ? STILL : of_shell(k, pid);
 	/* For its sub-shell, which is looked at, too. */
 	if ((number == SYS_wait4 || number == SYS_waitid) && shell_is(k, pid))
 		return STILL;
@@ -173,10 +173,12 @@ static bool is_held(const struct held *h, pid_t tid)
 static void wait_one(const struct keeper *k, pid_t tid, uint64_t until_ns)
 {
 	const struct timespec nap = {.tv_nsec = 100000};
-	int status;
+	siginfo_t how;
 
 	for (int asleep = 0; asleep < ASLEEP_NAPS && sys_now_ns() < until_ns;) {
-		if (waitpid(tid, &status, __WALL | WNOHANG) != 0)
+		/* It is only looked at: a signal whose delivery is what stops it would be lost when it is taken. */
+		how.si_pid = 0;
+		if (waitid(P_PID, (id_t)tid, &how, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || how.si_pid)
 			return;
 		nanosleep(&nap, NULL);
 		asleep = state_of(k, tid) == 'D' ? asleep + 1 : 0;
@@ -226,7 +228,7 @@ static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struc
 	int some = 0, r = 0;
 	pid_t tid;
 
-	if (is_zombie(k, pid))
+	if (tree_is_zombie(k, pid)) /* its first thread alone may be one */
 		return 0;
 	snprintf(path, sizeof(path), "%d/task", pid);
 	d = list(k->proc, path);

@@ -56,8 +56,7 @@ void stop_begin(struct keeper *k, const struct msg *m)
 	if (m->head.body != sizeof(ms))
 		return;
 	memcpy(&ms, m->body, sizeof(ms));
-	by = sys_now_ns();
-	by = ms < (UINT64_MAX - by) / 1000000u ? by + ms * 1000000u : UINT64_MAX;
+	by = sys_deadline_ns(sys_now_ns(), ms);
 	if (!k->stop_by_ns || by < k->stop_by_ns) /* of several who ask the most impatient decides */
 		k->stop_by_ns = by;
 	to_commands(k, (int)m->head.arg, 0);

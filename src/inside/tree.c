@@ -111,22 +111,29 @@ static bool add_below(struct keeper *k, struct tree *t, pid_t pid)
 	return more;
 }
 
+/* Those that were added, with all below them. Frees the list. */
+static void kill_trees(struct keeper *k, struct tree *t)
+{
+	bool more = true;
+
+	for (int i = 0; i < ROUNDS && more; i++) {
+		t->below_keeper = k;
+		more = add_below(k, t, getpid());
+		t->below_keeper = NULL;
+		for (size_t j = 0; j < t->n; j++)
+			more |= add_below(k, t, t->pids[j]);
+	}
+	for (size_t j = 0; j < t->n; j++)
+		(void)kill(t->pids[j], SIGKILL);
+	free(t->pids);
+}
+
 void tree_kill(struct keeper *k, pid_t leader)
 {
 	struct tree t = {0};
-	bool more = true;
 
 	(void)add(&t, leader);
-	for (int i = 0; i < ROUNDS && more; i++) {
-		t.below_keeper = k;
-		more = add_below(k, &t, getpid());
-		t.below_keeper = NULL;
-		for (size_t j = 0; j < t.n; j++)
-			more |= add_below(k, &t, t.pids[j]);
-	}
-	for (size_t j = 0; j < t.n; j++)
-		(void)kill(t.pids[j], SIGKILL);
-	free(t.pids);
+	kill_trees(k, &t);
 }
 
 /* ---- what runs in a shell --------------------------------------------------------------------- */
@@ -181,12 +188,13 @@ static unsigned long long stat_field(const struct keeper *k, pid_t pid, int numb
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
+/* The first thread of a process may have ended, and look like a zombie, while others go on. */
 bool tree_is_zombie(const struct keeper *k, pid_t pid)
 {
 	char state;
+	unsigned long long threads = stat_field(k, pid, 20, &state);
 
-	(void)stat_field(k, pid, 3, &state);
-	return state == 'Z';
+	return state == 'Z' && threads <= 1;
 }
 
 int32_t tree_inside(const struct keeper *k, pid_t pid)
@@ -210,43 +218,52 @@ static bool waits(const struct keeper *k, pid_t shell, pid_t pid)
 	return n > 0 && n == m && !memcmp(a, b, (size_t)n);
 }
 
-/* The start of a process is told in hundredths of a second, counted from the machine's. */
-static bool is_of_run(const struct keeper *k, pid_t shell, pid_t pid, const struct shell_kill *what,
-		      unsigned long long since)
+/* Who is below a shell, and what of it is to be killed. */
+struct run {
+	const struct shell_kill *what;
+	pid_t shell;
+	unsigned long long since; /* in hundredths of a second, as the start of a process is told */
+	bool next_may_wait;
+};
+
+static bool is_of_run(const struct keeper *k, pid_t pid, const struct run *r)
 {
 	char state;
 	unsigned long long start = stat_field(k, pid, 22, &state);
 
-	if (state == 'Z')
+	if (tree_is_zombie(k, pid))
 		return false;
-	if (what->inside && status_of(k, pid, "\nNSpid:") == (long long)what->inside)
+	if (r->what->inside && status_of(k, pid, "\nNSpid:") == (long long)r->what->inside)
 		return true;
-	return start >= since && (what->shell != SHELL_SPARED || !waits(k, shell, pid));
+	return start >= r->since && !(r->next_may_wait && waits(k, r->shell, pid));
 }
 
-static size_t children_of(const struct keeper *k, pid_t pid, pid_t *ret, size_t room)
+/* As long as the sub-shell that runs the text is there, also as a zombie, the shell waits for it and has made no
+ * other: who else reads from the pipe is of the run, and has opened it anew. */
+static bool has_sub_shell(const struct keeper *k, const struct tree *children, int32_t inside)
 {
-	char path[64], text[4096], *at = text;
-	auto_fd int fd = -1;
-	size_t n = 0;
-	ssize_t len;
+	for (size_t j = 0; j < children->n && inside; j++)
+		if (status_of(k, children->pids[j], "\nNSpid:") == (long long)inside)
+			return true;
+	return false;
+}
 
-	snprintf(path, sizeof(path), "%d/task/%d/children", pid, pid);
-	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (len < 0)
-		return 0;
-	text[len] = '\0';
-	while (n < room) {
-		char *end;
-		long child = strtol(at, &end, 10);
+/* Return: was there any? */
+static bool kill_of_run(struct keeper *k, struct run *r)
+{
+	struct tree children = {.look_only = true}, t = {0};
+	bool found;
 
-		if (end == at)
-			break;
-		ret[n++] = (pid_t)child;
-		at = end;
-	}
-	return n;
+	(void)add_below(k, &children, r->shell);
+	r->next_may_wait = r->what->shell == SHELL_SPARED && !has_sub_shell(k, &children, r->what->inside);
+	for (size_t j = 0; j < children.n; j++)
+		if (is_of_run(k, children.pids[j], r))
+			(void)add(&t, children.pids[j]);
+	found = t.n > 0;
+	free(children.pids);
+	if (found)
+		kill_trees(k, &t);
+	return found;
 }
 
 /* The shell is stopped meanwhile: it would make the next of its children. What it then inherits from
@@ -254,29 +271,18 @@ static size_t children_of(const struct keeper *k, pid_t pid, pid_t *ret, size_t 
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
 {
 	const struct timespec nap = {.tv_nsec = 200000};
+	struct run r = {.what = what, .shell = shell};
 	unsigned long long since;
 	struct timespec now;
-	pid_t child[512];
-	bool found = true;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	since = (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec;
-	since = what->age_ns < since ? (since - what->age_ns) / 10000000u : 0;
+	r.since = what->age_ns < since ? (since - what->age_ns) / 10000000u : 0;
 	(void)kill(shell, SIGSTOP);
 	if (what->shell == SHELL_TOLD)
 		(void)kill(shell, SHELL_SIGNAL);
-	for (int i = 0; i < 200 && found; i++) {
-		size_t n = children_of(k, shell, child, sizeof(child) / sizeof(*child));
-
-		found = false;
-		for (size_t j = 0; j < n; j++)
-			if (is_of_run(k, shell, child[j], what, since)) {
-				tree_kill(k, child[j]);
-				found = true;
-			}
-		if (found)
-			nanosleep(&nap, NULL);
-	}
+	for (int i = 0; i < 200 && kill_of_run(k, &r); i++)
+		nanosleep(&nap, NULL);
 	(void)kill(shell, what->shell == SHELL_KILLED ? SIGKILL : SIGCONT);
 }
 
@@ -316,18 +322,18 @@ void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
 	bool found = true;
 
 	for (int i = 0; i < 200 && found; i++) {
-		struct tree t;
+		struct tree orphans, t = {0};
 
-		found = false;
-		if (!look_at_orphans(k, &t))
+		if (!look_at_orphans(k, &orphans))
 			return;
-		for (size_t j = 0; j < t.n; j++)
-			if (!is_among(spared, n, t.pids[j]) && !tree_is_zombie(k, t.pids[j])) {
-				tree_kill(k, t.pids[j]);
-				found = true;
-			}
-		free(t.pids);
-		if (found)
+		for (size_t j = 0; j < orphans.n; j++)
+			if (!is_among(spared, n, orphans.pids[j]) && !tree_is_zombie(k, orphans.pids[j]))
+				(void)add(&t, orphans.pids[j]);
+		free(orphans.pids);
+		found = t.n > 0;
+		if (found) {
+			kill_trees(k, &t);
 			nanosleep(&nap, NULL);
+		}
 	}
 }

@@ -2,7 +2,7 @@
  *
  * unused.c - layers that no sandbox needs any more
  *
- * How it works: a sandbox with snapshots has files that name every layer it needs (box/nodes.h). Names have a form
+ * How it works: a sandbox with snapshots has files that name every layer it needs (box/nodes.h, present.c). Names have a form
  * of their own, so the files are not parsed: what looks like a name is one. Whoever makes or notes layers holds
  * a shared lock on their directory; here it is held alone, and where that cannot be had a later sweep does it.
  */
@@ -109,6 +109,9 @@ static bool mark_of(struct found *f, int boxes, const char *name)
 	int fd;
 
 	snprintf(path, sizeof(path), "%.255s/layers.json", name);
+	if (!mark_file(f, boxes, path))
+		return false;
+	snprintf(path, sizeof(path), "%.255s/present", name);
 	if (!mark_file(f, boxes, path))
 		return false;
 	snprintf(path, sizeof(path), "%.255s/snapshots", name);

@@ -171,6 +171,11 @@ uint64_t sys_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms)
+{
+	return ms < (UINT64_MAX - from_ns) / 1000000u ? from_ns + ms * 1000000u : UINT64_MAX;
+}
+
 /* SIGPIPE comes to the thread that writes. It is held back meanwhile and taken away, unless one was waiting
  * before, or the program holds it back or ignores it itself. */
 ssize_t sys_write_quiet(int fd, const void *data, size_t len)

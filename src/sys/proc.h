@@ -58,6 +58,7 @@ void sys_limits_raise(pid_t pid, struct rlimit ret_before[RLIM_NLIMITS]);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t sys_now_ns(void);
+uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms); /* so much later; at most UINT64_MAX */
 
 /* write() of a whole short text into a file below @dir. */
 int sys_write_file(int dir, const char *path, const char *text);

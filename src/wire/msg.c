@@ -42,10 +42,10 @@ static int body_to_fd(const void *body, size_t len)
 	return take_fd(&fd);
 }
 
-static int send_once(int sock, const struct msghdr *mh)
+static int send_once(int sock, const struct msghdr *mh, int flags)
 {
 	for (;;) {
-		if (sendmsg(sock, mh, MSG_NOSIGNAL) >= 0)
+		if (sendmsg(sock, mh, MSG_NOSIGNAL | flags) >= 0)
 			return 0;
 		if (errno != EINTR)
 			return -errno;
@@ -56,23 +56,23 @@ static int send_once(int sock, const struct msghdr *mh)
  * refuses more where they are over the sender's soft limit of open files (net/core/scm.c). Commands in
  * sandboxes are processes of his too, and may fill that; their hard limit is below ours. So for this
  * call ours is what it may be at most. */
-static int send_it(int sock, const struct msghdr *mh)
+static int send_it(int sock, const struct msghdr *mh, int flags)
 {
 	struct rlimit was, most;
-	int r = send_once(sock, mh);
+	int r = send_once(sock, mh, flags);
 
 	if (r != -ETOOMANYREFS || getrlimit(RLIMIT_NOFILE, &was) < 0)
 		return r;
 	most = (struct rlimit){was.rlim_max, was.rlim_max};
 	if (setrlimit(RLIMIT_NOFILE, &most) < 0)
 		return r;
-	r = send_once(sock, mh);
+	r = send_once(sock, mh, flags);
 	(void)setrlimit(RLIMIT_NOFILE, &was);
 	return r;
 }
 
-int msg_send(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
-	     unsigned nfds)
+static int send_message(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
+			unsigned nfds, int flags)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int) * (MSG_FDS_MAX + 1))];
@@ -110,7 +110,19 @@ int msg_send(int sock, const struct msg_head *head, const void *body, size_t len
 		if (bodyfd >= 0)
 			memcpy(CMSG_DATA(c) + sizeof(int) * nfds, &bodyfd, sizeof(int));
 	}
-	return send_it(sock, &mh);
+	return send_it(sock, &mh, flags);
+}
+
+int msg_send(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
+	     unsigned nfds)
+{
+	return send_message(sock, head, body, len, fds, nfds, 0);
+}
+
+int msg_try(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
+	    unsigned nfds)
+{
+	return send_message(sock, head, body, len, fds, nfds, MSG_DONTWAIT);
 }
 
 /* Takes the body out of the last descriptor. */

@@ -91,6 +91,10 @@ struct msg {
 int msg_send(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
 	     unsigned nfds);
 
+/* The same without waiting: -EAGAIN, the other side does not take it now. */
+int msg_try(int sock, const struct msg_head *head, const void *body, size_t len, const int *fds,
+	    unsigned nfds);
+
 /* Waits for one message (not with MSG_DONTWAIT in @flags: then -EAGAIN). The descriptors are
  * close-on-exec and belong to @m; msg_done() closes those still there (taken ones are -1).
  * Return: 1, 0 (the other side has closed), or -errno; -EBADMSG: not a message of ours;
