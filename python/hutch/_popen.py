@@ -39,7 +39,7 @@ class Popen(subprocess.Popen[Any]):
                     f"popen: '{name}' " + ("cannot be had inside a sandbox" if known else "is no argument"))
         self._child_created = False  # for the __del__() of the class above
         self.args, self.pid = argv, 0
-        self.returncode: int | None = None  # type: ignore[assignment]
+        self.returncode: int | None = None
         self.encoding, self.errors = encoding, errors
         self.text_mode = bool(text or universal_newlines or encoding or errors)
         self._communication_started = False

@@ -236,7 +236,7 @@ class Sandbox:
     def _stream(self, command: Command, timeout: float | None, env: Mapping[str, str] | None, cwd: str | None,
                 clean: bool, apart: bool, session: str | None = None) -> Stream:
         ask = self._ask(command, timeout, env, cwd, clean, apart, session, None)
-        return Stream(self._box.run_start(*ask, True), clean or ask[1] is not None, apart)
+        return Stream(self._box.run_start(*(*ask, True)), clean or ask[1] is not None, apart)
 
     def astream(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
                 cwd: str | None = None, clean: bool = False, apart: bool = False) -> Stream:

@@ -704,7 +704,7 @@ static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 		"(sleep 0.1; for i in 1 2 3 4 5 6 7 8; do p=/proc/$$/fd/8; for n in 2 3; do printf 'E%d 0\\0' $n >$p; done; "
 		"sleep 0.1; done) >/dev/null 2>&1 & :";
 	const char *const argv[] = {"sh", "-c", "sleep 0.3; exit 5", NULL};
-	struct hutch_run_options o = {.text = "sleep 0.3; exit 5"};
+	struct hutch_run_options o = {.text = "sleep 5; exit 5"}; /* it is over when it is forged */
 	auto_world w;
 	struct hutch_box *box;
 	struct ran x;
@@ -716,6 +716,7 @@ static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 	x = run_with(&w, box, &o);
 	is_int(x.r.exit_code, 0); /* which is why there is HUTCH_RUN_CLEAN */
 	(void)text(&w, box, forger, NULL);
+	o.text = "sleep 0.3; exit 5";
 	o.flags = HUTCH_RUN_CLEAN;
 	x = run_with(&w, box, &o);
 	is_int(x.r.exit_code, 5);
