@@ -295,6 +295,7 @@ HUTCH_PUBLIC int hutch_box_start(struct hutch *hutch, const struct hutch_spec *s
  *	   NOT_FOUND	nobody has the name
  *	   STATE	the sandbox belongs to a program, which alone can use it
  *	   DIED		it has ended
+ *	   BUSY		somebody else starts or ends it all the time
  * Threads: safe on one handle. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_box_attach(struct hutch *hutch, const char *name, struct hutch_box **ret_box,
@@ -587,7 +588,8 @@ HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
  * it wrote is moved aside and removed by a helper, off this path. NULL is fine. In a forked child
  * only memory is freed.
  *
- * Return: 0, or TIMEOUT (a process in it hangs in the kernel).
+ * Return: 0, TIMEOUT (a process in it hangs in the kernel), or STATE (somebody else has started it again
+ *	   meanwhile).
  * Threads: no other may use the box any more. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_box_delete(struct hutch_box *box, struct hutch_error *err);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -128,6 +129,8 @@ static int connect_to(struct box *b, struct err *e)
 	if (connect(b->ctl, (struct sockaddr *)&at, sizeof(at)) < 0) {
 		int why = errno;
 
+		if (why == ENOENT && place_held(dir) && kept_is(b->home, b->name))
+			return err_set(e, ERR_BUSY, "it is being started or ended by somebody else");
 		if (why == ENOENT && place_held(dir))
 			return err_set(e, ERR_STATE, "it belongs to a program, which alone can use it");
 		if ((why == ENOENT || why == ECONNREFUSED) && kept_is(b->home, b->name))
@@ -137,7 +140,26 @@ static int connect_to(struct box *b, struct err *e)
 		return err_sys(e, why, "connect");
 	}
 	r = read_spec(dir, b->spec, e);
+	if (r == ERR_NOT_FOUND) /* written after the socket, and removed before it */
+		return err_set(e, ERR_BUSY, "it is being started or ended by somebody else: what it was made with is not there");
 	return r < 0 ? r : box_wait_ready(b, e);
+}
+
+enum { NAP_MS = 20, TRIES = 500, TRIES_OF_A_PROGRAM = 6 };
+
+/* Whoever starts it has its name before it listens; whoever removes it has it until nothing is left. Without a record
+ * that looks as if it were a program's, but for a moment only. */
+static int connect_in_time(struct box *b, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = NAP_MS * 1000000};
+	int r = connect_to(b, e);
+
+	for (int i = 1; (r == ERR_BUSY && i < TRIES) || (r == ERR_STATE && i < TRIES_OF_A_PROGRAM); i++) {
+		close_fd(&b->ctl);
+		nanosleep(&nap, NULL);
+		r = connect_to(b, e);
+	}
+	return r;
 }
 
 int box_attach(struct home *h, const char *name, struct box **ret, struct err *e)
@@ -158,7 +180,7 @@ int box_attach(struct home *h, const char *name, struct box **ret, struct err *e
 	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->spec = spec_new();
 	b->name = strdup(name);
-	r = b->spec && b->name ? connect_to(b, e) : err_oom(e);
+	r = b->spec && b->name ? connect_in_time(b, e) : err_oom(e);
 	if (r == 0) {
 		b->hostname = b->spec->hostname ? strdup(b->spec->hostname) : strndup(name, 63);
 		b->has_upper = true; /* or giving it back finds none */

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -68,16 +69,26 @@ void box_close(struct box *b)
 	free(b);
 }
 
+enum { TRIES = 20, NAP_MS = 10 };
+
 /* What is on disk of a detached one changes under its name only: it may have been started again, or removed,
- * by somebody else meanwhile. */
+ * by somebody else meanwhile. Whoever removes it has the name for a moment. */
+static int remove_kept(struct box *b, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = NAP_MS * 1000000};
+	int r = box_remove(b->home, b->name, e);
+
+	for (int i = 1; r == ERR_STATE && i < TRIES; i++) {
+		nanosleep(&nap, NULL);
+		r = box_remove(b->home, b->name, e);
+	}
+	return r == ERR_NOT_FOUND ? 0 : r;
+}
+
 static int give_back(struct box *b, struct err *e)
 {
-	int r;
-
-	if (b->kept) {
-		r = box_remove(b->home, b->name, e);
-		return r == ERR_NOT_FOUND ? 0 : r;
-	}
+	if (b->kept)
+		return remove_kept(b, e);
 	if (b->has_upper)
 		place_upper_give_back(b->home, b->name);
 	place_give_back(b->home, b->name);

@@ -26,18 +26,22 @@ static int add_spec(const struct hutch_listed *x, struct js_out *o, struct err *
 		return 0;
 	}
 	r = living_hutch(&l.hutch, e);
-	if (r < 0)
+	if (r < 0) {
+		js_null(o);
 		return r;
+	}
 	r = hutch_stopped_spec(l.hutch, x->name, &json, &why);
 	if (r == HUTCH_E_NOT_FOUND) { /* of `run -d --rm`: it has no record, and no paths of the host are told */
 		r = hutch_box_attach(l.hutch, x->name, &l.box, &why);
 		if (r == 0)
 			r = hutch_spec_to_json(hutch_box_spec(l.box), &json, &why);
 	}
-	if (r < 0)
+	if (r < 0) {
 		r = cli_carry(&why, e);
-	else
+		js_null(o);
+	} else {
 		js_raw(o, json);
+	}
 	living_close(&l);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/opt.h"
@@ -71,6 +72,8 @@ static int each(char **names, int (*act)(struct living *l, struct hutch_error *w
 			r = on_ended(*names, &e);
 		else if (r == 0 && act(&l, &why) < 0)
 			r = cli_carry(&why, &e);
+		if (r == ERR_STATE && !l.box && l.hutch && on_ended) /* it was ended, and somebody has started it again */
+			r = on_ended(*names, &e);
 		if (r < 0)
 			status = cli_fail(e.msg);
 		living_close(&l);
@@ -124,7 +127,29 @@ static int end(struct living *l, struct hutch_error *why)
 	return hutch_box_delete(box, why);
 }
 
-/* A stopped one, or a dead one: there is nobody to ask. */
+enum { TRIES = 100, NAP_MS = 20 };
+
+/* A stopped one, or a dead one: there is nobody to ask. Somebody may start it meanwhile, or remove it too. */
+static int remove_or_end(struct hutch *h, const char *name, struct hutch_error *why)
+{
+	const struct timespec nap = {.tv_nsec = NAP_MS * 1000000};
+	struct hutch_box *box;
+	int r = HUTCH_E_STATE;
+
+	for (int i = 0; i < TRIES; i++) {
+		r = hutch_remove(h, name, why);
+		if (r != HUTCH_E_STATE)
+			return r;
+		r = hutch_box_attach(h, name, &box, why);
+		if (r == 0)
+			return hutch_box_delete(box, why);
+		if (r != HUTCH_E_DIED)
+			return r;
+		nanosleep(&nap, NULL);
+	}
+	return r;
+}
+
 static int removed(const char *name, struct err *e)
 {
 	struct hutch_error why;
@@ -133,7 +158,7 @@ static int removed(const char *name, struct err *e)
 
 	if (r < 0)
 		return r;
-	r = hutch_remove(h, name, &why);
+	r = remove_or_end(h, name, &why);
 	hutch_close(h);
 	return r < 0 && r != HUTCH_E_NOT_FOUND ? cli_carry(&why, e) : 0; /* somebody was quicker */
 }

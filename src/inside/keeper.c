@@ -9,7 +9,8 @@
  * namespace around the generation's: when it ends, for whatever reason, the kernel ends everything
  * in the sandbox.
  *
- * It ends when its socket closes or its owner's pidfd becomes readable. It waits for nothing that
+ * It ends when its socket closes or its owner's pidfd becomes readable, or, where it has no owner, when its name was
+ * removed below it (stop.c). It waits for nothing that
  * the inside can hold back: its children are clones of its own, looked at when they end or when
  * their time to exec is over.
  */
@@ -412,7 +413,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
 		unsigned drains, jobs, n = watch(k, p, who, &drains, &jobs);
 		bool later = k->want_spare || storage_is_open(k);
-		int r = wait_until(p, n, later ? 1 : due, none);
+		int r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
 
 		reap(k);
 		if (r == 0)

@@ -114,6 +114,7 @@ struct keeper {
 	int nhelpers;
 	uint64_t marks[READY_MARKS];
 	uint64_t stop_by_ns; /* when it ends at the latest; 0: it is not being stopped */
+	uint64_t look_ns;    /* when to look whether it has its name still */
 };
 
 enum mark {
@@ -255,6 +256,7 @@ void client_finish(struct client *c);
 void stop_begin(struct keeper *k, const struct msg *m);
 void stop_signal(struct keeper *k, int sig); /* without any end of ours */
 uint64_t stop_due(struct keeper *k, uint64_t due_ns); /* what comes first */
+uint64_t stop_nameless(struct keeper *k, uint64_t now_ns, uint64_t due_ns); /* likewise; its name was removed */
 /* jobs.c: commands of the sandbox's own. */
 void jobs_start(struct keeper *k, struct client *c, struct msg *m);
 void jobs_ask(struct keeper *k, struct client *c, const struct msg *m);
