@@ -219,6 +219,23 @@ class Snapshots(HostBox):
         self.restore("s")
         self.assertEqual(self.box_ok("cat /root/f"), "one\n")
 
+    def test_what_hutch_itself_has_put_there_is_kept_as_it_was_changed(self):
+        """/etc/hosts and its like come from hutch: what a snapshot has of them is more."""
+        look = "stat -c %a /etc; cat /etc/hosts /etc/hostname 2>&1; ls -d /etc/resolv.conf 2>&1; :"
+        self.run_ok("exec", "box", "sh", "-c", "chmod 710 /etc; echo 10.0.0.1 mine >>/etc/hosts; rm -f /etc/resolv.conf")
+        then = self.run_ok("exec", "box", "sh", "-c", look).out
+        self.assertIn("710\n", then)
+        self.run_ok("snapshot", "box")
+        self.run_ok("reset", "box")
+        self.assertNotEqual(self.run_ok("exec", "box", "sh", "-c", look).out, then)
+        self.run_ok("restore", "box")
+        self.assertEqual(self.run_ok("exec", "box", "sh", "-c", look).out, then)
+        self.run_ok("fork", "box", "other")
+        self.assertEqual(self.run_ok("exec", "other", "sh", "-c", look).out, then)
+        self.run_ok("rm", "other")
+        self.run_ok("exec", "box", "sh", "-c", "echo 10.0.0.2 more >>/etc/hosts")
+        self.assertEqual(self.run_ok("diff", "box").out.splitlines().count("C /etc/hosts"), 1)
+
     def test_sessions_do_not_notice(self):
         say = lambda text: self.run_ok("exec", "--session", "s", "box", text).out
         say("mkdir -p /root/in; cd /root/in; A=1; f() { echo \"f $A\"; }; cd -; cd -")

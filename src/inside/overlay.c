@@ -3,7 +3,7 @@
  * overlay.c - layers stacked to one file tree, and where what is written goes
  *
  * How it works: all is named relative to the storage (storage.c), in which whoever stacks stands. Topmost is the
- * upper directory of a generation; below it the generated layer, those that snapshots froze, and those of the
+ * upper directory of a generation; below it those that snapshots froze, the generated layer, and those of the
  * plan. What comes out is a mount that is attached nowhere.
  */
 #include <errno.h>
@@ -95,17 +95,24 @@ int overlay_make(const char *const *lowers, unsigned n, const struct places *p, 
 				     "be an upper layer? `hutch doctor` tells)") : r;
 }
 
+enum { BYTES_OF_INODE = 2048, INODES_MIN = 4096, INODES_MAX = 1000000 };
+
 /* Changes in memory: one tmpfs per generation, so that a reset gives the room back at once. */
 static int own_tmpfs(const struct keeper *k, const char *at, struct err *e)
 {
 	auto_fd int fd = -1;
-	char size[32];
+	/* As many files as an ordinary file system of that size has; more than there is room for, for small ones. */
+	uint64_t inodes = k->plan->upper_size / BYTES_OF_INODE;
+	char size[32], files[32];
 	int r = inside_mkdir(at, 0700, e);
 
 	if (r < 0)
 		return r;
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)k->plan->upper_size);
-	fd = inside_tmpfs(size, "1000000", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+	if (inodes > INODES_MAX || !inodes)
+		inodes = INODES_MAX;
+	snprintf(files, sizeof(files), "%llu", (unsigned long long)(inodes < INODES_MIN ? INODES_MIN : inodes));
+	fd = inside_tmpfs(size, files, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
 	if (fd < 0)
 		return fd;
 	r = sys_attach(fd, AT_FDCWD, at);
@@ -138,12 +145,15 @@ void root_overlay_done(struct keeper *k, const struct generation *g)
 
 /* The names of lower layers, topmost first. */
 struct lowers {
-	const char *v[STACK_MAX + MSG_FDS_MAX + 2];
+	const char *v[STACK_MAX + MSG_FDS_MAX + 3];
 	char names[STACK_MAX + MSG_FDS_MAX][48];
 	unsigned n;
 };
 
-static void list_lowers(const struct keeper *k, const struct stack *stack, const char *top, struct lowers *l)
+/* @top, @generated: directories above the stack, and below it; "": none. What a snapshot has of /etc/hosts is more than what
+ * was generated. */
+static void list_lowers(const struct keeper *k, const struct stack *stack, const char *top, const char *generated,
+			struct lowers *l)
 {
 	unsigned n = 0;
 
@@ -154,6 +164,8 @@ static void list_lowers(const struct keeper *k, const struct stack *stack, const
 		snprintf(l->names[n], sizeof(l->names[n]), "store/layers/%s/upper", stack->v[i]);
 		l->v[l->n++] = l->names[n];
 	}
+	if (*generated)
+		l->v[l->n++] = generated;
 	for (uint32_t i = 0; i < k->plan->lowers.count; i++, n++) {
 		snprintf(l->names[n], sizeof(l->names[n]), "lower/%u", i);
 		l->v[l->n++] = l->names[n];
@@ -180,7 +192,7 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 	struct places p;
 	int r = 0;
 
-	list_lowers(k, g->on, k->tmpfs_lower ? "gen" : "", &lowers);
+	list_lowers(k, g->on, "", k->tmpfs_lower ? "gen" : "", &lowers);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
 	if (k->plan->flags & PLAN_UPPER_TMPFS && g->number != k->now.number) /* or it is there still */
 		r = own_tmpfs(k, wrapper, e);
@@ -200,6 +212,6 @@ int overlay_view(struct keeper *k, const struct stack *stack, const char *top, s
 {
 	static struct lowers lowers; /* large */
 
-	list_lowers(k, stack, top, &lowers);
+	list_lowers(k, stack, top, "", &lowers);
 	return overlay_make(lowers.v, lowers.n, NULL, e);
 }
