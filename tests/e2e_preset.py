@@ -39,7 +39,6 @@ class PresetCase(RunCase):
         return self.tiny_ok(*self.words(name), "--without-limits", "-q", *words, **options)
 
 
-@only("root", "plain")
 class Presets(PresetCase):
     """What is inside."""
 

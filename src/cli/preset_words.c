@@ -2,8 +2,8 @@
  *
  * preset_words.c - --preset and --without-limits of `run` and `create`
  *
- * How it works: the word is cut into a name and paths, as many as the preset takes, and handed to the
- * library. A preset of one path takes all that follows "=", so that there may be a ":" in it.
+ * How it works: the word is cut into a name and paths, as many as the preset takes, and handed to
+ * the library. A preset of one path takes all that follows "=", so that there may be a ":" in it.
  */
 #include "cli/preset_words.h"
 
@@ -24,14 +24,16 @@ static size_t cut(char *text, size_t want, const char **ret_paths)
 
 	ret_paths[0] = text;
 	if (want > 1)
-		for (char *colon = strchr(text, ':'); colon && n < PATHS_MAX; colon = strchr(colon, ':')) {
+		for (char *colon = strchr(text, ':'); colon && n < PATHS_MAX;
+		     colon = strchr(colon, ':')) {
 			*colon++ = '\0';
 			ret_paths[n++] = colon;
 		}
 	return n;
 }
 
-static int ask(struct hutch_spec *spec, const struct preset_words *p, char *name, bool quiet, struct err *e)
+static int ask(struct hutch_spec *spec, const struct preset_words *p, char *name, bool quiet,
+	       struct err *e)
 {
 	unsigned flags = p->without ? HUTCH_PRESET_WITHOUT_LIMITS : 0;
 	const char *paths[PATHS_MAX];

@@ -2,13 +2,13 @@
  *
  * preset.c - a whole set of fields by one name
  *
- * How it works: presets.def says what each preset asks for, in fields and their text. They are set in a
- * copy of the spec, through the same rules as everything else, and the copy takes the spec's place when
- * all went well. What was asked before stays; what is asked afterwards replaces the preset's: its mounts
- * without a path of the caller's carry a mark for that (set_files.c).
+ * How it works: presets.def says what each preset asks for, in fields and their text. They are set
+ * in a copy of the spec, through the same rules as everything else, and the copy takes the spec's
+ * place when all went well. What was asked before stays; what is asked afterwards replaces the
+ * preset's: its mounts without a path of the caller's carry a mark for that (set_files.c).
  *
- * A field that comes later cannot be set. Whoever asks for a preset does not know which those are, so it
- * is an error unless the caller said that he does without them; then they are told by name.
+ * A field that comes later cannot be set. Whoever asks for a preset does not know which those are,
+ * so it is an error unless the caller said that he does without them; then they are told by name.
  */
 #include "spec/preset.h"
 
@@ -103,7 +103,8 @@ int spec_preset_find(const char *name, const struct hutch_preset **ret, struct e
 	return ERR_INVALID;
 }
 
-/* ---- paths of the caller's --------------------------------------------------------------------- */
+/* ---- paths of the caller's ---------------------------------------------------------------------
+ */
 
 /* Where @path is shown. A file goes into the directory in which the command starts. */
 static char *show_target(const struct show *show, const char *path, const struct stat *st)
@@ -168,7 +169,8 @@ static int show_paths(struct spec *s, const struct hutch_preset *p, const char *
 	return 0;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------ */
+/* ---- fields ------------------------------------------------------------------------------------
+ */
 
 /* Of a list, an element for the same thing: what stands before "=". */
 static bool is_in_list(const struct spec_list *l, const char *text)
@@ -241,10 +243,11 @@ static int ask_all(struct spec *s, const struct hutch_preset *p, struct buf *lef
 	return 0;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------------------
+ */
 
-static int fill(struct spec *s, const struct hutch_preset *p, const char *const *paths, size_t npaths,
-		bool without, struct buf *left, struct err *e)
+static int fill(struct spec *s, const struct hutch_preset *p, const char *const *paths,
+		size_t npaths, bool without, struct buf *left, struct err *e)
 {
 	int r;
 

@@ -29,7 +29,8 @@ static char *takes(struct spec *s, const char *name, const char *path, const cha
 	const char *const paths[] = {path, second};
 	char *left = NULL;
 
-	ok(spec_preset(s, name, paths, second ? 2 : 1, true, &left, &e) == 0, "%s: %s", name, e.msg);
+	ok(spec_preset(s, name, paths, second ? 2 : 1, true, &left, &e) == 0, "%s: %s", name,
+	   e.msg);
 	return left;
 }
 
@@ -77,7 +78,8 @@ static void each_preset_sets_what_it_says_and_tells_what_it_cannot(void)
 	is_int(spec_presets(&p), 4);
 	for (size_t i = 0; i < 4; i++) {
 		struct spec *s = spec_new(), *t = spec_new();
-		auto_free char *left = takes(s, want[i][0], "/etc", p[i].npaths == 2 ? "/usr" : NULL);
+		auto_free char *left =
+			takes(s, want[i][0], "/etc", p[i].npaths == 2 ? "/usr" : NULL);
 		auto_free char *got = NULL;
 		auto_free char *wanted = NULL;
 
@@ -95,12 +97,14 @@ static void each_preset_sets_what_it_says_and_tells_what_it_cannot(void)
 
 static void names_are_taken_in_three_spellings(void)
 {
-	static const char *const names[] = {"code_judge", "code-judge", "CodeJudge", "codeJudge", "CODE_JUDGE"};
+	static const char *const names[] = {"code_judge", "code-judge", "CodeJudge", "codeJudge",
+					    "CODE_JUDGE"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		const struct hutch_preset *p = NULL;
 
-		ok(spec_preset_find(names[i], &p, &e) == 0 && !strcmp(p->name, "code_judge"), "%s", names[i]);
+		ok(spec_preset_find(names[i], &p, &e) == 0 && !strcmp(p->name, "code_judge"), "%s",
+		   names[i]);
 	}
 }
 
@@ -133,16 +137,18 @@ static void bad_input_is_told_and_leaves_the_spec_as_it_was(void)
 		"preset 'code_judge': takes 1 path (PATH), not 0");
 	refuses("code_judge", device, 1, true, ERR_INVALID,
 		"preset 'code_judge': submission: '/dev/null' is neither a directory nor a file");
-	refuses("code_judge", none, 1, true, ERR_INVALID, "preset 'code_judge': submission: no path");
-	refuses("code_judge", empty, 1, true, ERR_INVALID, "preset 'code_judge': submission: an empty path");
+	refuses("code_judge", none, 1, true, ERR_INVALID,
+		"preset 'code_judge': submission: no path");
+	refuses("code_judge", empty, 1, true, ERR_INVALID,
+		"preset 'code_judge': submission: an empty path");
 }
 
 static void what_was_asked_before_stays(void)
 {
 	static const char *const asked[][2] = {
-		{"timeout", "1"},	{"hostname", "mine"}, {"working_dir", "/w"}, {"env", "HOME=/h"},
-		{"env", "USERS=2"},	{"ulimits", "cpu=1"}, {"network", "host"},   {"tmpfs", "/tmp:size=1k"},
-		{"cap_add", "SYS_TIME"}};
+		{"timeout", "1"},    {"hostname", "mine"},	{"working_dir", "/w"},
+		{"env", "HOME=/h"},  {"env", "USERS=2"},	{"ulimits", "cpu=1"},
+		{"network", "host"}, {"tmpfs", "/tmp:size=1k"}, {"cap_add", "SYS_TIME"}};
 	struct spec *s = spec_new();
 	auto_free char *one = NULL;
 	auto_free char *two = NULL;
@@ -154,7 +160,8 @@ static void what_was_asked_before_stays(void)
 	reads(s, "timeout", "1");
 	reads(s, "hostname", "mine");
 	reads(s, "working_dir", "/w");
-	reads(s, "env", "[\"HOME=/h\",\"USERS=2\",\"TERM=xterm-256color\",\"USER=sandbox\",\"SHELL=/bin/bash\"]");
+	reads(s, "env",
+	      "[\"HOME=/h\",\"USERS=2\",\"TERM=xterm-256color\",\"USER=sandbox\",\"SHELL=/bin/bash\"]");
 	reads(s, "ulimits", "[\"cpu=1:1\"]");
 	reads(s, "network", "host");
 	reads(s, "tmpfs", "[\"/tmp:size=1024\"]");
