@@ -17,16 +17,14 @@ struct preset_words {
 };
 
 /* Their rows of a command's own options. */
-#define PRESET_OPTIONS(p)                                                                           \
-	{.name = "preset",                                                                          \
-	 .text = &(p)->text,                                                                        \
-	 .value = "NAME=PATH",                                                                      \
-	 .help = "a whole set of options by a name: agent_executor=DIR, code_judge=PATH, "          \
-		 "data_analysis=INPUT:OUTPUT, interactive=DIR"},                                    \
-	{                                                                                           \
-		.name = "without-limits", .on = &(p)->without,                                      \
-		.help = "--preset: do without those of its limits that this version cannot enforce" \
-	}
+/* clang-format off */
+#define PRESET_OPTIONS(p) \
+	{.name = "preset", .text = &(p)->text, .value = "NAME=PATH", \
+	 .help = "a whole set of options by a name: agent_executor=DIR, code_judge=PATH, " \
+		 "data_analysis=INPUT:OUTPUT, interactive=DIR"}, \
+	{.name = "without-limits", .on = &(p)->without, \
+	 .help = "--preset: do without those of its limits that this version cannot enforce"}
+/* clang-format on */
 
 /* Fills in @spec what --preset says, when all other options are in it. What is left out is told on
  * standard error unless @quiet. */

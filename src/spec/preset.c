@@ -103,8 +103,7 @@ int spec_preset_find(const char *name, const struct hutch_preset **ret, struct e
 	return ERR_INVALID;
 }
 
-/* ---- paths of the caller's ---------------------------------------------------------------------
- */
+/* ---- paths of the caller's ------------------------------------------------------------------- */
 
 /* Where @path is shown. A file goes into the directory in which the command starts. */
 static char *show_target(const struct show *show, const char *path, const struct stat *st)
@@ -169,8 +168,7 @@ static int show_paths(struct spec *s, const struct hutch_preset *p, const char *
 	return 0;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 /* Of a list, an element for the same thing: what stands before "=". */
 static bool is_in_list(const struct spec_list *l, const char *text)
@@ -243,8 +241,7 @@ static int ask_all(struct spec *s, const struct hutch_preset *p, struct buf *lef
 	return 0;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int fill(struct spec *s, const struct hutch_preset *p, const char *const *paths,
 		size_t npaths, bool without, struct buf *left, struct err *e)
