@@ -188,6 +188,69 @@ HUTCH_PUBLIC int hutch_spec_to_json(const struct hutch_spec *spec, char **ret_js
 HUTCH_PUBLIC int hutch_spec_from_json(struct hutch_spec *spec, const char *json, size_t len,
 				      struct hutch_error *err);
 
+/* A set of fields by one name; see PRESETS in hutch-spec(5). Since: 0.1 */
+struct hutch_preset {
+	const char *name;  /* "agent_executor" */
+	const char *paths; /* what it takes: "DIR", "INPUT:OUTPUT" */
+	unsigned npaths;   /* how many that are */
+	const char *help;  /* one line */
+};
+
+/**
+ * hutch_presets() - All presets
+ * @ret_presets: The table; belongs to the library
+ *
+ * Return: how many there are. Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC size_t hutch_presets(const struct hutch_preset **ret_presets);
+
+/**
+ * hutch_preset_find() - A preset by its name
+ * @name:	"agent_executor", "agent-executor" or "AgentExecutor"
+ * @ret_preset: Belongs to the library
+ *
+ * Return: 0, or INVALID (no such preset; the nearest one is named). Threads: safe. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_preset_find(const char *name, const struct hutch_preset **ret_preset,
+				   struct hutch_error *err);
+
+/* hutch_spec_preset() */
+enum {
+	/* Do without those limits of the preset that this version cannot enforce. */
+	HUTCH_PRESET_WITHOUT_LIMITS = 1,
+};
+
+/**
+ * hutch_spec_preset() - Ask for all that a preset says
+ * @name:	  As for hutch_preset_find()
+ * @paths:	  Of the host, as many as the preset takes, in its order; borrowed
+ * @npaths:	  How many they are
+ * @flags:	  0 or HUTCH_PRESET_WITHOUT_LIMITS
+ * @ret_left_out: What was left out, in words for people: "limits.memory=4g, limits.cpus=4"; "" for
+ *		  nothing. The caller's, to be freed with free(); may be NULL
+ *
+ * agent_executor(workspace), code_judge(submission), data_analysis(input, output) and
+ * interactive(workspace) set mounts, a /tmp in memory, working directory, timeout, variables, host
+ * name and limits; no network, and no root file system. What @spec says already stays, and what is
+ * set afterwards takes the place of the preset's, so the order does not matter; but at the targets
+ * of @paths nothing else can be mounted.
+ *
+ * Limits of a preset whose fields come later (limits.memory, limits.cpus and limits.pids in 0.1)
+ * would not be enforced: that is UNSUPPORTED and names them, unless the flag says to go on without.
+ * A version that can enforce them does, with the flag and without it.
+ *
+ * Return: 0, or a negative HUTCH_E_*; @spec is then as before:
+ *	   INVALID	no such preset (the nearest one is named), not as many paths as it takes, a
+ *			path that is no directory, or an unknown flag
+ *	   NOT_FOUND	a path that is not there
+ *	   UNSUPPORTED	limits that this version cannot enforce
+ *	   PERMISSION	a path that the caller may not look at
+ * Threads: one spec by one thread at a time. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_spec_preset(struct hutch_spec *spec, const char *name, const char *const *paths,
+				   size_t npaths, unsigned flags, char **ret_left_out,
+				   struct hutch_error *err);
+
 /* ---- open ------------------------------------------------------------------------------------- */
 
 /* hutch_open_options.flags */

@@ -36,7 +36,8 @@ class Package(RunCase):
                 shutil.copytree(tree, path / tree.name, ignore=shutil.ignore_patterns("*.p", "__pycache__"))
             shutil.copy(self.session.build / "libhutch.so.0", path / "libhutch.so.0")
             (self.persona.dir / "src" / "spec").mkdir(parents=True)
-            shutil.copy(ROOT / "src" / "spec" / "fields.def", self.persona.dir / "src" / "spec")
+            for table in ("fields.def", "presets.def"):
+                shutil.copy(ROOT / "src" / "spec" / table, self.persona.dir / "src" / "spec")
         return path
 
     def run_tests(self, name: str, *, rootfs: bool = True) -> None:
@@ -66,5 +67,5 @@ class Package(RunCase):
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_configurations(self):
-        for name in ("test_config", "test_docker"):
+        for name in ("test_config", "test_docker", "test_builder"):
             self.run_tests(name)

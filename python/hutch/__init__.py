@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """hutch: sandboxes for programs nobody trusts, without root, without a daemon."""
 
+from ._builder import GB, KB, MB, ExecutionResult, NetworkMode, Permission, SandboxBuilder, SeccompProfile
 from ._config import SandboxConfig
 from ._errors import (
     NotSupportedError,
@@ -29,11 +30,18 @@ SandboxBase = Sandbox
 __all__ = [
     "CommandError",
     "End",
+    "ExecutionResult",
+    "GB",
+    "KB",
+    "MB",
+    "NetworkMode",
     "NotSupportedError",
+    "Permission",
     "Popen",
     "RunResult",
     "Sandbox",
     "SandboxBase",
+    "SandboxBuilder",
     "SandboxBusyError",
     "SandboxConfig",
     "SandboxConfigError",
@@ -47,6 +55,7 @@ __all__ = [
     "SandboxPermissionError",
     "SandboxStateError",
     "SandboxTimeoutError",
+    "SeccompProfile",
     "Session",
     "Stream",
     "Usage",

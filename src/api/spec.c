@@ -3,10 +3,13 @@
  * spec.c - hutch_spec_*: what a sandbox shall be, field by field
  */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
+#include "base/own.h"
 #include "spec/fields.h"
+#include "spec/preset.h"
 
 size_t hutch_fields(const struct hutch_field **ret_fields)
 {
@@ -75,6 +78,38 @@ int hutch_spec_from_json(struct hutch_spec *spec, const char *json, size_t len,
 	if (!spec || !json)
 		return api_missing("spec or text", err);
 	return api_give(spec_from_json(to_spec(spec), json, len, &e), &e, err);
+}
+
+size_t hutch_presets(const struct hutch_preset **ret_presets)
+{
+	return spec_presets(ret_presets);
+}
+
+int hutch_preset_find(const char *name, const struct hutch_preset **ret_preset, struct hutch_error *err)
+{
+	struct err e = {0};
+
+	if (!name)
+		return api_missing("name", err);
+	return api_give(spec_preset_find(name, ret_preset, &e), &e, err);
+}
+
+int hutch_spec_preset(struct hutch_spec *spec, const char *name, const char *const *paths, size_t npaths,
+		      unsigned flags, char **ret_left_out, struct hutch_error *err)
+{
+	struct err e = {0};
+	char *left = NULL;
+	int r;
+
+	if (!spec || !name || (npaths && !paths))
+		return api_missing("spec, name or paths", err);
+	if (flags & ~(unsigned)HUTCH_PRESET_WITHOUT_LIMITS)
+		return api_give(err_set(&e, ERR_INVALID, "unknown flags 0x%x", flags), &e, err);
+	r = spec_preset(to_spec(spec), name, paths, npaths, flags & HUTCH_PRESET_WITHOUT_LIMITS, &left, &e);
+	if (r == 0 && ret_left_out)
+		*ret_left_out = take_ptr(&left);
+	free(left);
+	return api_give(r, &e, err);
 }
 
 /* Fields that are kept as lists of strings, and as numbers. */

@@ -128,6 +128,32 @@ static void nothing_is_not_a_spec(void)
 	hutch_spec_free(s);
 }
 
+static void a_preset_fills_in_what_is_not_said(void)
+{
+	static const char *const paths[] = {"/etc"};
+	const struct hutch_preset *p = NULL, *found = NULL;
+	struct hutch_spec *s = make();
+	struct hutch_error e = {0};
+	auto_free char *left = NULL;
+
+	is_int(hutch_presets(&p), 4);
+	ok(hutch_preset_find("CodeJudge", &found, &e) == 0 && !strcmp(found->name, "code_judge"));
+	is_int(hutch_preset_find("x", &found, &e), HUTCH_E_INVALID);
+	is_int(hutch_spec_set(s, "timeout", "1", &e), 0);
+	is_int(hutch_spec_preset(s, "interactive", paths, 1, 0, &left, &e), HUTCH_E_UNSUPPORTED);
+	ok(strstr(e.message, "limits.memory=8g") && strstr(e.message, "--without-limits"), "%s", e.message);
+	is_int(hutch_spec_preset(s, "interactive", paths, 1, 2, &left, &e), HUTCH_E_INVALID);
+	is_int(hutch_spec_preset(NULL, "interactive", paths, 1, 0, &left, &e), HUTCH_E_INVALID);
+	is_field(s, "hostname", "");
+	is_int(hutch_spec_preset(s, "interactive", paths, 1, HUTCH_PRESET_WITHOUT_LIMITS, &left, &e), 0);
+	is_str(left, "limits.memory=8g, limits.cpus=4, limits.pids=512");
+	is_field(s, "hostname", "sandbox");
+	is_field(s, "timeout", "1");
+	hutch_spec_clear(s, "volumes", &e);
+	is_int(hutch_spec_preset(s, "interactive", paths, 1, HUTCH_PRESET_WITHOUT_LIMITS, NULL, &e), 0);
+	hutch_spec_free(s);
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -136,6 +162,7 @@ int main(void)
 		TAP_TEST(a_wrong_field_or_value_changes_nothing_and_the_nearest_is_named),
 		TAP_TEST(a_spec_goes_to_json_and_back),
 		TAP_TEST(nothing_is_not_a_spec),
+		TAP_TEST(a_preset_fills_in_what_is_not_said),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));
 }

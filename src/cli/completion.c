@@ -10,7 +10,8 @@
 #include "base/buf.h"
 #include "cli/cli.h"
 
-static const char *const own_flags[] = {"cidfile", "detach", "json", "keep", "preserve-fd", "quiet", "rm", "pull", "help"};
+static const char *const own_flags[] = {"cidfile", "detach", "json", "keep", "preserve-fd", "preset", "quiet", "rm", "pull",
+					 "without-limits", "help"};
 
 static void flags(struct buf *b, const char *before, const char *between)
 {

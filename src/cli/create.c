@@ -3,13 +3,17 @@
  * create.c - hutch create: a sandbox that lives until it is removed
  */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/own.h"
 #include "cli/cli.h"
 #include "cli/opt.h"
+#include "cli/preset_words.h"
 #include "cli/spec_words.h"
 
 struct create {
 	bool quiet, help;
+	struct preset_words preset;
 	struct opt_rest rest;
 	struct hutch_spec *spec;
 };
@@ -28,10 +32,29 @@ static int refuse_for_commands(struct hutch_spec *spec, struct err *e)
 	return 0;
 }
 
+/* The time of a preset, too, is one command's. It is told, as nobody typed it. */
+static int preset(struct create *c, struct err *e)
+{
+	auto_free char *seconds = NULL;
+	struct hutch_error why;
+	int r = preset_words(c->spec, &c->preset, c->quiet, e);
+
+	if (r < 0 || !c->preset.text)
+		return r;
+	if (hutch_spec_get(c->spec, "timeout", &seconds, &why) < 0 ||
+	    hutch_spec_clear(c->spec, "timeout", &why) < 0)
+		return cli_carry(&why, e);
+	if (*seconds && !c->quiet)
+		fprintf(stderr, "hutch: the preset's time is for one command: give --timeout %s to `hutch exec`\n",
+			seconds);
+	return 0;
+}
+
 static int parse(struct create *c, char **argv, struct err *e)
 {
 	const struct opt own[] = {
 		{.name = "quiet", .letter = 'q', .on = &c->quiet, .help = "no remarks on stderr"},
+		PRESET_OPTIONS(&c->preset),
 		{.name = "help", .on = &c->help, .help = "this"},
 		{0},
 	};
@@ -55,6 +78,8 @@ static int parse(struct create *c, char **argv, struct err *e)
 		code = refuse_for_commands(c->spec, e);
 	if (code == 0 && !spec_words_has_root(c->spec))
 		code = err_set(e, ERR_INVALID, "no root file system; give --rootfs DIR, or --host");
+	if (code == 0)
+		code = preset(c, e);
 	return code;
 }
 

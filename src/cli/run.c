@@ -17,11 +17,13 @@
 #include "cli/cli.h"
 #include "cli/foreground.h"
 #include "cli/opt.h"
+#include "cli/preset_words.h"
 #include "cli/spec_words.h"
 
 struct run {
 	const char *cidfile, *keep;
 	bool help, detach, remove;
+	struct preset_words preset;
 	struct opt_rest rest;
 	struct hutch *hutch;
 	struct hutch_spec *spec;
@@ -45,6 +47,7 @@ static int parse(struct run *r, char **argv, struct err *e)
 		 .help = "-d: how much of its output is kept, the last part (default: 1m)"},
 		{.name = "rm", .on = &r->remove,
 		 .help = "-d: the sandbox ends with its command (in the foreground nothing stays anyway)"},
+		PRESET_OPTIONS(&r->preset),
 		{.name = "pull", .value = "WHEN", .help = "accepted; there are no images yet"},
 		{.name = "sig-proxy", .help = NULL},
 		{.name = "help", .on = &r->help, .help = "this"},
@@ -57,7 +60,9 @@ static int parse(struct run *r, char **argv, struct err *e)
 	code = opt_parse(argv + 1, own, &fields, &r->rest, e);
 	if (code == 0 && r->keep && !r->detach)
 		return err_set(e, ERR_INVALID, "--keep is for --detach");
-	if (code < 0 || !r->help)
+	if (code == 0 && !r->help)
+		return preset_words(r->spec, &r->preset, r->fg.quiet, e);
+	if (code < 0)
 		return code;
 	spec_words_help("usage: hutch run [OPTION...] IMAGE [COMMAND [ARG...]]\n"
 			"       hutch run [OPTION...] --rootfs DIR [--] COMMAND [ARG...]\n"

@@ -121,6 +121,14 @@ static int mount_parse(int form, const char *text, struct spec_mount *ret, struc
 	}
 }
 
+/* A preset's mount gives way to one at the same target. */
+static void drop_preset(struct spec *s, const char *target)
+{
+	for (size_t i = s->nmounts; i-- > 0;)
+		if (s->mounts[i].preset && strcmp(s->mounts[i].target, target) == 0)
+			mount_remove(s, i);
+}
+
 static int set_mount(struct spec *s, const struct spec_rule *r, const char *text, struct err *e)
 {
 	struct spec_mount m = {0}, *room;
@@ -135,6 +143,7 @@ static int set_mount(struct spec *s, const struct spec_rule *r, const char *text
 		return err_oom(e);
 	}
 	s->mounts = room;
+	drop_preset(s, m.target);
 	room[s->nmounts++] = m;
 	return 0;
 }

@@ -34,6 +34,7 @@ struct spec_mount {
 	uint32_t mode;	     /* tmpfs: mode of its root; default 01777 */
 	bool exec;	     /* tmpfs: without noexec. As in Docker: noexec,nosuid,nodev unless asked */
 	bool nonrecursive;   /* bind: without the mounts below the source */
+	bool preset;	     /* of a preset: one asked for afterwards at its target takes its place */
 };
 
 struct spec_device {
