@@ -64,6 +64,10 @@ class Package(RunCase):
     def test_async(self):
         self.run_tests("test_async")
 
+    @needs(built, "this build has no Python package")
+    def test_builder(self):
+        self.run_tests("test_nanobox")
+
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_configurations(self):

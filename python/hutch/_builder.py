@@ -453,7 +453,7 @@ class SandboxBuilder:
         :class:`SandboxConfigError` for what is wrong otherwise.
         """
         self._check()
-        return importlib.import_module("._sandbox", __package__).build_nanobox(self.fields(), self.options())
+        return importlib.import_module("._nanobox", __package__).build_nanobox(self.fields(), self.options())
 
     # ---- presets; src/spec/presets.def has the same values ----
 

@@ -27,7 +27,7 @@ class Popen(subprocess.Popen[Any]):
     after which it is killed with all that it has started. Since 0.1.
     """
 
-    def __init__(self, sandbox: Sandbox, argv: list[str], *, stdin: Any = subprocess.PIPE, stdout: Any = subprocess.PIPE,
+    def __init__(self, sandbox: Sandbox | Any, argv: list[str], *, stdin: Any = subprocess.PIPE, stdout: Any = subprocess.PIPE,
                  stderr: Any = subprocess.PIPE, bufsize: int = -1, text: bool | None = None,
                  universal_newlines: bool | None = None, encoding: str | None = None, errors: str | None = None,
                  env: dict[str, str] | None = None, cwd: str | None = None, user: str | None = None,

@@ -28,10 +28,10 @@ BARE = [("host", "true"), ("hostname", "sandbox"), ("network", "none")]
 @contextmanager
 def library() -> Iterator[mock.Mock]:
     """The part of the package that knows the library, as one that only listens."""
-    module = types.ModuleType("hutch._sandbox")
+    module = types.ModuleType("hutch._nanobox")
     called = mock.Mock(return_value="a sandbox")
     module.build_nanobox = called  # type: ignore[attr-defined]
-    with mock.patch.dict(sys.modules, {"hutch._sandbox": module}):
+    with mock.patch.dict(sys.modules, {"hutch._nanobox": module}):
         yield called
 
 
