@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 
 from lib import only
 from lib.extra import MANY_IDS, PYTHON, BoxCase, inside_a_mount, states, wait_for
@@ -235,6 +236,27 @@ class Snapshots(HostBox):
         self.run_ok("rm", "other")
         self.run_ok("exec", "box", "sh", "-c", "echo 10.0.0.2 more >>/etc/hosts")
         self.assertEqual([line[2:] for line in self.run_ok("diff", "box").out.splitlines()].count("/etc/hosts"), 1)
+
+    @only("root", "plain")
+    def test_a_command_that_is_begun_meanwhile_waits(self):
+        """Each makes a file in one directory after the other: a snapshot has those of the first ones."""
+        dirs = [f"/w/{i}" for i in range(8)]
+        orders = (" ".join(dirs), " ".join(reversed(dirs)))  # whichever way the snapshot goes
+        self.run_ok("exec", "box", "sh", "-c", "mkdir -p %s; for d in %s; do i=0; while [ $i -lt 1500 ]; do i=$((i+1)); "
+                    "echo $i >$d/f$i; done; done" % (orders[0], orders[0]))
+        self.run_ok("exec", "-d", "box", "sleep", "300")  # so it is a copy
+        snapshot = self.start("snapshot", "box", "s")
+        time.sleep(0.05)  # in the middle of it
+        beside = [self.start("exec", "box", "sh", "-c", f"for d in {orders[i % 2]}; do : >$d/x-{i}; sleep 0.01; done")
+                  for i in range(20)]
+        for process in (snapshot, *beside):
+            result = self.finish(process)
+            self.assertEqual((result.code, result.err), (0, ""), str(result))
+        self.run_ok("restore", "box", "s")
+        for i in range(20):
+            out = self.run_ok("exec", "box", "sh", "-c",
+                              f"for d in {orders[i % 2]}; do [ -e $d/x-{i} ] && echo 1 || echo 0; done").out.split()
+            self.assertEqual(out, sorted(out, reverse=True), str(i))
 
     def test_sessions_do_not_notice(self):
         say = lambda text: self.run_ok("exec", "--session", "s", "box", text).out

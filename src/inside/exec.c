@@ -377,7 +377,11 @@ uint64_t exec_due(struct keeper *k, uint64_t now_ns)
 {
 	uint64_t due = 0;
 
+	bool held = work_holds(k);
+
 	for (struct slot *s = k->slots; s; s = s->next) {
+		if (s->exec_by_ns && held) /* so it cannot come to it */
+			s->exec_by_ns = now_ns + EXEC_WITHIN_NS;
 		if (s->exec_by_ns && s->exec_by_ns <= now_ns)
 			check_exec(s);
 		if (s->end_by_ns && s->end_by_ns <= now_ns)

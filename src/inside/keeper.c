@@ -360,6 +360,8 @@ enum { FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX 
  * dropped (*drains: where that begins), and jobs. */
 static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, unsigned *drains, unsigned *jobs)
 {
+	/* Nobody is heard as long as what runs is held: what he began now would go on beside. */
+	const short hears = work_holds(k) ? 0 : POLLIN;
 	int fds[2 * JOBS_MAX];
 	unsigned n = FIXED, njobs = jobs_watch(k, fds);
 
@@ -367,7 +369,7 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, u
 	p[1] = (struct pollfd){k->listen, POLLIN, 0};
 	p[2] = (struct pollfd){k->spare.pid ? k->spare.news : -1, POLLIN, 0};
 	for (struct client *c = k->clients; c && n < FIXED + CLIENTS_MAX; c = c->next, n++) {
-		p[n] = (struct pollfd){c->fd, c->unsent ? POLLOUT : POLLIN, 0};
+		p[n] = (struct pollfd){c->fd, c->unsent ? POLLOUT : hears, 0};
 		who[n] = c;
 	}
 	if (n == FIXED + CLIENTS_MAX)

@@ -287,6 +287,7 @@ int still_hold(const struct keeper *k, struct err *e);
 bool work_is(const struct keeper *k, pid_t pid);
 bool work_ended(struct keeper *k, pid_t pid, int status);
 void work_wait(struct keeper *k);
+bool work_holds(const struct keeper *k); /* all that runs inside, or is about to: nothing may be begun meanwhile */
 bool work_merges(const struct keeper *k); /* layers are being made one */
 void work_forget(struct keeper *k, const struct client *c);
 

@@ -131,6 +131,14 @@ void work_wait(struct keeper *k)
 	}
 }
 
+bool work_holds(const struct keeper *k)
+{
+	for (const struct working *x = k->working; x; x = x->next)
+		if (x->what.on_change == WORK_IS_AWAITED)
+			return true;
+	return false;
+}
+
 bool work_merges(const struct keeper *k)
 {
 	for (const struct working *x = k->working; x; x = x->next)
