@@ -561,7 +561,7 @@ HUTCH_PUBLIC int hutch_box_snapshot_delete(struct hutch_box *box, const char *na
  * changed when its type, content, size, owner, mode or time of modification has; a directory when its owner or mode
  * has. Volumes are not compared.
  *
- * Return: 0, or a negative HUTCH_E_*: NOT_FOUND no such snapshot; DIED, STATE, SYSTEM.
+ * Return: 0, or a negative HUTCH_E_*: NOT_FOUND no such snapshot; LIMIT over 1 GiB of records; DIED, STATE, SYSTEM.
  * Threads: one call at a time on the same box. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_box_diff(struct hutch_box *box, const char *from, const char *to, char **ret_records,

@@ -1171,7 +1171,7 @@ class Pages(LivingCase):
     def test_create_has_the_options_of_run_that_say_what_a_sandbox_is(self):
         about_run = {"detach", "keep", "cidfile", "json", "preserve-fd", "rm", "pull"}
         self.assertEqual(self.told("run") - about_run, self.told("create"))
-        self.assertEqual(self.listed("create"), {"quiet", "help"}, "and the page refers to those of run")
+        self.assertEqual(self.listed("create"), {"quiet", "help", "preset"}, "and the page refers to those of run")
 
     def test_every_command_has_a_page_and_is_in_the_list_of_all(self):
         commands = re.findall(r"^  (\w+) {2,}\S", self.run_ok("help").out, re.M)

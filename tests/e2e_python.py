@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python package: its own tests, python/tests/test_*.py, as everybody; and the wheel."""
 
-import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -67,6 +67,15 @@ class Package(RunCase):
     @needs(built, "this build has no Python package")
     def test_builder(self):
         self.run_tests("test_nanobox")
+
+    @only("root", "plain")
+    @needs(built, "this build has no Python package")
+    def test_the_examples_of_the_readme(self):
+        (example,) = re.findall(r"<!-- run python -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        path = self.package()
+        env = {**self.environment(), "PYTHONPATH": str(path), "LD_LIBRARY_PATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = self.persona.run([self.python(), "-W", "error", "-c", example], env=env, cwd=self.tmp)
+        self.assertEqual(done.stdout.decode(), "hello\n 3\nno shell\n/usr 1\n\nkept\n['0\\n', '1\\n', '2\\n']\n")
 
     @only("root", "plain")
     @needs(built, "this build has no Python package")

@@ -25,11 +25,12 @@
 #include "base/own.h"
 #include "inside/work.h"
 
-enum { DEPTH_MAX = 2000, CHUNK = 65536, OUT_AT = 1 << 16, OUT_MAX = 1 << 20 };
+enum { DEPTH_MAX = 2000, CHUNK = 65536, OUT_AT = 1 << 16, OUT_MAX = 1 << 20, TOTAL_MAX = 1 << 30 };
 
 struct diff {
 	int out;
 	struct buf text;
+	size_t total; /* bytes of records, so far */
 	char path[PATH_MAX];
 };
 
@@ -52,8 +53,12 @@ static void level_done(struct level *l)
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
+/* It ends up in the memory of who asked, and code inside says how much it is: 1 GiB at most. */
 static int flush(struct diff *d, struct err *e)
 {
+	d->total += d->text.len;
+	if (d->total > TOTAL_MAX)
+		return err_set(e, ERR_LIMIT, "to name all that differs takes over 1 GiB");
 	for (size_t done = 0; done < d->text.len;) {
 		ssize_t n = write(d->out, d->text.data + done, d->text.len - done);
 

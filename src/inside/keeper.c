@@ -222,7 +222,7 @@ static void reap(struct keeper *k)
 			k->now.pid = 0; /* the end of the generation; its commands follow */
 		else if (k->spare.pid && pid == k->spare.pid)
 			reset_spare_ended(k);
-		else if (files_ended(k, pid) || work_ended(k, pid, status))
+		else if (reset_left(k, pid) || files_ended(k, pid) || work_ended(k, pid, status))
 			continue;
 		else
 			exec_ended(k, pid, status, &ru);

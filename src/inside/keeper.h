@@ -76,7 +76,7 @@ struct ahead;
 struct working; /* work.c */
 struct job;	/* jobs.c */
 
-enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256 };
+enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256, LEAVING_MAX = 16 };
 
 struct keeper {
 	struct prepare prep;
@@ -102,6 +102,7 @@ struct keeper {
 	struct stack base, stack; /* layers above those of the plan: right after start, and now */
 	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
 	unsigned numbers; /* of generations so far */
+	pid_t leaving[LEAVING_MAX]; /* processes that only end, with the namespaces of old ones (reset.c); 0: none */
 	bool want_spare;
 	struct slot *slots;
 	struct shell *shells;
@@ -201,6 +202,8 @@ int reset_revive(struct keeper *k, struct err *e); /* if the present one has end
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
+bool reset_leaves(const struct keeper *k, pid_t pid); /* is it one that only ends? */
+bool reset_left(struct keeper *k, pid_t pid);	      /* likewise; it has ended */
 
 /* exec.c */
 /* @cwd_last: where it starts if that is there, NULL: where the call says. */

@@ -66,7 +66,7 @@ static int wait_for_end(struct keeper *k, const struct generation *old, struct e
 		}
 		if (pid == old->pid)
 			return 0;
-		if (!files_ended(k, pid) && !work_ended(k, pid, status))
+		if (!reset_left(k, pid) && !files_ended(k, pid) && !work_ended(k, pid, status))
 			exec_ended(k, pid, status, &ru);
 	}
 }
@@ -86,14 +86,43 @@ static void drop(struct generation *g)
 	g->pid = 0;
 }
 
+static pid_t *leaving(struct keeper *k, pid_t pid)
+{
+	for (int i = 0; i < LEAVING_MAX; i++)
+		if (k->leaving[i] == pid)
+			return &k->leaving[i];
+	return NULL;
+}
+
+bool reset_leaves(const struct keeper *k, pid_t pid)
+{
+	for (int i = 0; i < LEAVING_MAX; i++)
+		if (k->leaving[i] == pid)
+			return true;
+	return false;
+}
+
+bool reset_left(struct keeper *k, pid_t pid)
+{
+	pid_t *at = leaving(k, pid);
+
+	if (at)
+		*at = 0;
+	return at;
+}
+
 /* See above. Where no process can be made, we close them. */
 static void drop_later(struct keeper *k, struct generation *g)
 {
+	pid_t *at = leaving(k, 0);
 	struct err e;
 
-	if (sys_setns(k->self, CLONE_NEWPID) == 0) {
-		if (sys_fork(0, NULL) == 0)
+	if (at && sys_setns(k->self, CLONE_NEWPID) == 0) {
+		pid_t pid = sys_fork(0, NULL);
+
+		if (pid == 0)
 			_exit(0);
+		*at = pid > 0 ? pid : 0;
 		(void)generation_return(k, &e);
 	}
 	drop(g);

@@ -66,7 +66,7 @@ static ssize_t read_text(int at, const char *path, char *text, size_t room)
 static bool is_helper(const struct keeper *k, pid_t pid)
 {
 	return pid == 1 || pid == k->now.pid || pid == k->spare.pid || pid == getpid() ||
-	       files_is(k, pid) || work_is(k, pid) || shell_waits_ahead(k, pid);
+	       files_is(k, pid) || work_is(k, pid) || reset_leaves(k, pid) || shell_waits_ahead(k, pid);
 }
 
 /* Its sub-shell is the only other process of the spare generation. */

@@ -37,7 +37,7 @@ struct tree {
 /* A child of the keeper that it made itself. */
 static bool is_ours(const struct keeper *k, pid_t pid)
 {
-	if (pid == k->now.pid || pid == k->spare.pid || files_is(k, pid) || work_is(k, pid))
+	if (pid == k->now.pid || pid == k->spare.pid || files_is(k, pid) || work_is(k, pid) || reset_leaves(k, pid))
 		return true;
 	for (const struct slot *s = k->slots; s; s = s->next)
 		if (s->pid == pid)
