@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python package: its own tests, python/tests/test_*.py, as everybody; and the wheel."""
 
+import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +12,15 @@ from lib import needs, only
 from lib.extra import RunCase
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+QUICK_START_SAYS = "hello\n 3\nno shell\n/usr 1\n\nkept\n['0\\n', '1\\n', '2\\n']\n"
+
+
+def quick_start() -> str:
+    """README's Python."""
+    (example,) = re.findall(r"<!-- run python -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    return example
 
 
 def built(case) -> bool:
@@ -71,14 +82,49 @@ class Package(RunCase):
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_the_examples_of_the_readme(self):
-        (example,) = re.findall(r"<!-- run python -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
         path = self.package()
         env = {**self.environment(), "PYTHONPATH": str(path), "LD_LIBRARY_PATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = self.persona.run([self.python(), "-W", "error", "-c", example], env=env, cwd=self.tmp)
-        self.assertEqual(done.stdout.decode(), "hello\n 3\nno shell\n/usr 1\n\nkept\n['0\\n', '1\\n', '2\\n']\n")
+        done = self.persona.run([self.python(), "-W", "error", "-c", quick_start()], env=env, cwd=self.tmp)
+        self.assertEqual(done.stdout.decode(), QUICK_START_SAYS)
 
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_configurations(self):
         for name in ("test_config", "test_docker", "test_builder"):
             self.run_tests(name)
+
+
+class Wheel(RunCase):
+    """What `python -m build` makes, in environments that have nothing else."""
+
+    takes_census = False  # pip leaves its cache where caches go
+
+    def in_venv(self, name: str, *packages: str) -> Path:
+        venv = self.tmp / name
+        self.persona.run([sys.executable, "-m", "venv", str(venv)])
+        try:
+            self.persona.run([str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *packages])
+        except RuntimeError as failure:
+            if name == "builder":
+                self.skipTest(f"the tools that build a wheel cannot be had: {str(failure)[-200:]}")
+            raise
+        return venv / "bin"
+
+    @only("root")
+    @needs(built, "this build has no Python package")
+    def test_it_is_built_and_works_where_nothing_else_is(self):
+        signal.alarm(600)  # a compiler and an index of packages are asked
+        tree = self.tmp / "tree"
+        shutil.copytree(ROOT, tree, ignore=lambda at, names: [n for n in names if n.startswith("build") and at == str(ROOT)],
+                        symlinks=True)
+        builder = self.in_venv("builder", "build")
+        self.persona.run([str(builder / "python"), "-m", "build", "--outdir", str(self.tmp / "dist"), str(tree)])
+        self.assertEqual(len(list((self.tmp / "dist").glob("hutch-*.tar.gz"))), 1)
+        (wheel,) = (self.tmp / "dist").glob("hutch-*-abi3-*.whl")
+        fresh = self.in_venv("fresh", str(wheel), "mypy")
+        env = {"PATH": os.environ["PATH"], "HUTCH_HOME": str(self.home), "HOME": str(self.tmp)}
+        done = self.persona.run([str(fresh / "python"), "-W", "error", "-c", quick_start()], env=env, cwd=self.tmp)
+        self.assertEqual(done.stdout.decode(), QUICK_START_SAYS)
+        done = self.persona.run([str(fresh / "hutch"), "run", "--", "echo", "well"], env=env)
+        self.assertEqual(done.stdout, b"well\n")
+        self.persona.run([str(fresh / "mypy"), "--strict", "-p", "hutch"], env=env, cwd=self.tmp)
