@@ -74,6 +74,7 @@ class Package(RunCase):
     @needs(built, "this build has no Python package")
     def test_async(self):
         self.run_tests("test_async")
+        self.run_tests("test_pool")
 
     @needs(built, "this build has no Python package")
     def test_builder(self):
@@ -92,6 +93,27 @@ class Package(RunCase):
     def test_configurations(self):
         for name in ("test_config", "test_docker", "test_builder"):
             self.run_tests(name)
+
+    @only("root", "plain")
+    @needs(built, "this build has no Python package")
+    def test_the_examples(self):
+        says = {
+            "rollouts.py": r"16 rollouts, scores \d to \d\n",
+            "tree_search.py": r"found \[[0-9, ]+\] after \d+ states, \d+ snapshots\n",
+            "best_of_n.py": r"'sort -u': 3 of 3\n'sort': 2 of 3\n'cat': 2 of 3\n'false': .*\nbest: sort -u \['1', '2', '3'\]\n",
+            "code_judge.py": "right: accepted\nwrong: wrong answer\nloops: time limit\npeeks: runtime error\n"
+                             "forks: wrong answer\n",
+            "from_docker_py.py": r"0 \['file', '1'\]\n\['content', '/work'\]\n\['2', 'content'\]\n",
+        }
+        directory = ROOT / "examples" / "python"
+        self.assertEqual({path.name for path in directory.glob("*.py")}, set(says))
+        path = self.package()
+        env = {**self.environment(), "PYTHONPATH": str(path), "LD_LIBRARY_PATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
+        for name, pattern in says.items():
+            copy = self.write(name, (directory / name).read_text())
+            done = self.persona.run([self.python(), "-W", "error", str(copy), *([str(self.rootfs)] if "docker" in name else [])],
+                                    env=env, cwd=self.tmp)
+            self.assertRegex(done.stdout.decode(), f"^{pattern}$", name)
 
 
 class Wheel(RunCase):

@@ -19,6 +19,7 @@ from ._errors import (
 )
 from ._files import SandboxPath
 from ._hutch import VERSION as __version__
+from ._pool import Pool
 from ._popen import Popen
 from ._result import CommandError, End, RunResult, Usage
 from ._sandbox import Sandbox, Session
@@ -37,6 +38,7 @@ __all__ = [
     "NetworkMode",
     "NotSupportedError",
     "Permission",
+    "Pool",
     "Popen",
     "RunResult",
     "Sandbox",
