@@ -39,7 +39,7 @@ install: all
 bench:
 	@tools/deps build run bench
 	@$(MAKE) --no-print-directory all
-	@set -e; for b in bench/*; do \
+	@set -e; for b in bench/* bench/python/*; do \
 		if [ -f "$$b" ] && [ -x "$$b" ]; then echo "== $$b"; HUTCH_BIN=$(BUILD)/hutch "$$b"; fi; done
 
 clean:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+# asyncio takes longer to import than all of hutch; who calls these has it.
 if TYPE_CHECKING:
+    import asyncio
+
     from . import _hutch
 
 T = TypeVar("T")
@@ -18,6 +20,8 @@ _SHORTEST, _LONGEST = 0.0005, 0.01  # between two looks where there is no descri
 
 async def readable(fd: int, step: Callable[[], T | None]) -> T:
     """Calls @step whenever @fd is readable, until it returns something."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -41,6 +45,8 @@ async def readable(fd: int, step: Callable[[], T | None]) -> T:
 
 async def until(step: Callable[[], T | None], seconds: float | None = None) -> T | None:
     """Calls @step again and again, until it returns something or the time is over (then None)."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     end = None if seconds is None else loop.time() + seconds
     pause = _SHORTEST
@@ -52,6 +58,8 @@ async def until(step: Callable[[], T | None], seconds: float | None = None) -> T
 
 async def finish(run: _hutch.Run) -> _hutch._Result:
     """The end of a run. Cancelled, it ends what the run has started before it says so."""
+    import asyncio
+
     try:
         result = run.wait(0)
         return result if result is not None else await readable(run.fileno(), lambda: run.wait(0))

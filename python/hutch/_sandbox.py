@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import atexit
-import json
-import logging
 import os
 import posixpath
-import subprocess
-import termios
+import sys
 import threading
 import time
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
 from ._async import finish, until
@@ -24,11 +20,15 @@ from ._config import SandboxConfig
 from ._errors import SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError
 from ._files import SandboxPath
 from ._home import home
-from ._popen import Popen
 from ._result import CommandError, RunResult
 from ._stream import Stream
 
-log = logging.getLogger("hutch.sandbox")
+if TYPE_CHECKING:
+    import logging
+    from pathlib import Path
+
+    from ._builder import SandboxBuilder
+    from ._popen import Popen
 
 Command = str | Sequence[str]
 Self = TypeVar("Self", bound="Sandbox")
@@ -36,6 +36,20 @@ Self = TypeVar("Self", bound="Sandbox")
 _ALL = (1 << 64) - 1  # of output: no cap; of a job: its end only
 _GRACE_SECONDS = 10.0
 _alive: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+_DEBUG = 10  # logging.DEBUG
+_logger: logging.Logger | None = None
+
+
+def _log() -> logging.Logger:
+    """hutch.sandbox. Who has not imported logging takes no part in it, and need not wait for the import."""
+    global _logger
+    if _logger is None:
+        import logging
+
+        _logger = logging.getLogger("hutch.sandbox")
+    return _logger
 
 
 def _milliseconds(seconds: float | None) -> int:
@@ -90,6 +104,13 @@ class Sandbox:
             config = config.replace(**fields)
         self._setup(config, self._start(config, name))
 
+    @staticmethod
+    def builder() -> SandboxBuilder:
+        """Says step by step what a sandbox for one command shall be: see :class:`SandboxBuilder`."""
+        from ._builder import SandboxBuilder
+
+        return SandboxBuilder()
+
     @classmethod
     def _config_type(cls) -> type[SandboxConfig]:
         return SandboxConfig
@@ -115,8 +136,9 @@ class Sandbox:
         self._lock = threading.Lock()
         _alive.add(self)
         if box.remark:
-            log.warning("%s: %s", self._name, box.remark)
-        log.info("sandbox %s is ready", self._name)
+            _log().warning("%s: %s", self._name, box.remark)
+        if "logging" in sys.modules:
+            _log().info("sandbox %s is ready", self._name)
 
     # ---- what it is -----------------------------------------------------------------------------------
 
@@ -137,6 +159,8 @@ class Sandbox:
     @property
     def features(self) -> dict[str, Any]:
         """Which facilities are in force, under nitrobox' names."""
+        import json
+
         spec = json.loads(self._box.spec())
         network = spec.get("network", "none")
         options = spec.get("security_opt", [])
@@ -152,6 +176,8 @@ class Sandbox:
     def rootfs(self) -> Path:
         """Its file system, as root of this machine can look into it. What is there is not to be trusted: symbolic links in it
         lead anywhere; :attr:`files` does not follow them out."""
+        from pathlib import Path
+
         pid = next((one[4] for one in home(self._config.env_base_dir).list() if one[0] == self._name), 0)
         return Path(f"/proc/{pid}/root") if pid else Path("/nonexistent")
 
@@ -208,9 +234,9 @@ class Sandbox:
         return self._given(command, result, check)
 
     def _given(self, command: Command, result: RunResult, check: bool) -> RunResult:
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s: %r took %.1f ms, exit code %d: %.200s", self._name, command, result.duration * 1e3,
-                      result.exit_code, result.stdout)
+        if "logging" in sys.modules and _log().isEnabledFor(_DEBUG):
+            _log().debug("%s: %r took %.1f ms, exit code %d: %.200s", self._name, command, result.duration * 1e3,
+                         result.exit_code, result.stdout)
         if check and not result.ok:
             raise CommandError(command, result)
         return result
@@ -254,6 +280,10 @@ class Sandbox:
         return any(self.files(path).exists() for path in ("/bin/bash", "/usr/bin/bash"))
 
     def _run_with(self, ask: tuple[Any, ...], stdin: str | bytes, apart: bool) -> RunResult:
+        import subprocess
+
+        from ._popen import Popen
+
         text, words, _, _, cwd, env, timeout, cap = ask
         began = time.monotonic()
         process = Popen(self, self._argv(text, words), stderr=subprocess.PIPE if apart else subprocess.STDOUT,
@@ -264,6 +294,8 @@ class Sandbox:
                          time.monotonic() - began, True)
 
     def _run_on_terminal(self, ask: tuple[Any, ...], stdin: str | bytes | None) -> RunResult:
+        from ._popen import Popen
+
         text, words, _, _, cwd, env, timeout, cap = ask
         began = time.monotonic()
         process = Popen(self, self._argv(text, words), tty=True, cwd=cwd, timeout=timeout / 1000, bufsize=0,
@@ -314,6 +346,8 @@ class Sandbox:
         sense in a sandbox: stdin, stdout, stderr (PIPE by default), text, encoding, errors, bufsize, env (over that of the
         sandbox), cwd, user; and ``timeout``, ``rows``, ``cols``. Since 0.1.
         """
+        from ._popen import Popen
+
         return Popen(self, self._argv(*_words(command)), **kwargs)
 
     exec = popen
@@ -436,6 +470,8 @@ class Sandbox:
     def fs_snapshot(self, path: str | os.PathLike[str]) -> None:
         """Copies what was changed since the start to the directory @path of this machine, which must not be there; with a
         file ``.deleted`` that names what was deleted."""
+        from pathlib import Path
+
         target = Path(path)
         target.mkdir()
         deleted = []
@@ -452,6 +488,8 @@ class Sandbox:
 
     def fs_restore(self, path: str | os.PathLike[str]) -> None:
         """Puts the files back to what :meth:`fs_snapshot` kept in @path. :raises FileNotFoundError:"""
+        from pathlib import Path
+
         source = Path(path)
         if not source.is_dir():
             raise FileNotFoundError(f"no snapshot in {os.fspath(path)!r}")
@@ -599,6 +637,8 @@ def _capped(data: bytes, cap: int) -> _hutch._Output:
 
 
 def _no_echo(fd: int) -> None:
+    import termios
+
     modes = termios.tcgetattr(fd)
     modes[3] &= ~termios.ECHO
     termios.tcsetattr(fd, termios.TCSANOW, modes)

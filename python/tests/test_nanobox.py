@@ -51,6 +51,14 @@ class Nanobox(Case):
         with self.assertRaises(SandboxError):
             self.builder().mount(here / "none", "/x", Permission.READ_ONLY).build()
 
+    def test_it_begins_at_the_sandbox(self) -> None:
+        import hutch
+
+        self.assertIsInstance(hutch.Sandbox.builder(), SandboxBuilder)
+        self.assertIs(hutch.Permission.ReadOnly, Permission.READ_ONLY)
+        with self.assertRaises(AttributeError):
+            hutch.no_such_name
+
     def test_runs_overlap(self) -> None:
         sandbox = self.builder().build()
         results = []
