@@ -373,6 +373,7 @@ class Processes(FaultCase):
         shell = self.say(box, "echo $$").out.strip()
         self.inside_ok(box, f"kill -STOP {shell}")
         waits = self.start("exec", "--session", "s", box.name, "echo x")
+        time.sleep(1)  # it has asked; to look would be to ask, too
         self.reset_ok(box)
         self.assertNotEqual(self.finish(waits, timeout=5).code, 0, "what was asked of a stopped shell")
         self.assert_well(box)
