@@ -175,6 +175,7 @@ static void what_is_asked_afterwards_takes_the_place_of_the_presets(void)
 	struct spec *s = spec_new(), *c;
 	auto_free char *left = takes(s, "agent_executor", "/etc", NULL);
 
+	ok(left && *left, "limits are left out: %s", left ? left : "none");
 	is_int(spec_set(s, "timeout", "1", &e), 0);
 	is_int(spec_set(s, "env", "HOME=/h", &e), 0);
 	c = spec_copy(s);
