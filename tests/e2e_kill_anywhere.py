@@ -104,12 +104,12 @@ class KillAnywhere(RunCase):
 
     def may_be(self, line: str, victim: str) -> bool:
         """What is right although it is not what was asked for: a start in the middle of which somebody was killed
-        fails; a session whose shell was killed begins anew, so what one text set the next does not find; and a
-        text goes on without a command of its own that was killed, as its shell says."""
+        fails; a session whose shell was killed, by itself or with all inside, begins anew, so what one text set the
+        next does not find; and a text goes on without a command of its own that was killed, as its shell says."""
         if line.startswith("wrong start: "):
             return self.last in ("nursery", "keeper", "reaper") and re.search(r"ended|killed", line) is not None
         if line.startswith("wrong session: "):
-            return "session" in (victim, self.last) and re.match(r"wrong session: 1 '/var ' came", line) is not None
+            return bool({"session", "reaper"} & {victim, self.last}) and re.match(r"wrong session: 1 '/var ' came", line) is not None
         return "command" in (victim, self.last) and " Killed " in line
 
     def go_on(self, victim: str) -> None:
