@@ -103,7 +103,7 @@ class Package(RunCase):
             "best_of_n.py": r"'sort -u': 3 of 3\n'sort': 2 of 3\n'cat': 2 of 3\n'false': .*\nbest: sort -u \['1', '2', '3'\]\n",
             "code_judge.py": "right: accepted\nwrong: wrong answer\nloops: time limit\npeeks: runtime error\n"
                              "forks: wrong answer\n",
-            "from_docker_py.py": r"0 \['file', '1'\]\n\['content', '/work'\]\n\['2', 'content'\]\n",
+            "from_docker_py.py": r"0 \['file', '1'\]\n\['content', '/task'\]\n\['2', 'content'\]\n",
         }
         directory = ROOT / "examples" / "python"
         self.assertEqual({path.name for path in directory.glob("*.py")}, set(says))

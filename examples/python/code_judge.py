@@ -16,8 +16,8 @@ CASES = (("1 2\n", "3\n"), ("10 -3\n", "7\n"))
 
 
 def judge(source: str) -> str:
-    with Sandbox(host=True, working_dir="/work", ulimits={"nofile": (64, 64)}) as sb:
-        sb.write_file("/work/main.py", source)
+    with Sandbox(host=True, working_dir="/task", ulimits={"nofile": (64, 64)}) as sb:
+        sb.write_file("/task/main.py", source)
         for given, wanted in CASES:
             result = sb.run(["/usr/bin/python3", "main.py"], timeout=2, stdin=given, max_output=1 << 20)
             if result.timed_out:
@@ -27,7 +27,7 @@ def judge(source: str) -> str:
             if result.stdout != wanted:
                 return "wrong answer"
             sb.reset()  # nothing is handed from case to case
-            sb.write_file("/work/main.py", source)
+            sb.write_file("/task/main.py", source)
     return "accepted"
 
 

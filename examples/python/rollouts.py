@@ -18,7 +18,7 @@ STEPS = 4
 def policy(seed: int, step: int, last_output: str) -> str:
     """Stands for a model: what to type next. It does harm now and then, which is nobody's loss."""
     chance = random.Random(seed * 1000 + step)
-    return chance.choice(("echo 1 >>/work/score", "echo 1 >>/work/score", "rm -rf /work/*", "rm -rf /etc; kill -9 -1", "sleep 60"))
+    return chance.choice(("echo 1 >>/task/score", "echo 1 >>/task/score", "rm -rf /task/*", "rm -rf /etc; kill -9 -1", "sleep 60"))
 
 
 async def rollout(sb: Sandbox, seed: int) -> int:
@@ -27,12 +27,12 @@ async def rollout(sb: Sandbox, seed: int) -> int:
         result = await sb.arun(policy(seed, step, output), timeout=0.3)
         output = result.output
     # What untrusted code cannot forge: a new shell, started from outside.
-    score = await sb.arun("wc -l </work/score", clean=True)
+    score = await sb.arun("wc -l </task/score", clean=True)
     return int(score.output) if score.ok else 0
 
 
 async def main(rollouts: int) -> None:
-    with Pool(SandboxConfig(host=True, working_dir="/work"), size=8) as pool:
+    with Pool(SandboxConfig(host=True, working_dir="/task"), size=8) as pool:
 
         async def one(seed: int) -> int:
             async with pool.ause() as sb:

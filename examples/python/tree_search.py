@@ -15,11 +15,11 @@ GOAL = 12
 
 
 def state(sb: Sandbox) -> list[int]:
-    return [int(line) for line in sb.run("cat /work/digits 2>/dev/null").output.split()]
+    return [int(line) for line in sb.run("cat /task/digits 2>/dev/null").output.split()]
 
 
 def main() -> None:
-    with Sandbox(host=True, working_dir="/work") as sb:
+    with Sandbox(host=True, working_dir="/task") as sb:
         sb.snapshot("root")
         frontier: list[tuple[int, str]] = [(GOAL, "root")]
         looked = 0
@@ -27,7 +27,7 @@ def main() -> None:
             _, node = heapq.heappop(frontier)
             for action in ACTIONS:
                 sb.restore(node)
-                sb.run(f"echo {action} >>/work/digits")
+                sb.run(f"echo {action} >>/task/digits")
                 digits = state(sb)
                 looked += 1
                 left = GOAL - sum(digits)
