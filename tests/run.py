@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 import unittest
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -363,51 +363,63 @@ APART = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"
 	mount --bind "$2/shm" /dev/shm
 	mount --bind "$2/tmp" /var/tmp
 	mount --bind "$2/tmp" /tmp
-	[ -e "$2" ] || { mkdir -p "$1"; mount --no-canonicalize --bind /proc/self/fd/9 "$1"; }
+	[ -e "$1/tests" ] || { mkdir -p "$1"; mount --no-canonicalize --bind /proc/self/fd/9 "$1"; }
 	exec 9<&-
 	shift 2
 	exec "$@"
 """, "sh", str(ROOT)]
 
 
-def apart(scratch: Path) -> list[str]:
-    """The head of a command line that gives a command process numbers and temporary files of its own."""
+@contextmanager
+def apart():
+    """The head of a command line that gives a command process numbers and temporary files of its own; those are where
+    temporary files are anyway."""
+    scratch = Path(tempfile.mkdtemp(prefix="hutch-tests-lane-"))
     for name in ("tmp", "shm"):
-        (scratch / name).mkdir(parents=True)
+        (scratch / name).mkdir()
         (scratch / name).chmod(0o1777)
-    return [*APART, str(scratch)]
+    try:
+        yield [*APART, str(scratch)]
+    finally:
+        remove_tree(scratch)
 
 
-def can_be_apart(scratch: Path) -> bool:
-    return is_root_of_machine() and subprocess.run([*apart(scratch), "true"], capture_output=True).returncode == 0
+def can_be_apart() -> bool:
+    with apart() as head:
+        return is_root_of_machine() and subprocess.run([*head, "true"], capture_output=True).returncode == 0
 
 
 def run_lanes(options: Options, count: Count) -> None:
     """All lanes of one build, at once."""
     make_users()
+    with ExitStack() as undo:
+        run_in_lanes(options, count, undo)
+
+
+def run_in_lanes(options: Options, count: Count, undo: ExitStack) -> None:
     lanes = []
     for kind, personas in LANES:
         kinds = [k for k in options.kinds if (k == "e2e") == (kind == "e2e")]
         personas = [p for p in personas if p in options.personas]
         if not kinds or (kind == "e2e" and not personas):
             continue
-        scratch = options.build.parent / f"lane-{len(lanes)}"
+        said = options.build.parent / f"lane-{len(lanes)}.json"
+        said.unlink(missing_ok=True)
         words = [f"--{name}={value}" for name, values in (("kind", kinds), ("persona", personas)) for value in values]
-        argv = [*apart(scratch), sys.executable, str(HERE / "run.py"), "--keep-users", f"--build={options.build}",
-                f"--runs={options.runs}", f"--count={scratch}/count", "-k", options.pattern, *words]
-        lanes.append((scratch, subprocess.Popen(argv, stdin=subprocess.DEVNULL)))
+        argv = [*undo.enter_context(apart()), sys.executable, str(HERE / "run.py"), "--keep-users", f"--build={options.build}",
+                f"--runs={options.runs}", f"--count={said}", "-k", options.pattern, *words]
+        lanes.append((said, subprocess.Popen(argv, stdin=subprocess.DEVNULL)))
     deadline = time.monotonic() + LANE_SECONDS
-    for scratch, process in lanes:
+    for said, process in lanes:
         try:
             process.wait(max(1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         try:
-            count.add(json.loads((scratch / "count").read_text()))
+            count.add(json.loads(said.read_text()))
         except (OSError, ValueError):
             count.one(" ".join(process.args[len(APART) + 1:]), "failed", f"it broke off with {process.returncode}")
-        remove_tree(scratch)
 
 
 def without_progress(log: str) -> str:
@@ -440,7 +452,7 @@ def run_everything(options: Options, count: Count) -> None:
     top = ROOT / "build-test"
     shutil.rmtree(top, ignore_errors=True)
     os.environ.pop("HUTCH_BIN", None)
-    run = run_lanes if not count.tap and can_be_apart(top / "lane") else run_kinds
+    run = run_lanes if not count.tap and can_be_apart() else run_kinds
     for build in BUILDS:
         if not count.tap:
             print(f"== {build.what}", flush=True)
