@@ -325,7 +325,7 @@ class SandboxBuilder:
         return self._with(_network=NetworkMode.HOST, _domains=())
 
     def allow_network(self: _B, domains: Iterable[str]) -> _B:
-        """These domains and nothing else: ``"pypi.org"``, ``"*.example.com"``."""
+        """These domains and nothing else: ``"example.org"``, ``"*.example.com"``."""
         if isinstance(domains, str):
             raise Config(f"allow_network takes a list of domains: [{domains!r}]")
         names = tuple(_text("domain", name) for name in domains)

@@ -331,6 +331,30 @@ static void an_event_loop_is_told_of_everything(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* What a wait for one run takes from the sandbox's process may be the end of another. Its output says nothing: a daemon
+ * holds it open. */
+static void an_event_loop_is_told_of_an_end_that_another_wait_has_taken(void)
+{
+	const char *const leaves[] = {"sh", "-c", "sleep 30 & exit 4", NULL}, *const lasts[] = {"sleep", "1", NULL};
+	struct hutch_run_options one = {.size = sizeof(one), .argv = leaves}, two = {.size = sizeof(two), .argv = lasts};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *first = NULL, *other = NULL;
+	struct pollfd p = {.events = POLLIN};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	ok(hutch_run_start(box, &one, &first, &w.e) == 0 && hutch_run_start(box, &two, &other, &w.e) == 0, "%s", w.e.message);
+	p.fd = hutch_run_fd(first, &w.e);
+	is_int(hutch_run_wait(other, 20000, -1, &r, &w.e), 1);
+	is_int(poll(&p, 1, 5000), 1);
+	is_int(hutch_run_wait(first, 0, -1, &r, &w.e), 1);
+	is_int(r.exit_code, 4);
+	hutch_box_delete(box, NULL);
+}
+
 /* Its shell is stopped before it can say that it waits: the time is over all the same. */
 static void a_timeout_holds_for_a_shell_that_does_not_come_to_it(void)
 {
@@ -772,6 +796,7 @@ int main(void)
 		TAP_TEST(the_sub_shell_that_waits_may_be_killed),
 		TAP_TEST(a_session_survives_a_timeout),
 		TAP_TEST(an_event_loop_is_told_of_everything),
+		TAP_TEST(an_event_loop_is_told_of_an_end_that_another_wait_has_taken),
 		TAP_TEST(a_timeout_holds_for_a_shell_that_does_not_come_to_it),
 		TAP_TEST(long_text_and_long_output_come_whole),
 		TAP_TEST(output_can_be_taken_as_it_comes),
