@@ -10,6 +10,7 @@ has callers that want the same thing at once; src/api/endure_test.c is about the
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -536,10 +537,10 @@ class Directories(FaultCase):
 
     def test_without_its_directories_one_of_a_program_goes_on_and_leaves_nothing(self):
         for what in ("run", "data", "."):
-            process = self.started_with("ready", "--name", "own", "--rootfs", self.rootfs, "--", "sh", "-c",
-                                        "echo ready; sleep 0.2; echo x; exit 3")
-            shutil.rmtree(self.home / what)
-            result = self.finish(process, timeout=9)
+            process = self.started_with("ready", "-i", "--name", "own", "--rootfs", self.rootfs, "--", "sh", "-c",
+                                        "echo ready; read go; echo x; exit 3", stdin=subprocess.PIPE)
+            shutil.rmtree(self.home / what)  # before it ends, and removes things itself
+            result = self.finish(process, "go\n", timeout=9)
             self.assertEqual((result.code, result.out), (3, "x\n"), f"{what}\n{result}")
             self.assertEqual(self.run_ok("run", "--name", "own", "--rootfs", self.rootfs, "--", "printf", "x\\n").out, "x\n")
         self.nothing_left()
