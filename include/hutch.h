@@ -300,7 +300,8 @@ HUTCH_PUBLIC void hutch_close(struct hutch *hutch);
  * @timeout_ms: How long to wait for the end of it; -1 for ever
  *
  * Sandboxes whose process was killed leave a name and a directory, which a later one's end removes
- * in the background; this does it at once.
+ * in the background; this does it at once. Deleted sandboxes leave empty directories (at most 1,024 of a kind), which
+ * the next ones use, as making a directory is dear; this removes them, too.
  *
  * Return: 0, TIMEOUT (it goes on in the background), or SYSTEM.
  * Threads: safe. Since: 0.1

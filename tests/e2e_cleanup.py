@@ -49,6 +49,15 @@ class Cleanup(RunCase):
         left = [line for line in self.left_behind(1) if not line.startswith("descriptor")]
         self.assertEqual(left, [])
 
+    def test_what_waits_for_later_sandboxes_is_removed_too(self):
+        for _ in range(2):
+            self.run_ok("run", "--rootfs", self.rootfs, "true")
+        self.assertNotEqual(os.listdir(self.home / "data/pool"), [])
+        self.assertNotEqual(os.listdir(self.home / "run/.free"), [])
+        self.run_ok("cleanup")
+        self.assertEqual([os.listdir(self.home / path) for path in ("data/pool", "data/trash", "run/.free")], [[], [], []])
+        self.run_ok("run", "--rootfs", self.rootfs, "true")
+
     def test_it_does_so_right_after_the_kill(self):
         for _ in range(3):
             self.killed_run()

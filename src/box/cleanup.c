@@ -2,7 +2,8 @@
  *
  * cleanup.c - remove at once what only a later run would have removed
  *
- * How it works: half-made directories of programs that were killed are moved to the trash; then the
+ * How it works: half-made directories of programs that were killed, and those that wait to be used again, are moved to
+ * the trash; then the
  * sweeper is asked to look for dead sandboxes and to empty the trash, and is given the writing end
  * of a pipe, which closes when it has ended.
  */
@@ -86,6 +87,7 @@ int home_cleanup(struct home *h, int timeout_ms, struct err *e)
 		return r;
 	move_half_made(h, h->layers, ".new-");
 	move_half_made(h, h->data, ".hutch-doctor-");
+	place_drop_unused(h);
 	r = sweep(h, timeout_ms, e);
 	if (r < 0 || !some_attached(h))
 		return r;

@@ -36,7 +36,8 @@
 
 #define FREE ".free"
 
-enum { TRIES = 200, NAP_NS = 1000000, OLD_MAX = 64, LOOK_EVERY_NS = 1000000000 };
+/* UNUSED_MAX: as many sandboxes as a program may delete and make again without a fresh inode. */
+enum { TRIES = 200, NAP_NS = 1000000, OLD_MAX = 64, UNUSED_MAX = 1024, LOOK_EVERY_NS = 1000000000 };
 
 static bool byte_locked(int fd, off_t at)
 {
@@ -233,11 +234,38 @@ void place_give_back(struct home *h, const char *name)
 		place_let_go(h, name, &lock);
 }
 
+/* How many names @name below @dir has, at most @max; -1: it cannot be read. */
+static int names_in(int dir, const char *name, int max)
+{
+	int again = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
+	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *x;
+
+	while (d && n < max && (x = readdir(d)))
+		n += strcmp(x->d_name, ".") && strcmp(x->d_name, "..");
+	return d ? n : -1;
+}
+
+/* Whether the directory @name below @dir has enough of what waits to be used again. A directory has a link for each
+ * one below; some file systems do not count. */
+static bool is_full(int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	return st.st_nlink > 1 ? st.st_nlink >= UNUSED_MAX + 2 : names_in(dir, name, UNUSED_MAX) >= UNUSED_MAX;
+}
+
 static void let_go(struct home *h, const char *name)
 {
 	char to[300];
 
 	forget_files(h, name);
+	if (is_full(h->state, FREE)) {
+		drop_name(h, name);
+		return;
+	}
 	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
 	if (renameat(h->state, name, h->state, to) == 0)
 		return;
@@ -271,18 +299,6 @@ int place_upper_take(struct home *h, const char *name, struct err *e)
 	return r < 0 ? err_sys(e, r, "make '%s/boxes/%s'", h->data_path, name) : 0;
 }
 
-/* How many names @name below @dir has; -1: it cannot be read. */
-static int names_in(int dir, const char *name)
-{
-	int again = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *x;
-
-	while (d && n < OLD_MAX && (x = readdir(d)))
-		n += strcmp(x->d_name, ".") && strcmp(x->d_name, "..");
-	return d ? n : -1;
-}
-
 /* A work directory with the mark of a volatile mount is refused by the next (overlayfs.rst, "Volatile
  * mount"). To remove it would free four inodes, which makes the next four dear; so it is put aside,
  * and a directory of changes with many of those is given up. */
@@ -298,7 +314,7 @@ static bool put_work_aside(int box)
 			return false;
 		return renameat(box, "g1/work/work", box, "old/0") == 0;
 	}
-	n = names_in(old, ".");
+	n = names_in(old, ".", OLD_MAX);
 	snprintf(to, sizeof(to), "old/%d", n);
 	return n >= 0 && n < OLD_MAX && renameat(box, "g1/work/work", box, to) == 0;
 }
@@ -320,17 +336,17 @@ static bool clean(int box)
 
 	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
 	       (st.st_mode & 07777) == 0755 && flistxattr(upper, NULL, 0) == 0 &&
-	       names_in(upper, ".") == 0;
+	       names_in(upper, ".", 1) == 0;
 }
 
 /* Only g1 (and old), and nothing but upper and work in it: no copies of files, no other
  * generation. */
 static bool only_g1(int box)
 {
-	int n = names_in(box, ".");
+	int n = names_in(box, ".", OLD_MAX);
 
 	return n == 1 + (faccessat(box, "old", F_OK, AT_SYMLINK_NOFOLLOW) == 0) &&
-	       names_in(box, "g1") == 2;
+	       names_in(box, "g1", OLD_MAX) == 2;
 }
 
 void place_upper_give_back(struct home *h, const char *name)
@@ -339,7 +355,7 @@ void place_upper_give_back(struct home *h, const char *name)
 
 	if (box < 0)
 		return;
-	if (only_g1(box) && clean(box) && put_work_aside(box) &&
+	if (only_g1(box) && clean(box) && !is_full(h->pool, ".") && put_work_aside(box) &&
 	    renameat(h->boxes, name, h->pool, name) == 0)
 		return;
 	to_trash(h, name);
@@ -354,6 +370,44 @@ void place_generation_give_back(struct home *h, const char *name, uint32_t numbe
 	snprintf(to, sizeof(to), "%.200s.g%u.%llx", name, number, (unsigned long long)sys_now_ns());
 	if (renameat(h->boxes, from, h->trash, to) == 0)
 		place_sweep(h);
+}
+
+/* A name that starts with a dot is given to nobody, so that nobody has what is removed here. */
+static void drop_unused_names(int unused)
+{
+	int again = fcntl(unused, F_DUPFD_CLOEXEC, 3);
+	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *x;
+	char name[300], path[310];
+
+	while (d && (x = readdir(d))) {
+		if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, ".."))
+			continue;
+		snprintf(name, sizeof(name), "%s%.255s", x->d_name[0] == '.' ? "" : ".", x->d_name);
+		if (x->d_name[0] != '.' && renameat(unused, x->d_name, unused, name) < 0)
+			continue; /* taken just now */
+		snprintf(path, sizeof(path), "%s/lock", name);
+		(void)unlinkat(unused, path, 0);
+		(void)unlinkat(unused, name, AT_REMOVEDIR);
+	}
+}
+
+void place_drop_unused(struct home *h)
+{
+	auto_fd int unused = openat(h->state, FREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int again = openat(h->pool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *x;
+	char to[300];
+
+	while (d && (x = readdir(d))) {
+		if (x->d_name[0] == '.')
+			continue;
+		snprintf(to, sizeof(to), "%.255s.%llx", x->d_name, (unsigned long long)sys_now_ns());
+		(void)renameat(h->pool, x->d_name, h->trash, to); /* not there: taken just now */
+	}
+	if (unused >= 0)
+		drop_unused_names(unused);
 }
 
 void place_sweep(struct home *h)

@@ -479,6 +479,55 @@ static void a_full_pool_is_no_loss(void)
 	is_int(scratch_names(&m.s, "pool") + scratch_names(&m.s, "trash"), 2);
 }
 
+/* However many sandboxes there were at once, what waits for the next ones is bounded. */
+static void what_waits_is_bounded(void)
+{
+	auto_with(made_done) struct made m;
+	char name[32];
+	int lock = -1;
+
+	begin(&m);
+	scratch_dir(&m.s, "run/.free", 0700);
+	for (int i = 0; i < 1024; i++) {
+		snprintf(name, sizeof(name), "pool/%d", i);
+		scratch_dir(&m.s, name, 0700);
+		snprintf(name, sizeof(name), "run/.free/%d", i);
+		scratch_dir(&m.s, name, 0700);
+	}
+	unused(&m, "ab");
+	place_upper_give_back(&m.h, "ab");
+	is_int(scratch_names(&m.s, "pool"), 1024);
+	is_int(scratch_names(&m.s, "trash"), 1);
+	scratch_dir(&m.s, "run/ab", 0700); /* not one of those that wait */
+	place_give_back(&m.h, "ab");
+	is_int(scratch_names(&m.s, "run/.free"), 1024);
+	is_int(names(&m), 0);
+	is_int(place_take(&m.h, "cd", &lock, &m.e), 0);
+	is_int(scratch_names(&m.s, "run/.free"), 1023);
+	close(lock);
+}
+
+static void what_waits_can_be_removed(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1;
+
+	begin(&m);
+	place_drop_unused(&m.h); /* nothing yet */
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	close(lock);
+	place_give_back(&m.h, "ab");
+	unused(&m, "ab");
+	place_upper_give_back(&m.h, "ab");
+	scratch_dir(&m.s, "run/.free/.half-removed", 0700);
+	is_int(scratch_names(&m.s, "run/.free"), 2);
+	is_int(scratch_names(&m.s, "pool"), 1);
+	place_drop_unused(&m.h);
+	is_int(scratch_names(&m.s, "run/.free"), 0);
+	is_int(scratch_names(&m.s, "pool"), 0);
+	is_int(scratch_names(&m.s, "trash"), 1);
+}
+
 static void giving_back_what_is_not_there_does_nothing(void)
 {
 	auto_with(made_done) struct made m;
@@ -512,6 +561,8 @@ int main(void)
 		TAP_TEST(a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work),
 		TAP_TEST(a_directory_that_is_not_as_it_was_goes_to_the_trash),
 		TAP_TEST(a_full_pool_is_no_loss),
+		TAP_TEST(what_waits_is_bounded),
+		TAP_TEST(what_waits_can_be_removed),
 		TAP_TEST(giving_back_what_is_not_there_does_nothing),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));
