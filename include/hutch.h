@@ -375,7 +375,8 @@ HUTCH_PUBLIC void hutch_box_close(struct hutch_box *box);
  * Everything in it is killed (commands still running end with SIGKILL), and what is inside next is
  * new: files, processes, /tmp and /dev/shm, System V IPC, message queues, volumes of kind cow, host
  * name. The cost does not depend on how much was written: that is moved aside and removed later, off
- * this path. From the first reset on the next state stands ready in the background.
+ * this path. From the first reset on the next state stands ready in the background; from the start with the field
+ * "spare", and then the first shell, too, is started before it is asked for.
  *
  * Return: 0, or a negative HUTCH_E_*; the sandbox is then stopped, never half reset:
  *	   DIED		the sandbox is gone

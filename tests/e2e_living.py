@@ -181,8 +181,16 @@ def state(pid: int) -> str:
 
 
 def keepers() -> set[int]:
-    """Those below the test."""
-    return {pid for pid in census.count_processes() if named(pid) == "hutch-keeper"}
+    """Those below the test. A child of one has its name until it execs."""
+    found = {pid for pid in census.count_processes() if named(pid) == "hutch-keeper"}
+    return {pid for pid in found if parent(pid) not in found}
+
+
+def parent(pid: int) -> int:
+    try:
+        return int(fields_of(Path(f"/proc/{pid}/status").read_text())["PPid"])
+    except OSError:
+        return 0
 
 
 def reapers(keeper: int) -> list[int]:
@@ -988,6 +996,21 @@ class Reset(LivingCase):
             self.reset_ok(box)
         wait_for(lambda: not self.on_disk("junk"), what="the sweeper's work")
         self.rm_ok(box)
+
+    def test_the_next_state_stands_ready_from_the_start_where_that_was_asked_for(self):
+        usual, box = self.create(), self.create("--spare")
+        ready = self.spare(box)
+        self.assertEqual(len(reapers(usual.keeper)), 1)
+        self.inside_ok(box, "echo x >/left")
+        self.reset_ok(box)
+        self.assertEqual(reapers(box.keeper)[0], ready)
+        self.assertEqual(self.inside_ok(box, "ls /left 2>&1 || echo none; cat /proc/1/comm").splitlines()[-2:], ["none", "hutch-init"])
+        self.assertEqual(json.loads(self.run_ok("inspect", box.name).out)[0]["spec"]["spare"], True)
+        for one in (usual, box):
+            self.rm_ok(one)
+
+    def test_with_a_state_that_stood_ready_from_the_start_all_is_put_back(self):
+        self.put_back("--spare", resets=2, spare=True)
 
     @only("root", "subuid", "plain")
     @needs(is_root_of_machine, "the keeper's descriptors are root's to see")

@@ -213,7 +213,7 @@ def _limits(config: SandboxConfig) -> Iterator[Ask]:
     yield from _limit(config, "blkio_weight", "blkio_weight")
     for key, (soft, hard) in config.ulimits.items():
         yield Ask("ulimits", "ulimits", f"{key}={soft}:{hard}")
-    yield from _plain(config, "oom_score_adj")
+    yield from _plain(config, "oom_score_adj", "spare")
 
 
 def _guards(config: SandboxConfig) -> Iterator[Ask]:

@@ -47,6 +47,15 @@ class Run(Case):
         self.assertEqual(self.sb.run("no-such-program").exit_code, 127)
         self.assertEqual(self.sb.run("/etc").exit_code, 126)
 
+    def test_with_a_spare_the_shell_is_there_before_it_is_asked_for(self) -> None:
+        second = ["sh", "-c", "while read -r name </proc/2/comm; [ $name = hutch-keeper ]; do :; done; echo $name"]
+        self.assertNotIn(self.sb.run(second).output, ("bash\n",))
+        with Sandbox(config(), spare=True) as sb:
+            self.assertEqual(sb.run(second).output, "bash\n")
+            for number in range(3):
+                self.assertEqual(sb.run("echo $0; ls /left 2>/dev/null; echo x >/left").output, "bash\n")
+                sb.reset()
+
     def test_each_run_is_fresh_and_a_session_lasts(self) -> None:
         self.sb.run("cd /usr; X=1")
         self.assertEqual(self.sb.run("pwd; echo [$X]").output, "/\n[]\n")

@@ -54,6 +54,7 @@ struct box {
 	bool child; /* the keeper is a child of ours */
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
+	bool told_ready; /* to who waited for it */
 	bool shared; /* others can attach too */
 	bool kept; /* there is a record from which it can be started again */
 	bool spent;  /* it is there for one command, which was started: no reset, no shells */
@@ -364,6 +365,7 @@ struct shell {
  * NULL. */
 int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e);
 void shell_give(struct box *b, struct shell *s); /* free again */
+void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);
 /* text.c: what a shell is given for it, @moved: after it has gone to its directory again; and by a file. */

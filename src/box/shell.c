@@ -369,16 +369,27 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 			return err_oom(e);
 		s->cwd = take_ptr(&cwd);
 		r = ask_keeper(b, s, apart, e);
-		if (r == 0)
-			r = wait_given(b, s, e);
 		if (r < 0) {
 			drop(b, s);
 			return r;
 		}
 	}
+	r = s->given ? 0 : wait_given(b, s, e);
+	if (r < 0) {
+		drop(b, s);
+		return r;
+	}
 	s->busy = true;
 	*ret = s;
 	return 0;
+}
+
+void shell_ask_ahead(struct box *b)
+{
+	struct shell *s = b->shells || b->spent ? NULL : make(b, NULL);
+
+	if (s && ask_keeper(b, s, false, NULL) < 0)
+		drop(b, s); /* who takes one says why */
 }
 
 void shell_give(struct box *b, struct shell *s)

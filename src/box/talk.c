@@ -175,6 +175,9 @@ int box_wait_ready(struct box *b, struct err *e)
 			*e = b->why;
 		return err_wrap(e, "start '%s'", b->name);
 	}
+	if (b->spec && b->spec->spare && !b->shared && !b->told_ready)
+		shell_ask_ahead(b);
+	b->told_ready = true;
 	return 0;
 }
 

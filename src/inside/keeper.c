@@ -400,9 +400,11 @@ static void when_idle(struct keeper *k)
 {
 	struct err e;
 
-	if (!storage_is_open(k))
+	if (!storage_is_open(k)) {
 		reset_prepare(k);
-	else if (storage_close(k, &e) < 0)
+		if (k->want_ahead)
+			shell_ahead(k);
+	} else if (storage_close(k, &e) < 0)
 		_exit(1); /* better no sandbox than one that holds on to the host's mounts */
 }
 
@@ -414,7 +416,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	for (;;) {
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
 		unsigned drains, jobs, n = watch(k, p, who, &drains, &jobs);
-		bool later = k->want_spare || storage_is_open(k);
+		bool later = k->want_spare || k->want_ahead || storage_is_open(k);
 		int r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
 
 		reap(k);
@@ -476,6 +478,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	}
 	memcpy(ready.marks, k.marks, sizeof(ready.marks));
 	(void)tell(k.ctl, OP_READY, &ready, sizeof(ready));
+	k.want_spare = k.plan->flags & PLAN_SPARE;
 	if (!add_client(&k, k.ctl))
 		_exit(1);
 	serve(&k, &none);

@@ -104,6 +104,7 @@ struct keeper {
 	unsigned numbers; /* of generations so far */
 	pid_t leaving[LEAVING_MAX]; /* processes that only end, with the namespaces of old ones (reset.c); 0: none */
 	bool want_spare;
+	bool want_ahead; /* the spare is ready, and only now it is known which shell is wanted */
 	struct slot *slots;
 	struct shell *shells;
 	struct working *working;

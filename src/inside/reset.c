@@ -317,6 +317,8 @@ void reset_prepare(struct keeper *k)
 	if (!k->want_spare || k->spare.pid || !k->now.pid)
 		return;
 	k->want_spare = false;
+	if (k->spent)
+		return;
 	r = reset_go_home(k, &e);
 	if (r == 0 && begin(k, &k->spare, &k->base, &e) < 0)
 		give_up(k, &k->spare); /* the next reset tries again, and says why */

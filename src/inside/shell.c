@@ -268,6 +268,15 @@ static bool is_like(const struct keeper *k, const struct msg *m)
 	return k->ahead && k->ahead->len == m->head.body && !memcmp(k->ahead->call, m->body, k->ahead->len);
 }
 
+static bool waits_in_spare(const struct keeper *k)
+{
+	const struct shell *s = k->shells;
+
+	while (s && s->ahead != k->spare.pid)
+		s = s->next;
+	return s;
+}
+
 /* @m before its descriptors are taken. */
 static void remember(struct keeper *k, const struct msg *m)
 {
@@ -285,6 +294,7 @@ static void remember(struct keeper *k, const struct msg *m)
 		close_fd(&k->ahead->dir);
 	free(k->ahead);
 	k->ahead = a;
+	k->want_ahead = k->spare.pid && k->spare.news < 0 && !waits_in_spare(k);
 }
 
 static struct shell *take_ahead(struct keeper *k, const struct msg *m)
@@ -316,7 +326,8 @@ void shell_ahead(struct keeper *k)
 	struct shell *s;
 	struct err e;
 
-	if (!k->ahead || !present.pid)
+	k->want_ahead = false;
+	if (!k->ahead || !present.pid || !k->spare.pid || k->spare.news >= 0)
 		return;
 	m.body = k->ahead->call;
 	m.head.body = (uint32_t)k->ahead->len;

@@ -38,7 +38,7 @@ static const char whole[] =
 	"\"tmpfs\":[\"/t:size=1024,mode=0700,exec\"],\"read_only\":true,\"upper\":\"tmpfs:1024\","
 	"\"shm_size\":4096,\"devices\":[\"/dev/null:/dev/x:r\"],\"network\":\"host\","
 	"\"add_host\":[\"a:::1\"],\"dns\":[\"::1\"],\"allow_abstract_sockets\":true,"
-	"\"ulimits\":[\"nofile=1:-1\"],\"oom_score_adj\":-5,\"cap_add\":[\"NET_ADMIN\"],"
+	"\"ulimits\":[\"nofile=1:-1\"],\"spare\":true,\"oom_score_adj\":-5,\"cap_add\":[\"NET_ADMIN\"],"
 	"\"cap_drop\":[\"ALL\"],\"privileged\":true,\"security_opt\":[\"seccomp=unconfined\","
 	"\"no-new-privileges=false\",\"ptrace\",\"userns\",\"i386\"],"
 	"\"sysctls\":[\"net.a=1\"],\"ids\":\"host\"}";

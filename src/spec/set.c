@@ -215,6 +215,7 @@ static const struct spec_rule *const rules[SPEC_NFIELDS] = {
 	LIST(dns, parse_dns),
 	SWITCH(allow_abstract_sockets),
 	OWN(ulimits),
+	SWITCH(spare),
 	OWN(oom_score_adj),
 	OWN(cap_add),
 	OWN(cap_drop),

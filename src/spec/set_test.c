@@ -101,6 +101,7 @@ static const char *const plain[][3] = {
 	{"shm_size", "1k", "1024"},
 	{"network", "host", "host"},
 	{"allow_abstract_sockets", "true", "true"},
+	{"spare", "true", "true"},
 	{"oom_score_adj", "-1000", "-1000"},
 	{"privileged", "true", "true"},
 	{"ids", "host", "host"},

@@ -105,6 +105,7 @@ struct spec {
 	/* limits of processes */
 	struct spec_rlimit *ulimits;
 	size_t nulimits;
+	bool spare; /* the next generation stands ready from the start */
 	int oom_score_adj;
 	bool oom_score_adj_set;
 };

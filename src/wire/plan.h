@@ -109,6 +109,7 @@ enum plan_flags {
 	PLAN_NEW_PRIVS = 1 << 4,       /* no-new-privileges=false */
 	PLAN_SCOPE_ABSTRACT = 1 << 5,  /* Landlock: abstract sockets of the host out of reach */
 	PLAN_UNMASKED = 1 << 6,	       /* privileged: nothing in /proc and /sys is masked */
+	PLAN_SPARE = 1 << 7,	       /* the next generation is made ready from the start */
 };
 
 struct plan {

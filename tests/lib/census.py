@@ -21,7 +21,8 @@ from pathlib import Path
 
 from .persona import PLAIN, SUB, SUB_COUNT, SUB_FIRST, kill_quietly, libc
 
-SETTLE_SECONDS = 15.0  # the sweeper yields to everybody else on the machine (SCHED_IDLE)
+SETTLE_SECONDS = 15.0
+SWEEP_SECONDS = 90.0  # more, while a sweeper is at it: it yields to everybody else on the machine (SCHED_IDLE)
 PR_SET_CHILD_SUBREAPER = 36
 SHOWN = 20  # lines of a report
 
@@ -197,7 +198,8 @@ def left_behind(before: Snapshot, home: Path, waited_for: set[int],
     while True:
         reap_orphans(waited_for)
         new = differences(before, take(home))
-        if not new or time.monotonic() > deadline:
+        sweeps = any("hutch-sweeper" in line for line in new)
+        if not new or time.monotonic() > deadline + sweeps * SWEEP_SECONDS:
             return new[:SHOWN] + ([f"and {len(new) - SHOWN} more"] if len(new) > SHOWN else [])
         time.sleep(0.05)
 
