@@ -321,6 +321,9 @@ enum {
 	/* With DETACHED: when it has ended, however, it cannot be started again, and what it left is removed by the
 	 * next operation of anybody. */
 	HUTCH_START_REMOVE = 4,
+	/* With DETACHED: it is there for a job. When its maker ends, or closes it, before hutch_job_start() has begun
+	 * one, it ends. */
+	HUTCH_START_FOR_JOB = 8,
 };
 
 struct hutch_start_options {
@@ -942,6 +945,7 @@ struct hutch_job {
 	uint64_t kept;	       /* of which the last so many are there */
 	char command[256];     /* its words, with blanks between; a longer one is cut */
 	struct hutch_result result; /* when it does not run any more */
+	int main;		    /* the sandbox ends with it: HUTCH_JOB_MAIN */
 };
 
 /* A part of the output of a job. */

@@ -259,11 +259,29 @@ class Detached(JobCase):
         self.assert_waits(6, "box")
         result = self.finish(following)
         self.assertEqual((result.code, result.out), (0, "begin\nend\n"), str(result))
-        wait_for(lambda: self.gone() and not states("sleep 411"), what="the end of it")
+        self.assertEqual((self.gone(), states("sleep 411")), (True, ""))
         self.assert_fails(self.hutch("logs", "box"), 125, "ended")
         self.detach("--rm", "sleep 412")  # the name is free
         self.run_ok("rm", "box")
         self.assertEqual((self.run_ok("ps", "-aq").out, states("sleep 412")), ("", ""))
+
+    def test_when_the_end_of_one_with_rm_was_waited_for_it_is_not_there(self):
+        for number in range(20):
+            self.detach("--rm", "(setsid sleep 418 &); exit 7")
+            if self.hutch("wait", "box").out == "7\n":  # else it has ended before
+                self.assertEqual((self.run_ok("ps", "-q").out, states("sleep 418")), ("", ""))
+            wait_for(self.gone, what="the end of it")
+
+    def test_killed_at_any_moment_it_leaves_none_without_its_command(self):
+        for number in range(40):
+            process = self.start("run", "-d", "--name", "box", "--rootfs", self.rootfs, "--", "sleep", "419")
+            time.sleep(number * 0.0004)
+            process.kill()
+            self.finish(process)
+            time.sleep(0.05)
+            if not self.gone():
+                self.assertEqual(self.jobs().get("main", {}).get("state"), "running", f"after {number * 0.4} ms")
+            self.hutch("rm", "-f", "box")
 
     def test_a_timeout_is_that_of_main(self):
         self.detach("--timeout", "0.3", "(setsid sleep 413 &); sleep 413")

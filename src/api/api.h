@@ -47,9 +47,15 @@ size_t api_count(const char *const *v);
 /* Of HUTCH_START_* flags. */
 static inline enum box_life api_life(unsigned flags)
 {
-	return !(flags & HUTCH_START_DETACHED) ? BOX_ATTACHED :
-	       flags & HUTCH_START_REMOVE     ? BOX_DETACHED_UNTIL_END :
-						BOX_DETACHED;
+	enum box_life life = BOX_DETACHED;
+
+	if (!(flags & HUTCH_START_DETACHED))
+		return BOX_ATTACHED;
+	if (flags & HUTCH_START_REMOVE)
+		life |= BOX_UNTIL_END;
+	if (flags & HUTCH_START_FOR_JOB)
+		life |= BOX_FOR_JOB;
+	return life;
 }
 
 /* Hands @e to the caller's struct. Return: @r. */

@@ -21,7 +21,8 @@ static void to_job(const struct job_facts *f, struct hutch_job *ret)
 {
 	struct hutch_job j = {.size = ret->size, .running = f->running != 0, .pid = f->inside,
 			      .started_ms = (int64_t)f->began_ms, .ended_ms = (int64_t)f->ended_ms,
-			      .written = f->total, .kept = f->kept, .result.size = sizeof(j.result)};
+			      .written = f->total, .kept = f->kept, .result.size = sizeof(j.result),
+			      .main = f->main != 0};
 
 	memcpy(j.id, f->id, sizeof(j.id));
 	memcpy(j.command, f->command, sizeof(j.command));

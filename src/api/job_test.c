@@ -470,15 +470,56 @@ static void the_end_of_main_is_that_of_the_sandbox(void)
 	is_int(hutch_job_start(box, &job, NULL, &w.e), 0);
 	is_int(hutch_job_wait(box, "main", 0, 10000, -1, &j, NULL, &w.e), 1);
 	j = finish(&w, box, "main");
-	ok(j.result.exit_code == 4 && j.written == 4);
+	ok(j.result.exit_code == 4 && j.written == 4 && j.main == 1);
 	is_int(hutch_job_wait(box, "main", UINT64_MAX, 10000, -1, &j, NULL, &w.e), HUTCH_E_DIED);
 	is_int(hutch_job_start(box, &job, NULL, &w.e), HUTCH_E_DIED);
 	hutch_box_delete(box, NULL);
 }
 
+/* HUTCH_START_FOR_JOB: closed before it has a job it ends, and lives on when it has one. */
+static void one_for_a_job_ends_with_its_maker_until_it_has_it(void)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED | HUTCH_START_FOR_JOB};
+	struct hutch_job_options job = {.size = sizeof(job), .text = "sleep 356", .id = "main"};
+	struct hutch_box *box = NULL;
+	struct hutch_job j = {.size = sizeof(j)};
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	for (int with = 0; with < 2; with++) {
+		char name[64];
+		int r = 0;
+
+		if (!ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
+			return;
+		snprintf(name, sizeof(name), "%s", hutch_box_name(box));
+		if (with)
+			is_int(hutch_job_start(box, &job, NULL, &w.e), 0);
+		hutch_box_close(box);
+		for (int i = 0; i < 200 && r == 0; i++) {
+			usleep(5000);
+			r = hutch_box_attach(w.hutch, name, &box, &w.e);
+			if (r == 0 && with)
+				break;
+			if (r == 0)
+				hutch_box_close(box);
+		}
+		if (!with) {
+			ok(r < 0, "it is not there any more");
+			is_int(hutch_remove(w.hutch, name, &w.e), 0);
+			continue;
+		}
+		is_int(hutch_job_check(box, "main", 0, &j, NULL, &w.e), 0);
+		ok(j.running == 1 && j.main == 0);
+		is_int(hutch_box_delete(box, &w.e), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
+		TAP_TEST(one_for_a_job_ends_with_its_maker_until_it_has_it),
 		TAP_TEST(a_job_is_started_watched_and_forgotten),
 		TAP_TEST(the_last_part_of_the_output_is_kept),
 		TAP_TEST(a_long_output_comes_in_parts),

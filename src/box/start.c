@@ -168,7 +168,7 @@ static int step_record(struct start *s, struct err *e)
 	struct box *b = s->b;
 	int r;
 
-	if (s->life != BOX_DETACHED)
+	if (!s->life || s->life & BOX_UNTIL_END)
 		return 0;
 	if (s->again)
 		return kept_set_unclean(s->h, b->name, e);
@@ -437,6 +437,7 @@ static int step_plan(struct start *s, struct err *e)
 		if (r < 0)
 			return r;
 		d->plan.listen = draft_fd(d, listen);
+		d->plan.flags |= s->life & BOX_FOR_JOB ? PLAN_FOR_JOB : 0;
 	}
 	d->plan.lock = draft_fd(d, take_fd(&s->lock));
 	r = draft_finish(d, e);

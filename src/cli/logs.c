@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -20,7 +21,7 @@
 #include "cli/opt.h"
 #include "cli/spec_words.h"
 
-enum { OUTPUT_MAX = 300 << 20 };
+enum { OUTPUT_MAX = 300 << 20, GONE_WITHIN_MS = 10000 };
 
 #define MAIN_JOB "main"
 
@@ -169,6 +170,27 @@ int cli_logs(int argc, char **argv)
 	return r < 0 ? fail(&rest, &e) : 0;
 }
 
+/* A sandbox that ends with its job does so a moment after it has told of it: what comes after us shall not find it. */
+static int wait_gone(const char *name, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < GONE_WITHIN_MS; i++) {
+		auto_free struct hutch_listed *v = NULL;
+		size_t n = 0, at = 0;
+		int r = living_list(&v, &n, e);
+
+		if (r < 0)
+			return r;
+		while (at < n && (!v[at].alive || strcmp(v[at].name, name)))
+			at++;
+		if (at == n)
+			return 0;
+		nanosleep(&nap, NULL);
+	}
+	return err_set(e, ERR_TIMEOUT, "the command of sandbox '%s' has ended, but the sandbox does not", name);
+}
+
 int cli_wait(int argc, char **argv)
 {
 	bool help = false;
@@ -190,8 +212,10 @@ int cli_wait(int argc, char **argv)
 		r = open_one(&rest, "wait", &l, &id, &e);
 	if (r == 0 && hutch_job_wait(l.box, id, UINT64_MAX, -1, -1, &j, NULL, &why) < 0)
 		r = cli_carry(&why, &e);
-	if (r == 0)
-		printf("%d\n", j.result.exit_code);
 	living_close(&l);
+	if (r == 0) {
+		r = j.main ? wait_gone(rest.words[0], &e) : 0;
+		printf("%d\n", j.result.exit_code);
+	}
 	return r < 0 ? fail(&rest, &e) : 0;
 }

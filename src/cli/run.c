@@ -143,7 +143,8 @@ static int start(struct run *r, struct err *e)
 static int start_detached(struct run *r, struct err *e)
 {
 	struct hutch_start_options start_opts = {.size = sizeof(start_opts),
-						 .flags = HUTCH_START_DETACHED | (r->remove ? HUTCH_START_REMOVE : 0)};
+						 .flags = HUTCH_START_DETACHED | HUTCH_START_FOR_JOB |
+							  (r->remove ? HUTCH_START_REMOVE : 0)};
 	struct hutch_job_options o = {.size = sizeof(o), .id = "main", .flags = r->remove ? HUTCH_JOB_MAIN : 0};
 	struct hutch_error why;
 

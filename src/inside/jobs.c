@@ -382,6 +382,7 @@ static int start(struct keeper *k, struct client *c, struct msg *m, struct err *
 	exec_assign(k, j->pid, NULL, 0); /* nobody's */
 	j->facts.inside = tree_inside(k, j->pid);
 	j->facts.running = 1;
+	j->facts.main = !!(call->flags & CALL_MAIN);
 	j->facts.began_ms = now_ms();
 	j->starting = true;
 	j->starter = c;
@@ -397,8 +398,9 @@ void jobs_start(struct keeper *k, struct client *c, struct msg *m)
 		jobs_refuse(c, m->head.id, &e);
 }
 
-static void began(struct job *j)
+static void began(struct keeper *k, struct job *j)
 {
+	k->for_job = false;
 	j->starting = false;
 	if (j->starter)
 		answer(j, j->starter, j->starter_id, 0, 0);
@@ -460,7 +462,7 @@ void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 	j->facts.ended_ms = now_ms();
 	j->facts.end = *x;
 	if (j->starting)
-		began(j);
+		began(k, j);
 	answer_askers(j);
 	if (j->stopping)
 		job_free(k, j);
@@ -603,7 +605,7 @@ void jobs_some(struct keeper *k, int fd)
 		int is = j->starting && exec_news(k, j->pid) == fd ? exec_began(k, j->pid) : 0;
 
 		if (is > 0)
-			began(j);
+			began(k, j);
 		else if (is < 0)
 			j->starting = false; /* its end comes, and says why */
 		if (j->out == fd) {

@@ -263,7 +263,7 @@ static void lose_client(struct keeper *k, struct client *c)
 {
 	struct client **at = &k->clients;
 
-	if (c->fd == k->ctl && k->listen < 0)
+	if (c->fd == k->ctl && (k->listen < 0 || k->for_job))
 		_exit(0);
 	shell_forget(k, c);
 	exec_forget(k, c);
@@ -479,6 +479,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	memcpy(ready.marks, k.marks, sizeof(ready.marks));
 	(void)tell(k.ctl, OP_READY, &ready, sizeof(ready));
 	k.want_spare = k.plan->flags & PLAN_SPARE;
+	k.for_job = k.plan->flags & PLAN_FOR_JOB;
 	if (!add_client(&k, k.ctl))
 		_exit(1);
 	serve(&k, &none);

@@ -41,6 +41,7 @@ struct job_facts {
 	char command[JOB_COMMAND]; /* its words with blanks between */
 	int32_t inside;		   /* its pid, as the inside sees it */
 	uint32_t running;
+	uint32_t main, unused; /* main: the sandbox ends with it */
 	uint64_t began_ms, ended_ms; /* since 1970 */
 	uint64_t total, kept;	     /* bytes that it wrote; of those the last so many are there */
 	struct exited end;	     /* when it does not run any more */

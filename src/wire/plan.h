@@ -110,6 +110,7 @@ enum plan_flags {
 	PLAN_SCOPE_ABSTRACT = 1 << 5,  /* Landlock: abstract sockets of the host out of reach */
 	PLAN_UNMASKED = 1 << 6,	       /* privileged: nothing in /proc and /sys is masked */
 	PLAN_SPARE = 1 << 7,	       /* the next generation is made ready from the start */
+	PLAN_FOR_JOB = 1 << 8,	       /* others attach, but until a job has begun it ends with its maker */
 };
 
 struct plan {
