@@ -1213,7 +1213,7 @@ class Pages(LivingCase):
 class Ps(LivingCase):
     def test_it_lists_by_name_what_lives_and_all_what_has_died(self):
         self.assertEqual(self.run_ok("ps", "--json").out, "[]\n")
-        self.assertEqual(self.run_ok("ps").out.split(), ["NAME", "STATE", "PID", "AGE", "SNAPSHOTS", "ROOT"])
+        self.assertEqual(self.run_ok("ps").out.split(), ["NAME", "STATE", "PID", "AGE", "SNAPSHOTS", "MEMORY", "ROOT"])
         since = int(time.time())
         boxes = [self.create(name) for name in ("b-two", "a.one", "c_3")]
         self.kill(boxes[2].keeper)

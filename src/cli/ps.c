@@ -35,6 +35,22 @@ static void print_age(int64_t started)
 	printf("%-5s ", text);
 }
 
+static void print_memory(const struct hutch_listed *x)
+{
+	static const char units[] = "KMGT";
+	uint64_t bytes = 0;
+	double n;
+	int unit = 0;
+
+	if (!x->pid || hutch_listed_memory(x, &bytes, NULL) < 0) {
+		printf("%-8s ", "-");
+		return;
+	}
+	for (n = (double)bytes / 1024; n >= 1000 && unit < 3; unit++)
+		n /= 1024;
+	printf("%6.1f%c  ", n, units[unit]);
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct hutch_listed *)a)->name, ((const struct hutch_listed *)b)->name);
@@ -90,7 +106,7 @@ static int print_json(const struct hutch_listed *v, size_t n)
 
 static void print_table(const struct hutch_listed *v, size_t n)
 {
-	printf("%-24s %-8s %-8s %-5s %-9s %s\n", "NAME", "STATE", "PID", "AGE", "SNAPSHOTS", "ROOT");
+	printf("%-24s %-8s %-8s %-5s %-9s %-8s %s\n", "NAME", "STATE", "PID", "AGE", "SNAPSHOTS", "MEMORY", "ROOT");
 	for (size_t i = 0; i < n; i++) {
 		char pid[16] = "-";
 
@@ -99,6 +115,7 @@ static void print_table(const struct hutch_listed *v, size_t n)
 		printf("%-24s %-8s %-8s ", v[i].name, living_state(&v[i]), pid);
 		print_age(v[i].started);
 		printf("%-9u ", v[i].snapshots);
+		print_memory(&v[i]);
 		puts(*v[i].root ? v[i].root : "-");
 	}
 }
