@@ -3,10 +3,13 @@
 
 import json
 import os
+import signal
 import time
 
-from lib import only
-from lib.extra import MANY_IDS, PYTHON, BoxCase, inside_a_mount, states, wait_for
+from lib import census, needs, only
+from lib.births import Births, depth
+from lib.extra import MANY_IDS, PYTHON, BoxCase, everybody, inside_a_mount, states, wait_for
+from lib.persona import is_root_of_machine
 
 # Everything of a tree that a snapshot must keep, as lines.
 DIGEST = r"""
@@ -480,6 +483,64 @@ class KeepProcesses(HostBox):
         self.run_ok("reset", "box")
         self.assertEqual(self.box_ok("ls /root /dev/shm"), "/dev/shm:\n\n/root:\n")
         self.assertEqual(states("sleep 311"), "")
+
+
+class OldGenerations(HostBox):
+    """The process that is the last to close the namespaces of an old generation lives as long as that takes: it is
+    none of the inside, whatever it does. A user's keeper may not trace it, where both come from a nursery: to the
+    kernel their memory belongs to who started that."""
+
+    def setUp(self):
+        super(BoxCase, self).setUp()
+        owner = str(self.session.program_for(self.persona, self.session.build / "tests" / "owner"))
+        self.persona.run([owner, "--make", "box", str(self.rootfs)], env=self.environment(), cwd=self.tmp)
+
+    def keeper(self) -> int:
+        everyone, below = everybody(), census.count_processes()
+        return next(pid for pid in below if pid in everyone and everyone[pid][2] == "hutch-keeper")
+
+    def held_after(self, *words) -> list[int]:
+        """The keeper's children that are of its own pid namespace, which hutch with @words makes: stopped as they begin."""
+        keeper = self.keeper()
+        with Births(keeper) as births:
+            process = self.start(*words)
+            self.addCleanup(lambda: [os.kill(pid, signal.SIGKILL) for pid in births.stopped if os.path.exists(f"/proc/{pid}")])
+            births.stop_until(lambda: process.poll() is not None and births.stopped, lambda pid: depth(pid) == depth(keeper))
+            self.assertEqual(self.finish(process).code, 0)
+        wait_for(lambda: all(everybody()[pid][1] == "T" for pid in births.stopped), what="that it is stopped")
+        return births.stopped
+
+    def look(self, *words) -> None:
+        held = self.held_after(*words)
+        self.assertEqual(len(held), 1, str(held))
+        self.run_ok("exec", "-d", "box", "sleep", "311")  # so it is a copy
+        self.run_ok("snapshot", "box", "two")
+        self.run_ok("fork", "box", "new")
+        self.assertEqual(everybody()[held[0]][1], "T", "it was there all the time")
+        self.assertEqual(self.box_ok("ls /root", name="new"), "")
+        self.run_ok("rm", "new")
+        os.kill(held[0], signal.SIGKILL)
+        wait_for(lambda: held[0] not in everybody(), what="that the keeper has taken its end")
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_one_that_ends_after_a_reset_is_not_held_for_a_copy(self):
+        self.box_ok("echo 1 >/root/f")
+        self.look("reset", "box")
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_one_that_ends_after_a_restore_is_not_held_for_a_copy(self):
+        self.run_ok("snapshot", "box", "one")
+        self.box_ok("echo 1 >/root/f")
+        self.look("restore", "box", "one")
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_one_that_ends_is_not_what_a_timeout_ends(self):
+        held = self.held_after("reset", "box")
+        result = self.hutch("exec", "--timeout", "0.2", "box", "sleep", "1000")
+        self.assertEqual(result.code, 124, str(result))
+        self.assertEqual(everybody()[held[0]][1], "T")
+        os.kill(held[0], signal.SIGCONT)
+        wait_for(lambda: held[0] not in everybody(), what="its end")
 
 
 class Faults(HostBox):

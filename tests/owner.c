@@ -3,6 +3,7 @@
  * owner.c - a program with sandboxes, for a test that kills whatever it likes of it
  *
  * usage: owner [--detached] [--seed N] ROOTFS
+ *	  owner --make NAME ROOTFS	makes a detached sandbox, as programs do (its keeper comes from a nursery), and ends
  *
  * How it works: BOXES sandboxes get work made by chance, and each step is told in a line:
  *
@@ -58,6 +59,20 @@ static bool tell(const char *what, int r, const struct hutch_error *e)
 	else
 		printf("%s %s: %d %s\n", how, what, r, text);
 	return r == 0 || r == WORK_KILLED;
+}
+
+static int make(const char *name)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED};
+	struct hutch_box *box;
+	struct hutch_error e;
+
+	if (hutch_spec_set(spec, "name", name, &e) < 0 || hutch_box_start(hutch, spec, &o, &box, &e) < 0) {
+		fprintf(stderr, "owner: %s\n", e.message);
+		return 1;
+	}
+	hutch_box_close(box);
+	return 0;
 }
 
 static struct hutch_box *start(void)
@@ -213,9 +228,11 @@ static bool asked(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"detached", no_argument, NULL, 'd'}, {"seed", required_argument, NULL, 'r'}, {0}};
+		{"detached", no_argument, NULL, 'd'}, {"seed", required_argument, NULL, 'r'},
+		{"make", required_argument, NULL, 'm'}, {0}};
+	const char *name = NULL;
 	struct hutch_error e;
-	int opt;
+	int opt, r;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) > 0)
@@ -223,6 +240,8 @@ int main(int argc, char **argv)
 			flags = HUTCH_START_DETACHED;
 		else if (opt == 'r')
 			srand((unsigned)strtoul(optarg, NULL, 10));
+		else if (opt == 'm')
+			name = optarg;
 		else
 			return 2;
 	if (!argv[optind] || hutch_open(NULL, &hutch, &e) < 0 || hutch_spec_new(&spec, &e) < 0 ||
@@ -230,12 +249,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "owner: %s\n", argv[optind] ? e.message : "there must be a root file system");
 		return 1;
 	}
-	while (asked())
+	r = name ? make(name) : 0;
+	while (!name && asked())
 		step(rand() % BOXES);
 	for (int i = 0; i < BOXES; i++)
 		if (boxes[i])
 			end(&boxes[i]);
 	hutch_spec_free(spec);
 	hutch_close(hutch);
-	return 0;
+	return r;
 }
