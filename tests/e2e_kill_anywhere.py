@@ -6,7 +6,8 @@ went. At moments made by chance one of its processes is killed, in turn: itself,
 of the inside (also of a state that stands ready), a warm shell or a session's, a command of a shell, a files
 helper; or it is asked for a loop of kill(-1, SIGSTOP) or kill(-1, SIGKILL) inside. Then the work must go on: each
 step is right, or says that the sandbox or its command was killed, and none hangs. Of a killed program nothing may
-be left but its detached sandboxes, which still work. At the end nothing at all.
+be left but its detached sandboxes: each that it had said to be made, whose keeper was not killed and which it was not
+about to delete, is there and works. At the end nothing at all.
 
 HUTCH_KILL_SEED and HUTCH_KILL_MOMENTS are those of `tests/kill-anywhere`. A failure names its seed.
 """
@@ -52,6 +53,7 @@ class KillAnywhere(RunCase):
         self.moments = int(os.environ.get("HUTCH_KILL_MOMENTS") or usual_moments(self))
         self.chance = random.Random(f"{self.seed} {self.persona.name} {self._testMethodName}")
         self.counts, self.told = Counter(), Counter()
+        self.dead: set[int] = set()  # whom we have killed
         signal.alarm(200 + 4 * self.moments)  # run.py's own limit is for usual tests
 
     def tearDown(self):
@@ -71,6 +73,8 @@ class KillAnywhere(RunCase):
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self._started.append(self.owner)
         self.rest, self.last = b"", ""
+        self.made: dict[str, int] = {}  # detached sandboxes: name, pid of the keeper
+        self.ending, self.starting = set(), False
         self.lines: list[str] = []
 
     def line(self) -> str:
@@ -95,8 +99,28 @@ class KillAnywhere(RunCase):
         self.fail(f"--seed {self.seed}: {what}\nlast was {self.last}, after {dict(self.counts)}; the last lines were\n  "
                   + "\n  ".join(self.lines[-12:]))
 
+    def rest_of_it(self) -> None:
+        """All that the program said before it was killed."""
+        while data := os.read(self.owner.stdout.fileno(), 65536):
+            self.rest += data
+        while b"\n" in self.rest:
+            self.judge(self.line(), "")
+
+    def note(self, how: str, name: str = "", pid: str = "") -> None:
+        """What the program says of a detached sandbox."""
+        self.starting = how == "starting"
+        if how == "made":
+            self.made[name] = int(pid)
+        elif how == "ending":
+            self.made.pop(name, None)
+            self.ending.add(name)
+        elif how == "ended":
+            self.ending.discard(name)
+
     def judge(self, line: str, victim: str) -> None:
         how = line.split()[0]
+        if how in ("starting", "made", "ending", "ended"):
+            return self.note(*line.split())
         self.told[how] += 1
         if how == "wrong" and not self.may_be(line, victim):
             self.wrong(f"{victim or 'nobody'} was killed: {line}")
@@ -146,10 +170,12 @@ class KillAnywhere(RunCase):
             self.drain()
             if time.monotonic() > deadline:
                 return  # none for a while: not counted
+        pid = self.chance.choice(found)
         try:
-            os.kill(self.chance.choice(found), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             return
+        self.dead.add(pid)
         self.counts[victim] += 1
         self.last = victim
         self.go_on(victim)
@@ -166,15 +192,12 @@ class KillAnywhere(RunCase):
         before = {pid for pid in census.count_processes()}
         self.owner.kill()
         self.owner.wait()
+        self.rest_of_it()
         for stream in (self.owner.stdin, self.owner.stdout, self.owner.stderr):
             stream.close()
         self.counts["owner"] += 1
-        names = self.hutch("ps", "-q").out.split() if options else []
-        for name in names:
-            result = self.hutch("exec", name, "sh", "-c", "exit 5")
-            if result.code != 5 and "it has ended" not in result.err:  # the program was in the middle of ending it
-                self.wrong(f"'{name}' lives on and is no good: {result}")
-            self.hutch("rm", name)
+        if options:
+            self.live_on()
 
         def gone() -> bool:
             census.reap_orphans({process.pid for process in self._started})
@@ -185,6 +208,22 @@ class KillAnywhere(RunCase):
         except AssertionError:
             self.wrong(f"they outlive the program: {sorted(census.count_processes().items())}")
         self.begin(*options)
+
+    def live_on(self) -> None:
+        """The detached sandboxes of a killed program, which are removed."""
+        there = self.hutch("ps", "-q").out.split()
+        must = {name for name, pid in self.made.items() if pid not in self.dead}
+        if missing := must - set(there):
+            self.wrong(f"with the program ended {sorted(missing)}; there are {there}")
+        for name in there:
+            result = self.hutch("exec", name, "sh", "-c", "exit 5")
+            ends = name in self.ending or (self.starting and name not in self.made)  # the program was killed in the middle
+            if result.code != 5 and not (ends and result.code == 125):
+                self.wrong(f"'{name}' lives on and is no good: {result}")
+            result = self.hutch("rm", name)
+            if result.code and name in must:
+                self.wrong(f"'{name}' lives on and cannot be removed: {result}")
+            self.counts["lived on"] += name in must
 
     def kill_anywhere(self, *options) -> None:
         self.begin(*options)

@@ -12,10 +12,13 @@
  *	died WORK: TEXT		the call said that the sandbox is gone; there is a new one in its place
  *	wrong WORK: TEXT	anything else
  *
+ * Of detached sandboxes it says before and after what is done to them: "starting", "made NAME PID" (its keeper's),
+ * "ending NAME", "ended NAME".
+ *
  * A letter on standard input asks for code inside that loops kill(-1, SIGSTOP) (s) or kill(-1, SIGKILL)
  * (k), as which commands, runs, sessions and then a reset or a delete are tried: every call must come
- * back within LONGEST_S (a shell that is stopped as it starts takes ten), and after the reset all must be right again. The end of standard input ends
- * this program and its sandboxes, the detached ones too.
+ * back within LONGEST_S (a shell that is stopped as it starts takes ten), and after the reset all must be
+ * right again. The end of standard input ends this program and its sandboxes, the detached ones too.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -67,7 +70,8 @@ static int make(const char *name)
 	struct hutch_box *box;
 	struct hutch_error e;
 
-	if (hutch_spec_set(spec, "name", name, &e) < 0 || hutch_box_start(hutch, spec, &o, &box, &e) < 0) {
+	if (hutch_spec_set(spec, "name", name, &e) < 0 ||
+	    hutch_box_start(hutch, spec, &o, &box, &e) < 0) {
 		fprintf(stderr, "owner: %s\n", e.message);
 		return 1;
 	}
@@ -75,24 +79,61 @@ static int make(const char *name)
 	return 0;
 }
 
+static int pid_of(const char *name)
+{
+	struct hutch_listed *v;
+	struct hutch_error e;
+	int pid = 0;
+	size_t n;
+
+	if (hutch_list(hutch, &v, &n, &e) < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(v[i].name, name))
+			pid = v[i].pid;
+	free(v);
+	return pid;
+}
+
+/* It is there for others from now on. */
+static void made(struct hutch_box *box)
+{
+	struct hutch_error e;
+
+	if (hutch_box_wait_ready(box, &e) == 0)
+		printf("made %s %d\n", hutch_box_name(box), pid_of(hutch_box_name(box)));
+}
+
 static struct hutch_box *start(void)
 {
 	struct hutch_start_options o = {.size = sizeof(o), .flags = flags};
 	struct hutch_box *box = NULL;
 	struct hutch_error e;
-	int r = hutch_box_start(hutch, spec, &o, &box, &e);
+	int r;
 
+	if (flags)
+		printf("starting\n");
+	r = hutch_box_start(hutch, spec, &o, &box, &e);
 	(void)tell("start", r < 0 ? r : 0, &e);
+	if (r == 0 && flags)
+		made(box);
 	return r < 0 ? NULL : box;
 }
 
 static void end(struct hutch_box **box)
 {
 	struct hutch_error e;
-	int r = hutch_box_delete(*box, &e);
+	char name[256];
+	int r;
 
+	snprintf(name, sizeof(name), "%s", hutch_box_name(*box));
+	if (flags)
+		printf("ending %s\n", name);
+	r = hutch_box_delete(*box, &e);
 	*box = NULL;
 	(void)tell("delete", r < 0 ? r : 0, &e);
+	if (flags)
+		printf("ended %s\n", name);
 }
 
 static void step(int at)

@@ -2,7 +2,7 @@
  *
  * soak.c - many lives of sandboxes in one process: does anything grow?
  *
- * usage: soak [--cycles N | --seconds S] [--seed N] [ROOTFS]
+ * usage: soak [--cycles N | --seconds S] [--seed N] [--tell N] [ROOTFS]
  *
  * How it works: a cycle starts a sandbox, does all kinds of work in it in an order made by chance,
  * resets it, works on, and deletes the one that was started BOXES cycles before; so BOXES live at
@@ -10,6 +10,8 @@
  * work. Every result is looked at (workload.c). What this process, the kernel and the directories of
  * hutch hold is counted after WARM cycles, when caches are full, and again at the end, each time
  * after hutch_cleanup(). What grew by more than the bound in the table is a leftover: exit status 1.
+ *
+ * --tell N: after every N cycles a line says how it stands, as it is in the middle of the work.
  *
  * HUTCH_HOME must name a directory of this run's own. Without ROOTFS: the machine's programs.
  */
@@ -378,6 +380,18 @@ static void empty(void)
 		die("reset: %s", e.message);
 }
 
+static void tell(unsigned long cycles, double since)
+{
+	static const enum figure which[] = {OWN_KB, KEEPER_KB, DESCRIPTORS, MOUNTS, PROCESSES, DISK_KB};
+	long at[FIGURES];
+
+	count(at);
+	printf("%lu cycles, %.0f s:", cycles, now() - since);
+	for (size_t i = 0; i < sizeof(which) / sizeof(*which); i++)
+		printf("%s %s %ld", i ? "," : "", figures[which[i]].name, at[which[i]]);
+	putchar('\n');
+}
+
 static int print(const long before[FIGURES], const long after[FIGURES])
 {
 	int n = grown(before, after);
@@ -397,11 +411,11 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"cycles", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 's'},
-		{"seed", required_argument, NULL, 'r'}, {0}};
+		{"seed", required_argument, NULL, 'r'}, {"tell", required_argument, NULL, 't'}, {0}};
 	long before[FIGURES], after[FIGURES], own[2];
-	unsigned long cycles = 0, seconds = 20, n = 0, seed = 1;
+	unsigned long cycles = 0, seconds = 20, n = 0, seed = 1, every = 0;
 	struct hutch_error e;
-	double until;
+	double until, since;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) > 0) {
@@ -409,7 +423,7 @@ int main(int argc, char **argv)
 
 		if (opt == '?')
 			return 2;
-		*(opt == 'c' ? &cycles : opt == 's' ? &seconds : &seed) = v;
+		*(opt == 'c' ? &cycles : opt == 's' ? &seconds : opt == 't' ? &every : &seed) = v;
 	}
 	rootfs = argv[optind];
 	home = getenv("HUTCH_HOME");
@@ -426,8 +440,12 @@ int main(int argc, char **argv)
 		cycle((unsigned)n++);
 	empty();
 	count_settled(NULL, before);
-	for (until = now() + (double)seconds; cycles ? n < WARM + cycles : now() < until;)
+	since = now();
+	for (until = since + (double)seconds; cycles ? n < WARM + cycles : now() < until;) {
 		cycle((unsigned)n++);
+		if (every && (n - WARM) % every == 0)
+			tell(n - WARM, since);
+	}
 	empty();
 	count_settled(before, after);
 	printf("cycles: %lu, seed %lu\n", n - WARM, seed);
