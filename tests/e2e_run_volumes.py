@@ -5,11 +5,14 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from lib import needs, only
-from lib.census import tree
+from lib.census import count_processes, tree
 from lib.extra import RunCase
+from lib.persona import is_root_of_machine
+from lib.slow_file import SlowFile
 
 C_PROJECT_FILES = 24
 
@@ -252,6 +255,51 @@ class Volumes(RunCase):
             self.write(f"many/{number}", str(number))
             words += ["-v", f"./many/{number}:/v/{number}:{('ro', 'rw', 'cow')[number % 3]}"]
         self.assertEqual(self.tiny_ok(*words, "cd /v; cat $(seq 0 59)"), "".join(map(str, range(60))))
+
+
+@only("subuid", "plain")  # the kernel does not map the ids of such a file system, as a root caller would have it
+class SlowCopies(RunCase):
+    """A file that is a volume of kind cow is read at the start and at a reset. Its file system may answer as late as it
+    likes: that holds up who waits for it, and is no reason to outlive him, or not to be ended."""
+
+    def wait_for_the_end(self, before: dict) -> None:
+        def left() -> list[str]:
+            return [what for pid, (_, what) in count_processes().items() if pid not in before and "(Z)" not in what]
+
+        deadline = time.monotonic() + 10
+        while left() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(left(), [])
+        self.run_ok("cleanup")
+
+    @needs(is_root_of_machine, "only root of the machine can mount a file system that does not answer")
+    def test_it_is_copied_when_it_answers(self):
+        with SlowFile(self.tmp / "slow", b"content\n") as slow:
+            self.assertEqual(self.tiny_ok("-v", f"{slow.path}:/v:cow", "cat /v; echo x >>/v; cat /v"), "content\ncontent\nx\n")
+
+    @needs(is_root_of_machine, "only root of the machine can mount a file system that does not answer")
+    def test_a_start_that_waits_for_it_ends_with_its_owner(self):
+        with SlowFile(self.tmp / "slow", b"content\n") as slow:
+            slow.answers, before = False, count_processes()
+            process = self.start("run", "--rootfs", self.rootfs, "-v", f"{slow.path}:/v:cow", "--", "cat", "/v")
+            self.assertTrue(slow.asked.wait(20))
+            process.kill()
+            process.wait()
+            self.wait_for_the_end(before)
+
+    @needs(is_root_of_machine, "only root of the machine can mount a file system that does not answer")
+    def test_a_sandbox_whose_reset_waits_for_it_can_be_stopped_and_removed(self):
+        for words in (("rm", "box"), ("stop", "-t", "1", "box"), ("kill", "box")):
+            with SlowFile(self.tmp / words[0], b"content\n") as slow:
+                before = count_processes()
+                self.run_ok("create", "--rootfs", self.rootfs, "-v", f"{slow.path}:/v:cow", "box")
+                slow.answers = False
+                reset = self.start("reset", "box")
+                self.assertTrue(slow.asked.wait(20))
+                self.run_ok(*words, timeout=20)
+                self.assertNotEqual(self.finish(reset, timeout=20).code, 0)
+                self.hutch("rm", "box")
+                self.wait_for_the_end(before)
 
 
 class Project(RunCase):

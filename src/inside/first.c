@@ -169,7 +169,7 @@ int generation_begun(struct keeper *k, struct generation *g, struct err *e)
 
 	if (g->news < 0) /* not the first: what is asked for here is in place, or made by itself */
 		return 0;
-	r = generation_report(g, REPORT_BEGUN, &m, buf, sizeof(buf), e);
+	r = generation_report(k, g, REPORT_BEGUN, &m, buf, sizeof(buf), e);
 	k->marks[MARK_GENERATION] = sys_now_ns();
 	if (r < 0)
 		return r;
@@ -206,11 +206,11 @@ static int send_go(struct keeper *k, struct generation *g, struct err *e)
 	return r < 0 ? err_sys(e, r, "tell the first process inside where to go") : 0;
 }
 
-int generation_network(struct generation *g, int fds[NET_MADE], struct err *e)
+int generation_network(struct keeper *k, struct generation *g, int fds[NET_MADE], struct err *e)
 {
 	char buf[REPORT_ROOM] __attribute__((aligned(8)));
 	struct msg m;
-	int r = generation_report(g, REPORT_NET, &m, buf, sizeof(buf), e);
+	int r = generation_report(k, g, REPORT_NET, &m, buf, sizeof(buf), e);
 
 	if (r < 0)
 		return r;

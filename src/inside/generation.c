@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -278,13 +279,38 @@ int generation_take(struct generation *g, int have, struct msg *m, unsigned from
 	return 0;
 }
 
+/* Building may take long: a file that is a volume of kind cow is read, and the host's file system may be one that does
+ * not answer. So what ends the keeper at other times does so here, and whoever comes meanwhile is told by what he can
+ * end it. */
+void generation_await(struct keeper *k, int fd)
+{
+	bool is_owned = k->listen < 0, room = k->clients;
+
+	for (;;) {
+		struct pollfd p[] = {
+			{fd, POLLIN, 0}, {k->owner, POLLIN, 0}, {is_owned ? k->ctl : -1, 0, 0},
+			{room ? k->listen : -1, POLLIN, 0},
+		};
+		int r = poll(p, sizeof(p) / sizeof(*p), -1);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r > 0 && (p[1].revents || p[2].revents))
+			_exit(0);
+		if (r < 0 || p[0].revents)
+			return;
+		room = keeper_welcome(k);
+	}
+}
+
 /* The next report, which must be @want. */
-int generation_report(struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
+int generation_report(struct keeper *k, struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
 		       struct err *e)
 {
 	int r;
 
 	do {
+		generation_await(k, g->news);
 		r = msg_recv(g->news, m, buf, room, 0);
 		if (r < 0)
 			return err_sys(e, r, "take a report of the first process inside");
@@ -309,12 +335,12 @@ static int wait_ready(struct keeper *k, struct generation *g, struct err *e)
 	int r = 0;
 
 	if (nested) {
-		r = generation_report(g, REPORT_WANTS_MAP, &m, buf, sizeof(buf), e);
+		r = generation_report(k, g, REPORT_WANTS_MAP, &m, buf, sizeof(buf), e);
 		if (r == 0)
 			r = write_nested_map(k, g, e);
 	}
 	if (r == 0)
-		r = generation_report(g, REPORT_READY, &m, buf, sizeof(buf), e);
+		r = generation_report(k, g, REPORT_READY, &m, buf, sizeof(buf), e);
 	if (r < 0)
 		return r;
 	if (m.nfds) /* the first one has sent them already, unless they are nested */

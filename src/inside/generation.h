@@ -30,11 +30,13 @@ void reaper_failed(int news, const struct err *e) __attribute__((noreturn));
 int generation_clone(struct generation *g, int spaces, int *ret_news, struct err *e);
 int generation_devpts(struct err *e); /* a devpts of its own, attached nowhere */
 /* The next report, which must be @want. */
-int generation_report(struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
+int generation_report(struct keeper *k, struct generation *g, uint16_t want, struct msg *m, void *buf, size_t room,
 		      struct err *e);
 /* Takes the namespaces that came with a report, from the descriptor @from on, behind the first @have. */
 int generation_take(struct generation *g, int have, struct msg *m, unsigned from, bool nested,
 		    struct err *e);
+/* Until @fd is readable. */
+void generation_await(struct keeper *k, int fd);
 /* Into one namespace of it, -errno. */
 int generation_setns(const struct generation *g, int flag);
 

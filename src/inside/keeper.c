@@ -244,7 +244,7 @@ static struct client *add_client(struct keeper *k, int fd)
 }
 
 /* Whoever attaches is told at once what the maker was told in the course of the start. */
-static void welcome(struct keeper *k)
+bool keeper_welcome(struct keeper *k)
 {
 	struct msg_head h = {.op = OP_STARTED, .arg = (uint32_t)getpid()};
 	static struct ready ready;
@@ -252,10 +252,11 @@ static void welcome(struct keeper *k)
 	struct client *c = fd < 0 ? NULL : add_client(k, fd);
 
 	if (!c)
-		return;
+		return false;
 	(void)client_tell(c, &h, NULL, 0, &k->self, 1);
 	h = (struct msg_head){.op = OP_READY};
 	(void)client_tell(c, &h, &ready, sizeof(ready), NULL, 0);
+	return true;
 }
 
 /* The end of a client; of the whole, when he was its owner. */
@@ -438,7 +439,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 			if (p[i].revents)
 				jobs_some(k, p[i].fd);
 		if (p[1].revents)
-			welcome(k);
+			(void)keeper_welcome(k);
 	}
 }
 

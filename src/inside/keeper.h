@@ -142,6 +142,8 @@ void sweeper_alone(int sock) __attribute__((noreturn));
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 	__attribute__((noreturn));
 
+bool keeper_welcome(struct keeper *k); /* takes who wants to be a client; false: there is no room for him */
+
 /* storage.c: the keeper's mount namespace: what needs no plan, what does; open: for coming back to it.
  * Close, when there is time: afterwards no path of the host is there any more, and where no generation will
  * follow, nothing. sysfs: takes its place there when it comes. */
@@ -171,7 +173,7 @@ int generation_begin(struct keeper *k, struct generation *g, struct err *e);
 int generation_has_ids(const struct keeper *k, struct generation *g, struct err *e);
 int generation_build(struct keeper *k, struct generation *g, struct err *e);
 int generation_begun(struct keeper *k, struct generation *g, struct err *e);
-int generation_network(struct generation *g, int fds[NET_MADE], struct err *e);
+int generation_network(struct keeper *k, struct generation *g, int fds[NET_MADE], struct err *e);
 void generation_init(struct keeper *k, struct generation *g, const struct stack *on);
 int generation_start(struct keeper *k, struct generation *g, struct err *e);
 int generation_finish(struct keeper *k, struct generation *g, struct err *e);

@@ -68,7 +68,7 @@ int net_finish(int fds[NET_MADE], struct err *e)
 
 int net_join(struct keeper *k, struct generation *g, struct err *e)
 {
-	int fds[NET_MADE], r = generation_network(g, fds, e);
+	int fds[NET_MADE], r = generation_network(k, g, fds, e);
 
 	if (r < 0)
 		return r;

@@ -15,10 +15,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/own.h"
-#include "inside/keeper.h"
+#include "inside/generation.h"
 #include "sys/fsmount.h"
 #include "sys/proc.h"
 
@@ -88,6 +89,33 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
+/* Who reads may get no answer, so the keeper (which builds the first root itself, see first.c) lets a child of its own do
+ * it, and goes on to look whether it is still wanted. */
+static int copy_beside(struct keeper *k, const char *from, const char *to, struct err *e)
+{
+	auto_fd int news = -1;
+	int pair[2], status = -1, r;
+	pid_t pid;
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	pid = sys_fork(0, NULL);
+	if (pid == 0) {
+		if (copy_file(from, to, e) < 0)
+			(void)!write(pair[1], e, sizeof(*e));
+		_exit(0);
+	}
+	close(pair[1]);
+	news = pair[0];
+	if (pid < 0)
+		return err_sys(e, -pid, "make a process");
+	generation_await(k, news);
+	r = read(news, e, sizeof(*e)) == (ssize_t)sizeof(*e) ? e->code : 0;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return r == 0 && status ? err_set(e, ERR_DIED, "who copied '%s' was killed", from) : r;
+}
+
 #define HIDDEN_COPY "new/.hutch-cow"
 
 /* What snapshots have of it lies between: path of the part @i of layer number @n. */
@@ -113,7 +141,7 @@ static int cow_file(struct keeper *k, const struct generation *g, unsigned i, co
 	if (g->continued) /* an earlier keeper's: without a name, or half made; or the one it changed */
 		r = hidden ? unlink(copy) : access(copy, F_OK);
 	if (r < 0 || hidden)
-		r = copy_file(from, copy, e);
+		r = g->news >= 0 ? copy_beside(k, from, copy, e) : copy_file(from, copy, e); /* the keeper; a reaper */
 	if (r < 0)
 		return r;
 	fd = sys_clone_tree(AT_FDCWD, copy, 0);
