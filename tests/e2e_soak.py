@@ -39,7 +39,7 @@ class Soak(RunCase):
     def assert_nothing_grew(self, result, least: int) -> None:
         self.assertEqual((result.code, result.err), (0, ""), str(result))
         self.assertIn("\nleftovers: 0\n", result.out)
-        self.assertGreaterEqual(int(re.search(r"^cycles: (\d+)", result.out)[1]), least, str(result))
+        self.assertGreaterEqual(int(re.search(r"^cycles: (\d+)", result.out, re.M)[1]), least, str(result))
         counts = dict(re.findall(r"([a-z ]+) (\d+)(?:,|$)", re.search(r"^create .*$", result.out, re.M)[0]))
         self.assertEqual([what for what, times in counts.items() if times == "0"], [], str(result))
 
