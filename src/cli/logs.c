@@ -170,25 +170,33 @@ int cli_logs(int argc, char **argv)
 	return r < 0 ? fail(&rest, &e) : 0;
 }
 
+/* The process of sandbox @name in *ret; 0: it does not run, or is a program's. */
+static int pid_of(const char *name, int *ret, struct err *e)
+{
+	auto_free struct hutch_listed *v = NULL;
+	size_t n = 0;
+	int r = living_list(&v, &n, e);
+
+	*ret = 0;
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (v[i].alive && !strcmp(v[i].name, name))
+			*ret = v[i].pid;
+	return r;
+}
+
 /* A sandbox that ends with its job does so a moment after it has told of it: what comes after us shall not find it. */
-static int wait_gone(const char *name, struct err *e)
+static int wait_gone(const char *name, int pid, struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = 1000000};
+	int now = pid, r = 0;
 
-	for (int i = 0; i < GONE_WITHIN_MS; i++) {
-		auto_free struct hutch_listed *v = NULL;
-		size_t n = 0, at = 0;
-		int r = living_list(&v, &n, e);
-
-		if (r < 0)
+	for (int i = 0; i < GONE_WITHIN_MS && r == 0; i++) {
+		r = pid_of(name, &now, e);
+		if (now != pid)
 			return r;
-		while (at < n && (!v[at].alive || strcmp(v[at].name, name)))
-			at++;
-		if (at == n)
-			return 0;
 		nanosleep(&nap, NULL);
 	}
-	return err_set(e, ERR_TIMEOUT, "the command of sandbox '%s' has ended, but the sandbox does not", name);
+	return r < 0 ? r : err_set(e, ERR_TIMEOUT, "the command of sandbox '%s' has ended, but the sandbox does not", name);
 }
 
 int cli_wait(int argc, char **argv)
@@ -201,7 +209,7 @@ int cli_wait(int argc, char **argv)
 	struct opt_rest rest;
 	struct err e = {0};
 	const char *id = MAIN_JOB;
-	int r = opt_parse(argv + 1, own, NULL, &rest, &e);
+	int pid = 0, r = opt_parse(argv + 1, own, NULL, &rest, &e);
 
 	(void)argc;
 	if (r == 0 && help)
@@ -210,11 +218,13 @@ int cli_wait(int argc, char **argv)
 				own);
 	if (r == 0)
 		r = open_one(&rest, "wait", &l, &id, &e);
+	if (r == 0)
+		r = pid_of(rest.words[0], &pid, &e);
 	if (r == 0 && hutch_job_wait(l.box, id, UINT64_MAX, -1, -1, &j, NULL, &why) < 0)
 		r = cli_carry(&why, &e);
 	living_close(&l);
 	if (r == 0) {
-		r = j.main ? wait_gone(rest.words[0], &e) : 0;
+		r = j.main && pid ? wait_gone(rest.words[0], pid, &e) : 0;
 		printf("%d\n", j.result.exit_code);
 	}
 	return r < 0 ? fail(&rest, &e) : 0;
