@@ -77,6 +77,10 @@ class Package(RunCase):
         self.run_tests("test_pool")
 
     @needs(built, "this build has no Python package")
+    def test_programs_of_others_with_the_import_changed(self):
+        self.run_tests("test_switch")
+
+    @needs(built, "this build has no Python package")
     def test_builder(self):
         self.run_tests("test_nanobox")
 
