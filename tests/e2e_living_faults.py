@@ -10,13 +10,15 @@ has callers that want the same thing at once; src/api/endure_test.c is about the
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
 
-from e2e_living import Box, LivingCase
+from e2e_living import Box, LivingCase, keepers
 from lib import census, needs, only
 from lib.extra import MANY_IDS, PYTHON, fields_of, inside_a_mount, states, wait_for
+from lib.persona import is_root_of_machine
 
 HOST = ("--host",)
 GIGABYTE = 1 << 30
@@ -338,6 +340,36 @@ class Limits(FaultCase):
 
 
 # ---- what is stopped, what has ended ----------------------------------------------------------------
+
+
+class Descriptors(FaultCase):
+    @only("root", "plain")
+    @needs(is_root_of_machine, "the test connects in the persona's name")
+    def test_a_keeper_that_has_none_left_lets_others_wait_and_does_not_spin(self):
+        before = keepers()
+        self.shell(f'ulimit -n 60; "$HUTCH" create --rootfs {self.rootfs} box')
+        (keeper,) = keepers() - before
+        held = []
+        try:
+            for _ in range(80):
+                held.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                held[-1].connect(f"{self.home}/run/box/sock")
+            waiting = self.start("exec", "box", "echo", "x")
+            time.sleep(0.3)
+            used = self.processor_seconds(keeper)
+            time.sleep(0.7)
+            self.assertIsNone(waiting.poll(), "there was no room")
+            self.assertLess(self.processor_seconds(keeper) - used, 0.2)
+        finally:
+            for one in held:
+                one.close()
+        self.right_or_clear(self.finish(waiting, timeout=10), "x\n")  # the first that left may have made room for it alone
+        self.assertEqual(self.run_ok("exec", "box", "echo", "y").out, "y\n")
+        self.run_ok("rm", "box")
+
+    def processor_seconds(self, pid: int) -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Processes(FaultCase):

@@ -355,7 +355,7 @@ static void hear(struct keeper *k, struct client *c, short what)
 		one_message(k, c);
 }
 
-enum { FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
+enum { FULL_NS = 50000000, FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
 
 /* What to wait for: the owner's end, somebody new, a spare that reports, every client, output that is
  * dropped (*drains: where that begins), and jobs. */
@@ -373,7 +373,7 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, u
 		p[n] = (struct pollfd){c->fd, c->unsent ? POLLOUT : hears, 0};
 		who[n] = c;
 	}
-	if (n == FIXED + CLIENTS_MAX)
+	if (n == FIXED + CLIENTS_MAX || k->full_until_ns)
 		p[1].fd = -1; /* full: who comes now waits */
 	*drains = n;
 	for (int i = 0; i < k->ndrains; i++)
@@ -416,9 +416,16 @@ static void serve(struct keeper *k, const sigset_t *none)
 
 	for (;;) {
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
-		unsigned drains, jobs, n = watch(k, p, who, &drains, &jobs);
+		unsigned drains, jobs, n;
 		bool later = k->want_spare || k->want_ahead || storage_is_open(k);
-		int r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
+		int r;
+
+		if (k->full_until_ns <= now)
+			k->full_until_ns = 0;
+		else if (!due || k->full_until_ns < due)
+			due = k->full_until_ns;
+		n = watch(k, p, who, &drains, &jobs);
+		r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
 
 		reap(k);
 		if (r == 0)
@@ -438,8 +445,8 @@ static void serve(struct keeper *k, const sigset_t *none)
 		for (unsigned i = jobs; i < n; i++)
 			if (p[i].revents)
 				jobs_some(k, p[i].fd);
-		if (p[1].revents)
-			(void)keeper_welcome(k);
+		if (p[1].revents && !keeper_welcome(k)) /* no descriptor is free */
+			k->full_until_ns = now + FULL_NS;
 	}
 }
 

@@ -103,6 +103,7 @@ struct keeper {
 	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
 	unsigned numbers; /* of generations so far */
 	pid_t leaving[LEAVING_MAX]; /* processes that only end, with the namespaces of old ones (reset.c); 0: none */
+	uint64_t full_until_ns; /* nobody more is welcomed until then; 0: now */
 	bool for_job; /* no job has begun yet: it is its maker's still */
 	bool want_spare;
 	bool want_ahead; /* the spare is ready, and only now it is known which shell is wanted */
