@@ -81,6 +81,10 @@ class Package(RunCase):
         self.run_tests("test_switch")
 
     @needs(built, "this build has no Python package")
+    def test_processes(self):
+        self.run_tests("test_processes")
+
+    @needs(built, "this build has no Python package")
     def test_builder(self):
         self.run_tests("test_nanobox")
 

@@ -215,6 +215,7 @@ static PyObject *fileno_of(PyObject *self, PyObject *none)
 /* ---- the type --------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
+	{"__reduce__", no_pickle, METH_NOARGS, "refuses"},
 	{"wait_ready", wait_ready, METH_NOARGS, "wait_ready()"},
 	{"reset", reset, METH_VARARGS, "reset(keep_processes)"},
 	{"delete", delete_box, METH_NOARGS, "delete()"},

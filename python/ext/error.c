@@ -53,3 +53,13 @@ int forked(const struct box_object *b)
 	raise_error(&e);
 	return 1;
 }
+
+PyObject *no_pickle(PyObject *self, PyObject *none)
+{
+	(void)self;
+	(void)none;
+	PyErr_SetString(PyExc_TypeError, "a sandbox, and what belongs to one, cannot be copied or sent to another process: "
+					 "it belongs to the process that made it. Send its SandboxConfig "
+					 "(sb.config), and make a sandbox of it there");
+	return NULL;
+}

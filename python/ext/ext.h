@@ -43,6 +43,7 @@ int error_setup(PyObject *module);
 PyObject *raise_error(const struct hutch_error *e); /* Return: NULL */
 int gone(struct hutch_error *e);		    /* a handle whose box was deleted. Return: the code */
 int forked(const struct box_object *b);		    /* then an exception is set */
+PyObject *no_pickle(PyObject *self, PyObject *none); /* __reduce__() of every handle. Return: NULL */
 
 /* text.c: Python's strings as C has them. Freed with the *_done() of the same name, also when they were not had. */
 struct text {

@@ -221,6 +221,7 @@ static PyObject *home_cleanup(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
+	{"__reduce__", no_pickle, METH_NOARGS, "refuses"},
 	{"start", home_start, METH_VARARGS, "start(fields, flags) -> Box"},
 	{"attach", home_attach, METH_VARARGS, "attach(name, start_it) -> Box"},
 	{"remove", home_remove, METH_VARARGS, "remove(name)"},

@@ -174,6 +174,7 @@ static void proc_dealloc(PyObject *self)
 }
 
 static PyMethodDef methods[] = {
+	{"__reduce__", no_pickle, METH_NOARGS, "refuses"},
 	{"wait", wait_proc, METH_O, "wait(seconds or None) -> result or None"},
 	{"signal", send_signal, METH_VARARGS, "signal(number)"},
 	{"take_fd", take_fd, METH_VARARGS, "take_fd(which) -> int"},

@@ -362,8 +362,10 @@ static PyObject *chunks(PyObject *self, PyObject *none)
 	size_t at = 0;
 
 	(void)none;
-	if (!ret)
+	if (!ret || forked(x->box)) {
+		Py_XDECREF(ret);
 		return NULL;
+	}
 	BOX_BEGIN(x->box)
 	s = x->stream;
 	memset(&x->stream, 0, sizeof(x->stream));
@@ -429,6 +431,7 @@ static void run_dealloc(PyObject *self)
 }
 
 static PyMethodDef methods[] = {
+	{"__reduce__", no_pickle, METH_NOARGS, "refuses"},
 	{"fileno", fileno_of, METH_NOARGS, "fileno() -> int: readable when wait(0) may have something to do"},
 	{"wait", wait_run, METH_O, "wait(seconds or None) -> result or None"},
 	{"output", output, METH_VARARGS, "output(which) -> (bytes, total, cut_at)"},

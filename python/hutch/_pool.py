@@ -137,5 +137,9 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Pool cannot be copied or sent to another process: its sandboxes belong to the process that made "
+                        "them. Send its configuration (pool.config), and make a pool of it there")
+
     def __repr__(self) -> str:
         return f"Pool({len(self._used)} of {self.size} made, {len(self._free)} free)"

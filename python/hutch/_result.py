@@ -127,3 +127,6 @@ class CommandError(RuntimeError):
         how = f"timed out after {result.duration:.1f} s" if result.timed_out else f"ended with {result.exit_code}"
         super().__init__(f"{command!r} {how}: {result.stderr or result.stdout}"[:2000])
         self.command, self.result = command, result
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.command, self.result)

@@ -526,6 +526,9 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.delete()
 
+    def __reduce__(self) -> Any:
+        return self._box.__reduce__()  # refuses: the end of a copy would be that of the sandbox
+
     def __del__(self) -> None:
         box = getattr(self, "_box", None)
         if box is not None and box.alive:
