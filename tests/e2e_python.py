@@ -76,6 +76,11 @@ class Package(RunCase):
         self.run_tests("test_async")
         self.run_tests("test_pool")
 
+    @only("root", "plain")
+    @needs(built, "this build has no Python package")
+    def test_leaks(self):
+        self.run_tests("test_leaks")
+
     @needs(built, "this build has no Python package")
     def test_programs_of_others_with_the_import_changed(self):
         self.run_tests("test_switch")

@@ -28,8 +28,10 @@ static struct hutch_spec *make_spec(PyObject *fields)
 		PyObject *item = PySequence_GetItem(fields, i), *name = NULL, *value = NULL;
 		struct text t = {NULL}, v = {NULL};
 
-		if (item && PyArg_ParseTuple(item, "OO;a field is (name, text)", &name, &value) &&
-		    text_plain(name, &t) == 0 && text_plain(value, &v) == 0) {
+		if (item && !PyTuple_Check(item))
+			PyErr_SetString(PyExc_TypeError, "a field is (name, text)");
+		else if (item && PyArg_ParseTuple(item, "OO;a field is (name, text)", &name, &value) &&
+			 text_plain(name, &t) == 0 && text_plain(value, &v) == 0) {
 			if (!t.s || !v.s)
 				PyErr_SetString(PyExc_TypeError, "a field is (name, text)");
 			else if (hutch_spec_set(spec, t.s, v.s, &e) < 0)
