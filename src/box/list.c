@@ -164,28 +164,28 @@ pid_t box_keeper_pid(struct home *h, const char *name)
 
 enum { PROCESSES_MAX = 100000 };
 
-/* The kilobytes behind @key in a file of "Key: number kB" lines. */
-static uint64_t kb_of(const char *text, const char *key)
+/* The kilobytes of a line "Key: number kB"; 0: it is of another key. */
+static uint64_t kb_of(const char *line, const char *key)
 {
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+	return strncmp(line, key, strlen(key)) ? 0 : strtoull(line + strlen(key), NULL, 10);
 }
 
-/* What a process has in memory that is no file's. */
+/* What a process has in memory that is no file's. Read to the end: its groups may fill pages before. */
 static uint64_t bytes_of(pid_t pid)
 {
-	char path[48], text[4096];
-	auto_fd int fd = -1;
-	ssize_t n;
+	auto_free char *line = NULL;
+	uint64_t kb = 0;
+	size_t room = 0;
+	char path[48];
+	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return 0;
-	text[n] = '\0';
-	return (kb_of(text, "\nRssAnon:") + kb_of(text, "\nRssShmem:")) * 1024;
+	f = fopen(path, "re");
+	while (f && getline(&line, &room, f) > 0)
+		kb += kb_of(line, "RssAnon:") + kb_of(line, "RssShmem:");
+	if (f)
+		fclose(f);
+	return kb * 1024;
 }
 
 struct pids {
