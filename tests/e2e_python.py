@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+import zipfile
 from pathlib import Path
 
 from lib import needs, only
@@ -155,7 +156,14 @@ class Wheel(RunCase):
         builder = self.in_venv("builder", "build")
         self.persona.run([str(builder / "python"), "-m", "build", "--outdir", str(self.tmp / "dist"), str(tree)])
         self.assertEqual(len(list((self.tmp / "dist").glob("hutch-*.tar.gz"))), 1)
-        (wheel,) = (self.tmp / "dist").glob("hutch-*-abi3-*.whl")
+        (wheel,) = (self.tmp / "dist").glob("hutch-*.whl")
+        self.assertIn("-cp310-abi3-", wheel.name)
+        with zipfile.ZipFile(wheel) as inside:
+            (told,) = (name for name in inside.namelist() if name.endswith(".dist-info/WHEEL"))
+            self.assertIn(b"Tag: cp310-abi3-", inside.read(told))
+            (told,) = (name for name in inside.namelist() if name.endswith(".dist-info/METADATA"))
+            self.assertIn(b"\nRequires-Python: >=3.10\n", inside.read(told))
+            self.assertIn("hutch/_hutch.abi3.so", inside.namelist())
         fresh = self.in_venv("fresh", str(wheel), "mypy")
         env = {"PATH": os.environ["PATH"], "HUTCH_HOME": str(self.home), "HOME": str(self.tmp)}
         done = self.persona.run([str(fresh / "python"), "-W", "error", "-c", quick_start()], env=env, cwd=self.tmp)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the wheel: meson-python does, and its tag is set to the oldest CPython that can load it.
+
+How it works: meson-python calls a wheel after the interpreter that built it (cp312-abi3, which older ones refuse). The
+extension keeps to the limited API of 3.10 whatever builds it (python/ext/ext.h), so one wheel, cp310-abi3, serves every
+CPython from there on. ``wheel tags`` renames it and writes its WHEEL and RECORD anew.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mesonpy
+from mesonpy import (build_editable, build_sdist, get_requires_for_build_editable, get_requires_for_build_sdist,
+                     get_requires_for_build_wheel)
+
+__all__ = ["build_editable", "build_sdist", "build_wheel", "get_requires_for_build_editable", "get_requires_for_build_sdist",
+           "get_requires_for_build_wheel"]
+
+OLDEST = "cp310"
+
+
+def build_wheel(wheel_directory: str, config_settings: dict[Any, Any] | None = None,
+                metadata_directory: str | None = None) -> str:
+    """A wheel that is not of the limited API (PyPy, free threads) keeps its tag: it serves only what built it."""
+    name = mesonpy.build_wheel(wheel_directory, config_settings, metadata_directory)
+    if "-abi3-" not in name:
+        return name
+    done = subprocess.run([sys.executable, "-m", "wheel", "tags", "--remove", "--python-tag", OLDEST,
+                           str(Path(wheel_directory) / name)], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.split()[-1]
