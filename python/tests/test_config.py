@@ -7,6 +7,7 @@ import copy
 import os
 import pickle
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -92,6 +93,30 @@ class Parsers(unittest.TestCase):
         self.assertIs(nitrobox.config.cap_names_to_numbers, nitrobox.cap_names_to_numbers)
         self.assertIs(nitrobox.config.CAP_NAME_TO_NUM, nitrobox.CAP_NAME_TO_NUM)
         self.assertIs(nitrobox.config.detect_subuid_range, nitrobox.detect_subuid_range)
+        from hutch.compat.nitrobox.config import SandboxConfig, parse_size
+
+        self.assertIs(SandboxConfig, nitrobox.SandboxConfig)
+        self.assertEqual(parse_size("1k"), "1024")
+
+    def test_what_comes_later_says_so(self) -> None:
+        for statement in (
+                "from hutch.compat.nitrobox import ComposeProject", "from hutch.compat.nitrobox.compose import SharedNetwork",
+                "import hutch.compat.nitrobox.vm as vm; vm.QemuVM", "from hutch.compat.nitrobox.docker_api import get_client",
+                "from hutch.compat.nitrobox._registry import get_manifest",
+                "from hutch.compat.nitrobox.image.buildkit import BuildKitManager",
+                "from hutch.compat.nitrobox.rootfs import rmtree_mapped", "from hutch.compat.agentdocker_lite import QemuVM",
+                "from hutch.compat.agentdocker_lite.vm import QemuVM", "from hutch.compat.nanobox.network import HttpProxy"):
+            with self.assertRaises(NotSupportedError, msg=statement) as caught:
+                exec(statement, {})
+            self.assertIsInstance(caught.exception, ImportError)
+            self.assertRegex(str(caught.exception), r"^hutch\.compat\.[\w.]+\.\w+: not in this version$")
+            if statement.endswith(("SharedNetwork", "lite.vm import QemuVM", "HttpProxy")):
+                done = subprocess.run([sys.executable, "-c", statement], stderr=subprocess.PIPE, text=True, check=False)
+                self.assertIn("NotInThisVersion: " + str(caught.exception), done.stderr, "as the first import of a program")
+        for name in ("no_such_name", "__wrapped__"):
+            self.assertFalse(hasattr(nitrobox, name))
+        with self.assertRaises(ImportError):
+            exec("from hutch.compat.nitrobox.vm import NoSuchName", {})
 
 
 # ---- fields ------------------------------------------------------------------------------------------------

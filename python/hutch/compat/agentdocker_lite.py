@@ -4,11 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from . import _later
 from . import nitrobox as _nitrobox
 from ._nitrobox import NitroboxSandbox
 
 __all__ = ["Sandbox", "SandboxBase", "SandboxConfig"]
+
+_later.put_modules(__name__, _later.NITROBOX)
+
+
+def __getattr__(name: str) -> Any:
+    return _later.refuse(__name__, name, _later.NITROBOX_NAMES)
 
 
 @dataclass

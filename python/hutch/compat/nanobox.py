@@ -3,7 +3,8 @@
 
 What differs: mounts, /tmp and read-only hold also without a rootfs; a filter of system calls is always on but for
 ``SeccompProfile.DISABLED``; limits that this version cannot enforce raise :class:`NotSupportedError` unless
-``without_limits()`` was said; the user inside is 0 unless ``uid()`` was said, and outside it is the caller.
+``without_limits()`` was said; the user inside is 0 unless ``uid()`` was said, and outside it is the caller. The classes of
+``nanobox.network`` (a proxy that lets some domains through) come with ``allow_network()``, in a later version.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .._nanobox_errors import (CgroupCreation, CgroupSetting, CgroupV2Unavailabl
                                RestrictedTokenCreation, SandboxExecUnavailable, SandboxProfile,
                                SandboxProfileCreation, SecurityFilterLoad, SyscallBlocked, Timeout,
                                UnsupportedPlatform, UserNamespaceDisabled)
+from . import _later
 
 __all__ = [
     "GB", "KB", "MB", "CgroupCreation", "CgroupSetting", "CgroupV2Unavailable", "CommandNotFound", "Config",
@@ -30,3 +32,5 @@ __all__ = [
     "SeccompProfile", "SecurityFilterLoad", "SyscallBlocked", "Timeout", "UnsupportedPlatform",
     "UserNamespaceDisabled", "is_platform_supported", "platform_name",
 ]
+
+_later.put_modules(__name__, _later.NANOBOX)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nitrobox, over hutch: ``from hutch.compat.nitrobox import SandboxConfig`` where ``from nitrobox import`` stood.
+"""nitrobox.config, over hutch: the configuration, and what reads limits and capabilities from text.
 
 The configuration differs from hutch's only in its defaults: the network is the host's (and its abstract sockets may be
 in reach), /dev/shm has 256 MiB, the host name is the machine's, NET_RAW is not kept, and some capabilities switch the
@@ -9,19 +9,17 @@ filter of system calls off.
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .. import _parse as config
-from .._config import SandboxConfig as _SandboxConfig
-from .._errors import (SandboxConfigError, SandboxError, SandboxInitError, SandboxKernelError, SandboxTimeoutError)
-from .._parse import CAP_NAME_TO_NUM, cap_names_to_numbers, detect_subuid_range
-from ._nitrobox import NitroboxSandbox
+from ..._config import SandboxConfig as _SandboxConfig
+from ..._errors import SandboxConfigError
+from ..._parse import (CAP_NAME_TO_NUM, cap_name, cap_names_to_numbers, cpu_weight, detect_subuid_range, parse_cpu, parse_io,
+                       parse_memory_swap, parse_size)
 
 __all__ = [
-    "CAP_NAME_TO_NUM", "Sandbox", "SandboxConfig", "SandboxConfigError", "SandboxError", "SandboxInitError",
-    "SandboxKernelError", "SandboxTimeoutError", "cap_names_to_numbers", "config", "detect_subuid_range",
+    "CAP_NAME_TO_NUM", "SandboxConfig", "SandboxConfigError", "cap_name", "cap_names_to_numbers", "cpu_weight",
+    "detect_subuid_range", "parse_cpu", "parse_io", "parse_memory_swap", "parse_size",
 ]
 
 _SHM_SIZE = str(256 << 20)
@@ -44,6 +42,8 @@ class SandboxConfig(_SandboxConfig):
 
     def implied(self) -> dict[str, str]:
         """256 MiB of /dev/shm, and the machine's host name where it can be one inside."""
+        import socket
+
         name = socket.gethostname()
         return {"shm_size": _SHM_SIZE, **({"hostname": name} if _HOSTNAME.fullmatch(name) else {})}
 
@@ -52,14 +52,6 @@ class SandboxConfig(_SandboxConfig):
         return [*super().to_fields(), *self._without_raw()]
 
     def _without_raw(self) -> Iterator[tuple[str, str]]:
-        kept = {config.cap_name(name) for name in self.cap_add}
+        kept = {cap_name(name) for name in self.cap_add}
         if not self.privileged and not kept & {"NET_RAW", "ALL"}:
             yield "cap_drop", "NET_RAW"
-
-
-class Sandbox(NitroboxSandbox):
-    """nitrobox.Sandbox. Since 0.1."""
-
-    @classmethod
-    def _config_type(cls) -> type[SandboxConfig]:
-        return SandboxConfig
