@@ -27,12 +27,14 @@ from ._sandbox import Sandbox, Session
 from ._stream import Stream
 
 if TYPE_CHECKING:
+    from ._apopen import AsyncPopen
     from ._builder import GB, KB, MB, ExecutionResult, NetworkMode, Permission, SandboxBuilder, SeccompProfile
     from ._pool import Pool
     from ._popen import Popen
 
 #: Where names are that few need: they are imported with their first use.
 _LATER = {
+    "AsyncPopen": "_apopen",
     "GB": "_builder", "KB": "_builder", "MB": "_builder", "ExecutionResult": "_builder", "NetworkMode": "_builder",
     "Permission": "_builder", "SandboxBuilder": "_builder", "SeccompProfile": "_builder", "Pool": "_pool", "Popen": "_popen",
 }
@@ -51,6 +53,7 @@ def __getattr__(name: str) -> Any:
 SandboxBase = Sandbox
 
 __all__ = [
+    "AsyncPopen",
     "CommandError",
     "End",
     "ExecutionResult",

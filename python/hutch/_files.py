@@ -124,6 +124,30 @@ class SandboxPath(os.PathLike[str]):
     def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
         return self.write_bytes(text.encode(encoding, errors))
 
+    # In an event loop: the same, with a turn for the loop between pieces. The calls that are not here take microseconds.
+
+    async def aread_bytes(self) -> bytes:
+        from ._copy import read
+
+        return await read(self._box.file_open(self._path, _hutch.FILE_READ, 0))
+
+    async def aread_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return (await self.aread_bytes()).decode(encoding, errors)
+
+    async def awrite_bytes(self, data: bytes) -> int:
+        from ._copy import write
+
+        await write(self._box.file_open(self._path, _MODES["w"], 0o644), data)
+        return len(data)
+
+    async def awrite_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
+        return await self.awrite_bytes(text.encode(encoding, errors))
+
+    async def armtree(self) -> None:
+        from ._copy import Turns, remove
+
+        await remove(self._box, self._path, Turns())
+
     # ---- what it is -----------------------------------------------------------------------------------
 
     def stat(self, *, follow_symlinks: bool = True) -> Stat:

@@ -100,6 +100,10 @@ class Pool:
                 sandbox.delete()
             self._changed.notify()
 
+    async def agive(self, sandbox: Sandbox) -> None:
+        """:meth:`give` in an event loop: a reset takes a millisecond or so."""
+        self.give(sandbox)
+
     @contextlib.contextmanager
     def use(self, timeout: float | None = None) -> Iterator[Sandbox]:
         """``with pool.use() as sb:``"""
@@ -130,6 +134,25 @@ class Pool:
             self._changed.notify_all()
         for sandbox in free:
             sandbox.delete()
+
+    async def aclose(self) -> None:
+        """The same in an event loop, which has its turn after each sandbox."""
+        import asyncio
+
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        while self._free:
+            sandbox = self._free.pop()
+            del self._used[sandbox]
+            sandbox.delete()
+            await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Pool:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def __enter__(self) -> Pool:
         return self

@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import logging
     from pathlib import Path
 
+    from ._apopen import AsyncPopen
     from ._builder import SandboxBuilder
     from ._popen import Popen
 
@@ -470,37 +471,54 @@ class Sandbox:
     def fs_snapshot(self, path: str | os.PathLike[str]) -> None:
         """Copies what was changed since the start to the directory @path of this machine, which must not be there; with a
         file ``.deleted`` that names what was deleted."""
+        for name, target in self._fs_snapshot(path):
+            if target is not None:
+                self._box.copy_out(name, target, _hutch.COPY_EXACT)
+
+    def _fs_snapshot(self, path: str | os.PathLike[str]) -> Iterator[tuple[str, str | None]]:
+        """What is to be copied, and whereto; None: nothing, it was a directory or is gone."""
         from pathlib import Path
 
         target = Path(path)
         target.mkdir()
         deleted = []
         for kind, name in self.diff():
+            there = target / name.lstrip("/")
             if kind == "D":
                 deleted.append(name)
+                yield name, None
             elif self.files(name).is_dir() and not self.files(name).is_symlink():
-                (target / name.lstrip("/")).mkdir(parents=True, exist_ok=True)
+                there.mkdir(parents=True, exist_ok=True)
+                yield name, None
             else:
-                (target / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
-                self._box.copy_out(name, str(target / name.lstrip("/")), _hutch.COPY_EXACT)
+                there.parent.mkdir(parents=True, exist_ok=True)
+                yield name, str(there)
         if deleted:
             (target / ".deleted").write_text("".join(f"{name}\n" for name in deleted), errors="surrogateescape")
 
     def fs_restore(self, path: str | os.PathLike[str]) -> None:
         """Puts the files back to what :meth:`fs_snapshot` kept in @path. :raises FileNotFoundError:"""
+        for source, name in self._fs_restore(path):
+            if source is not None:
+                self._box.copy_in(source, name, _hutch.COPY_EXACT)
+            else:
+                self.files(name).rmtree()
+
+    def _fs_restore(self, path: str | os.PathLike[str]) -> Iterator[tuple[str | None, str]]:
+        """What is to be copied, and whereto; None: that is to be removed."""
         from pathlib import Path
 
-        source = Path(path)
-        if not source.is_dir():
+        kept = Path(path)
+        if not kept.is_dir():
             raise FileNotFoundError(f"no snapshot in {os.fspath(path)!r}")
         self.reset()
-        for entry in source.iterdir():
+        for entry in kept.iterdir():
             if entry.name != ".deleted":
-                self._box.copy_in(str(entry), "/" + entry.name, _hutch.COPY_EXACT)
-        if (source / ".deleted").exists():
-            for name in (source / ".deleted").read_text(errors="surrogateescape").splitlines():
+                yield str(entry), "/" + entry.name
+        if (kept / ".deleted").exists():
+            for name in (kept / ".deleted").read_text(errors="surrogateescape").splitlines():
                 if self.files(name).exists() or self.files(name).is_symlink():
-                    self.files(name).rmtree()
+                    yield None, name
 
     def fork(self: Self, n: int = 1, *, snapshot: str | int | None = None, names: Sequence[str] | None = None) -> list[Self]:
         """New sandboxes that begin with the files of this one (or of a snapshot of it). Nothing of what one of them writes is
@@ -536,7 +554,8 @@ class Sandbox:
             box.delete()
 
     # ---- the same in an event loop ------------------------------------------------------------------------
-    # These take a millisecond or so, and nothing in them waits for the inside.
+    # Those that only call take a millisecond or so, and nothing in them waits for the inside. What can take longer goes
+    # piece by piece (_copy.py), or waits on a descriptor.
 
     @classmethod
     async def acreate(cls: type[Self], config: SandboxConfig | Mapping[str, Any] | None = None,
@@ -553,17 +572,87 @@ class Sandbox:
     async def asnapshot(self, tag: str | int | None = None) -> str | int:
         return self.snapshot(tag)
 
-    async def arestore(self, tag: str | int | None = None) -> None:
-        self.restore(tag)
+    async def arestore(self, tag: str | int | None = None, keep_processes: bool = False) -> None:
+        self.restore(tag, keep_processes)
 
-    async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None) -> list[Self]:
-        return self.fork(n, snapshot=snapshot)
+    async def adelete_snapshot(self, tag: str | int) -> None:
+        self.delete_snapshot(tag)
+
+    async def adiff(self, start: str | int | None = None, end: str | int | None = None) -> list[tuple[str, str]]:
+        """:meth:`diff`, in one piece: it looks at each file that was changed."""
+        return self.diff(start, end)
+
+    async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None,
+                    names: Sequence[str] | None = None) -> list[Self]:
+        return self.fork(n, snapshot=snapshot, names=names)
+
+    async def apopen(self, command: Command, **kwargs: Any) -> AsyncPopen:
+        """:meth:`popen` for an event loop: ``stdin``, ``stdout``, ``stderr`` are asyncio's streams, ``await process.wait()``,
+        ``await process.communicate()``. See :class:`AsyncPopen`."""
+        from ._apopen import AsyncPopen
+
+        if any(kwargs.get(name) for name in ("text", "universal_newlines", "encoding", "errors")):
+            raise SandboxConfigError("apopen: its streams are of bytes; text, encoding and errors are popen()'s")
+        return await AsyncPopen.start(self.popen(command, **{**kwargs, "bufsize": 0}))
+
+    async def aexec(self, command: Command, **kwargs: Any) -> AsyncPopen:
+        """The same as :meth:`apopen`."""
+        return await self.apopen(command, **kwargs)
+
+    async def arun_background(self, command: Command, *, env: Mapping[str, str] | None = None, cwd: str | None = None,
+                              timeout: float | None = None, keep: int = 0) -> str:
+        return self.run_background(command, env=env, cwd=cwd, timeout=timeout, keep=keep)
 
     async def awrite_file(self, path: str | os.PathLike[str], content: str | bytes) -> None:
-        self.write_file(path, content)
+        data = content.encode() if isinstance(content, str) else bytes(content)
+        target = self.files(path)
+        try:
+            await target.awrite_bytes(data)
+        except SandboxNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            await target.awrite_bytes(data)
 
     async def aread_file(self, path: str | os.PathLike[str]) -> str:
-        return self.read_file(path)
+        return (await self.aread_bytes(path)).decode("utf-8", "surrogateescape")
+
+    async def aread_bytes(self, path: str | os.PathLike[str]) -> bytes:
+        return await self.files(path).aread_bytes()
+
+    async def acopy_to(self, local: str | os.PathLike[str], container: str | os.PathLike[str]) -> None:
+        """:meth:`copy_to`, which lets the loop go on between pieces. Cancelled, it leaves what was copied until then."""
+        from ._copy import copy_in
+
+        await copy_in(self._box, os.path.abspath(local), posixpath.join("/", os.fspath(container)),
+                      _hutch.COPY_EXACT | _hutch.COPY_PARENTS | _hutch.COPY_FOLLOW)
+
+    async def acopy_from(self, container: str | os.PathLike[str], local: str | os.PathLike[str]) -> None:
+        """:meth:`copy_from`, in the same way."""
+        from ._copy import copy_out
+
+        target = os.path.abspath(local)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        await copy_out(self._box, posixpath.join("/", os.fspath(container)), target, _hutch.COPY_EXACT | _hutch.COPY_FOLLOW)
+
+    async def afs_snapshot(self, path: str | os.PathLike[str]) -> None:
+        """:meth:`fs_snapshot`, which lets the loop go on between pieces."""
+        from ._copy import Turns, copy_out
+
+        turns = Turns()
+        for name, target in self._fs_snapshot(path):
+            if target is not None:
+                await copy_out(self._box, name, target, _hutch.COPY_EXACT, turns)
+            await turns.pause()
+
+    async def afs_restore(self, path: str | os.PathLike[str]) -> None:
+        """:meth:`fs_restore`, in the same way."""
+        from ._copy import Turns, copy_in, remove
+
+        turns = Turns()
+        for source, name in self._fs_restore(path):
+            if source is not None:
+                await copy_in(self._box, source, name, _hutch.COPY_EXACT, turns)
+            else:
+                await remove(self._box, name, turns)
 
     async def __aenter__(self: Self) -> Self:
         return self
@@ -615,6 +704,8 @@ class Session:
     def stream(self, text: str, timeout: float | None = None) -> Stream:
         """See :class:`Stream`."""
         return self.sandbox._stream(text, timeout, None, None, False, False, self.name)
+
+    astream = stream
 
     def __repr__(self) -> str:
         return f"Session({self.name!r} of {self.sandbox.name!r})"

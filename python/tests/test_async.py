@@ -2,10 +2,13 @@
 """asyncio: many sandboxes from one thread."""
 
 import asyncio
+import contextlib
+import os
 import threading
 import time
+import unittest
 
-from hutch import End, Sandbox
+from hutch import End, Pool, Sandbox, SandboxConfigError, SandboxPath, Session
 from world import Case, config
 
 
@@ -94,3 +97,133 @@ class Async(Case):
                 await fork.adelete()
 
         self.run_it(work)
+
+    def test_pipes(self) -> None:
+        async def work() -> None:
+            async with await Sandbox.acreate(config()) as box:
+                async with await box.apopen("cat; echo err >&2; exit 3") as process:
+                    out, err = await process.communicate(b"x" * 1_000_000)
+                    self.assertEqual((len(out), err, process.returncode), (1_000_000, b"err\n", 3))
+                async with await box.aexec(["cat"]) as process:
+                    for line in (b"1\n", b"2\n"):
+                        process.stdin.write(line)
+                        self.assertEqual(await process.stdout.readline(), line)
+                    self.assertIsNone(await process.wait(0.05))
+                self.assertEqual(process.returncode, -9, "left before its end")
+                async with await box.apopen("sleep 0.2; echo at its end", stdin=-3, stderr=-2) as process:
+                    self.assertEqual(await process.communicate(), (b"at its end\n", b""))
+                with self.assertRaises(SandboxConfigError):
+                    await box.apopen("true", text=True)
+
+        self.run_it(work)
+
+    def tree(self, name: str) -> str:
+        top = self.directory() / name
+        (top / "a" / "b").mkdir(parents=True)
+        for i in range(300):
+            (top / "a" / f"f{i}").write_text(str(i))
+        (top / "a" / "b" / "deep").write_bytes(os.urandom(100))
+        with open(top / "large", "wb") as file:
+            file.write(os.urandom(9 << 20))
+            file.seek(64 << 20)
+            file.write(b"end")
+        os.chmod(top / "large", 0o750)
+        os.utime(top / "large", ns=(10**18, 10**18 + 5))
+        (top / "to-a").symlink_to("a")
+        (top / "dangling").symlink_to("/nowhere")
+        os.mkfifo(top / "fifo")
+        os.chmod(top / "a", 0o700)
+        os.utime(top / "a", ns=(10**18, 10**18 + 7))
+        return str(top)
+
+    @staticmethod
+    def facts(top: str) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for at, directories, files in os.walk(top):
+            for name in [".", *directories, *files]:
+                path = os.path.join(at, name)
+                st = os.lstat(path)
+                data: object = None
+                if os.path.islink(path):
+                    data = os.readlink(path)
+                elif os.path.isfile(path):
+                    with open(path, "rb") as file:
+                        data = hash(file.read())
+                found[os.path.relpath(path, top)] = (oct(st.st_mode), st.st_mtime_ns, data)
+        return found
+
+    def test_trees_and_large_files(self) -> None:
+        """Forth and back, twice, with the loop alive all the time."""
+        top, turns = self.tree("tree"), 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def work() -> None:
+            nonlocal turns
+            box, back = await Sandbox.acreate(config()), str(self.directory() / "new" / "back")
+            task = asyncio.create_task(others())
+            async with box:
+                for step in (lambda: box.acopy_to(top, "/new/tree"), lambda: box.acopy_from("/new/tree", back)) * 2:
+                    turns = 0
+                    await step()
+                    self.assertGreater(turns, 10)
+                self.assertEqual(self.facts(back), self.facts(top))
+                self.assertLess(os.stat(back + "/large").st_blocks * 512, 40 << 20, "a hole stays one")
+                other = str(self.directory() / "sync")
+                box.copy_from("/new/tree", other)
+                self.assertEqual(self.facts(other), self.facts(top))
+                for copied in (box.acopy_to(top + "/large", "/new/large"), box.acopy_from("/new/large", back + "/again")):
+                    await copied
+                self.assertEqual(os.stat(back + "/again").st_size, os.stat(top + "/large").st_size)
+                self.assertEqual(self.facts(back)["again"], self.facts(top)["large"])
+                with self.assertRaises(FileNotFoundError):
+                    await box.acopy_to(top + "/none", "/new/x")
+                with self.assertRaises(FileNotFoundError):
+                    await box.acopy_from("/none", back + "/x")
+                await box.files("/new/tree").armtree()
+                self.assertFalse(box.files("/new/tree").exists())
+                await box.awrite_file("/d/file", "text")
+                turns = 0
+                await box.files("/d/large").awrite_bytes(b"1" * (20 << 20))
+                self.assertEqual(len(await box.aread_bytes("/d/large")), 20 << 20)
+                self.assertGreater(turns, 2)
+                box.files("/d/large").unlink()
+                kept = str(self.directory() / "kept")
+                await box.afs_snapshot(kept)
+                self.assertEqual(len([one for one in await box.adiff() if one[1].endswith("/d/file")]), 1)
+                await box.areset()
+                await box.afs_restore(kept)
+                self.assertEqual(await box.files("/d/file").aread_text(), "text")
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self.run_it(work)
+
+
+class Forms(unittest.TestCase):
+    """Every verb has its form for an event loop, or is over at once."""
+
+    #: No command, no wait, no tree in them: a call takes microseconds, or nothing happens yet.
+    AT_ONCE = {
+        Sandbox: {"builder", "session", "sessions", "write_stdin", "check_background", "list_background", "list_snapshots",
+                  "pressure", "reclaim_memory",
+                  "cleanup_stale"},  # of all sandboxes: for the start of a program, before its loop
+        SandboxPath: {"open", "stat", "exists", "is_file", "is_dir", "is_symlink", "iterdir", "readlink", "mkdir", "unlink",
+                      "rmdir", "rename", "replace", "symlink_to", "chmod", "chown", "utime"},
+        Session: set(),
+        Pool: set(),
+    }
+
+    def test_each_verb(self) -> None:
+        for kind, at_once in self.AT_ONCE.items():
+            verbs = {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
+            forms = {name for name in verbs if name[0] == "a" and name[1:] in verbs | {"create", "stream"}}
+            self.assertLessEqual(at_once, verbs)
+            for verb in sorted(verbs - forms - at_once):
+                self.assertIn("a" + verb, forms, f"{kind.__name__}.{verb} has no form for an event loop")
+        self.assertTrue(hasattr(Sandbox, "await_background") and hasattr(Pool, "__aenter__"))

@@ -54,3 +54,7 @@ class NitroboxSandbox(Sandbox):
     def read_file(self, path: str | os.PathLike[str]) -> str:
         """A whole file, each byte one character (latin-1): ``.encode("latin-1")`` are its bytes."""
         return self.read_bytes(path).decode("latin-1")
+
+    async def aread_file(self, path: str | os.PathLike[str]) -> str:
+        """See :meth:`read_file`."""
+        return (await self.aread_bytes(path)).decode("latin-1")
