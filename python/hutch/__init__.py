@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._config import SandboxConfig
 from ._errors import (
     NotSupportedError,
     SandboxBusyError,
@@ -29,14 +28,16 @@ from ._stream import Stream
 if TYPE_CHECKING:
     from ._apopen import AsyncPopen
     from ._builder import GB, KB, MB, ExecutionResult, NetworkMode, Permission, SandboxBuilder, SeccompProfile
+    from ._config import SandboxConfig
     from ._pool import Pool
     from ._popen import Popen
 
-#: Where names are that few need: they are imported with their first use.
+#: Where names are that few need, or that take a while: they are imported with their first use.
 _LATER = {
     "AsyncPopen": "_apopen",
     "GB": "_builder", "KB": "_builder", "MB": "_builder", "ExecutionResult": "_builder", "NetworkMode": "_builder",
     "Permission": "_builder", "SandboxBuilder": "_builder", "SeccompProfile": "_builder", "Pool": "_pool", "Popen": "_popen",
+    "SandboxConfig": "_config",
 }
 
 

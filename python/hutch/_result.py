@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from . import _hutch
@@ -26,8 +25,7 @@ class End(enum.Enum):
 _ENDS = (End.EXIT, End.SIGNAL, End.TIMEOUT, End.NOT_RUN, End.SHELL_DIED)
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What a command took, as the kernel tells it."""
 
     user_seconds: float  #: CPU time in its own code

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
 from ._async import finish, until
-from ._config import SandboxConfig
 from ._errors import SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError
 from ._files import SandboxPath
 from ._home import home
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from ._apopen import AsyncPopen
     from ._builder import SandboxBuilder
+    from ._config import SandboxConfig
     from ._popen import Popen
 
 Command = str | Sequence[str]
@@ -114,6 +114,8 @@ class Sandbox:
 
     @classmethod
     def _config_type(cls) -> type[SandboxConfig]:
+        from ._config import SandboxConfig  # with what it takes, a third of the import of the package
+
         return SandboxConfig
 
     @classmethod

@@ -119,6 +119,19 @@ class Parsers(unittest.TestCase):
             exec("from hutch.compat.nitrobox.vm import NoSuchName", {})
 
 
+class Import(unittest.TestCase):
+    def test_what_few_need_is_not_imported_with_the_package(self) -> None:
+        code = "import sys; before = set(sys.modules); import hutch; print(*set(sys.modules) - before)"
+        done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        slow = {"asyncio", "dataclasses", "hutch._builder", "hutch._config", "hutch._docker", "hutch._popen", "inspect", "json",
+                "logging", "pathlib", "shlex", "shutil", "socket", "subprocess", "tempfile"}
+        self.assertEqual(slow & set(done.stdout.split()), set())
+        self.assertIs(hutch.SandboxConfig, _config.SandboxConfig)
+        for name in hutch.__all__:
+            self.assertTrue(hasattr(hutch, name), name)
+
+
 # ---- fields ------------------------------------------------------------------------------------------------
 
 #: field, given, what is held
