@@ -354,7 +354,7 @@ class Descriptors(FaultCase):
             for _ in range(80):
                 held.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
                 held[-1].connect(f"{self.home}/run/box/sock")
-            waiting = self.start("exec", "box", "echo", "x")
+            waiting = self.start("exec", "box", "sh", "-c", "echo x")
             time.sleep(0.3)
             used = self.processor_seconds(keeper)
             time.sleep(0.7)
@@ -364,7 +364,7 @@ class Descriptors(FaultCase):
             for one in held:
                 one.close()
         self.right_or_clear(self.finish(waiting, timeout=10), "x\n")  # the first that left may have made room for it alone
-        self.assertEqual(self.run_ok("exec", "box", "echo", "y").out, "y\n")
+        self.assertEqual(self.run_ok("exec", "box", "sh", "-c", "echo y").out, "y\n")
         self.run_ok("rm", "box")
 
     def processor_seconds(self, pid: int) -> float:

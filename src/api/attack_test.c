@@ -172,6 +172,24 @@ static void who_does_not_listen_holds_up_nobody_else(void)
 	hutch_box_delete(other, NULL);
 }
 
+/* A list of groups that makes /proc/PID/status longer than a page hides nobody. */
+static void a_long_list_of_groups_hides_nobody_from_a_timeout(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	if (world_sh(&w, box, "perl -e '$) = \"0 1 5\"; exit($) !~ / 5/)'", NULL).exit_code) {
+		skip("no perl in /usr, or one id only");
+	} else {
+		over_after(&w, box, "exec perl -e '$) = join(\" \", 0, 1..2000); exec \"sleep\", \"7105\"'", 500);
+		is_int(left(&w, box, "sleep 7105"), 0);
+	}
+	hutch_box_delete(box, NULL);
+}
+
 static void a_timeout_as_long_as_can_be_is_none(void)
 {
 	const char *const argv[] = {"sh", "-c", "sleep 0.1; exit 3", NULL};
@@ -280,6 +298,7 @@ int main(void)
 		TAP_TEST(who_lets_its_first_thread_end_is_ended_at_the_timeout),
 		TAP_TEST(many_commands_end_before_anybody_waits),
 		TAP_TEST(who_does_not_listen_holds_up_nobody_else),
+		TAP_TEST(a_long_list_of_groups_hides_nobody_from_a_timeout),
 		TAP_TEST(a_timeout_as_long_as_can_be_is_none),
 		TAP_TEST(what_the_kernel_would_judge_by_the_callers_powers_is_not_written),
 		TAP_TEST(any_time_of_a_file_is_told),

@@ -138,27 +138,29 @@ void tree_kill(struct keeper *k, pid_t leader)
 
 /* ---- what runs in a shell --------------------------------------------------------------------- */
 
-/* The number behind the last blank of the line that begins with @key, or -1. */
+/* The number behind the last blank of the line that begins with @key ("\nKey:"), or -1. The list of groups comes before it
+ * and is as long as the inside likes. */
 static long long status_of(const struct keeper *k, pid_t pid, const char *key)
 {
+	size_t matched = 1, len = strlen(key); /* the first line begins one, too */
 	char path[32], text[4096];
 	auto_fd int fd = -1;
-	const char *at, *end;
+	long long value = 0;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%d/status", pid);
 	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return -1;
-	text[n] = '\0';
-	at = strstr(text, key);
-	if (!at)
-		return -1;
-	end = strchrnul(at + 1, '\n');
-	while (end > at && end[-1] != '\t' && end[-1] != ' ')
-		end--;
-	return atoll(end);
+	while (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0) {
+		for (const char *c = text; c < text + n; c++) {
+			if (matched < len)
+				matched = *c == key[matched] ? matched + 1 : *c == '\n';
+			else if (*c == '\n')
+				return value;
+			else
+				value = *c >= '0' && *c <= '9' ? value * 10 + (*c - '0') : 0;
+		}
+	}
+	return -1;
 }
 
 /* Field @number of stat(5), from 3 on; *state: the third. */
