@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import IO, Any
 
 from ._async import until
 from ._popen import Popen
+
+
+class _Output(asyncio.StreamReaderProtocol):
+    """A terminal that nobody has any more ends with EIO, which is its end of file."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(None if isinstance(exc, OSError) and exc.errno == errno.EIO else exc)
 
 
 class AsyncPopen:
@@ -40,7 +48,7 @@ class AsyncPopen:
             return None
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), pipe)
+            lambda: _Output(reader), pipe)
         self._transports.append(transport)
         return reader
 

@@ -112,6 +112,10 @@ class Async(Case):
                 self.assertEqual(process.returncode, -9, "left before its end")
                 async with await box.apopen("sleep 0.2; echo at its end", stdin=-3, stderr=-2) as process:
                     self.assertEqual(await process.communicate(), (b"at its end\n", b""))
+                async with await box.apopen("read x; echo got $x", tty=True) as process:
+                    process.stdin.write(b"hi\n")
+                    self.assertIn(b"got hi", await process.stdout.read())
+                    self.assertEqual(await process.wait(), 0)
                 with self.assertRaises(SandboxConfigError):
                     await box.apopen("true", text=True)
 
