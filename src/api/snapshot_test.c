@@ -190,7 +190,7 @@ static void a_chain_of_a_thousand(void)
 		say(&w, box, "cat /root/f", NULL, want);
 	}
 	is_int(hutch_box_delete(box, &w.e), 0);
-	ok(hutch_cleanup(w.hutch, 20000, &w.e) == 0, "%s", w.e.message);
+	ok(hutch_cleanup(w.hutch, 90000, &w.e) == 0, "%s", w.e.message);
 	is_int(scratch_names(&w.s, "data/layers"), 1); /* the skeleton of --host */
 }
 

@@ -199,6 +199,7 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 		return r;
 	if (k->plan->listen >= 0 && (unsigned)k->plan->listen < k->start.nfds) {
 		k->listen = k->start.fds[k->plan->listen];
+		(void)fcntl(k->listen, F_SETFL, O_NONBLOCK); /* who was there may be welcomed already, or have gone */
 		close_fd(&k->owner); /* it lives on without him */
 	}
 	return 0;
@@ -249,8 +250,11 @@ bool keeper_welcome(struct keeper *k)
 	struct msg_head h = {.op = OP_STARTED, .arg = (uint32_t)getpid()};
 	static struct ready ready;
 	int fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC);
-	struct client *c = fd < 0 ? NULL : add_client(k, fd);
+	struct client *c;
 
+	if (fd < 0 && errno == EAGAIN)
+		return true; /* somebody was here, and was welcomed in the middle of a reset, or has gone */
+	c = fd < 0 ? NULL : add_client(k, fd);
 	if (!c)
 		return false;
 	(void)client_tell(c, &h, NULL, 0, &k->self, 1);
