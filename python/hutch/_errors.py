@@ -107,8 +107,26 @@ _BY_CODE: dict[str, type[SandboxError]] = {
 }
 
 
+_ending = False
+
+
+def interpreter_ends() -> None:
+    """From now on sandboxes are deleted under whoever uses them."""
+    global _ending
+    _ending = True
+
+
 def make_error(number: int, errno: int, message: str) -> BaseException:
-    """The exception for a failure that the library tells."""
+    """The exception for a failure that the library tells.
+
+    A daemon thread that is in a call when the interpreter ends is not told: its sandbox was deleted because the
+    program is over. ``SystemExit`` ends a thread without a word.
+    """
+    if _ending:
+        import threading
+
+        if threading.current_thread() is not threading.main_thread():
+            return SystemExit(message)
     name = CODES.get(number, "INTERNAL")
     if name == "NOMEM":
         return MemoryError(message)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
 from ._async import finish, until
-from ._errors import SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError
+from ._errors import (SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError,
+                      interpreter_ends)
 from ._files import SandboxPath
 from ._home import home
 from ._result import CommandError, RunResult
@@ -755,6 +756,7 @@ def _until_hangup(fd: int) -> bytes:
 
 @atexit.register
 def _delete_all() -> None:
+    interpreter_ends()
     for sandbox in list(_alive):
         if sandbox._box.alive:
             sandbox.delete()

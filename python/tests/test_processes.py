@@ -287,6 +287,15 @@ class Ends(Processes):
         self.assertEqual((code, said), (0, ""))
         self.assertFalse(listed("thread"))
 
+    def test_a_thread_that_is_in_run_says_nothing_at_the_end(self) -> None:
+        code, said = self.ended("import atexit\nother = threading.Thread(target=lambda: sb.run('sleep 87'), daemon=True)\n"
+                                "def last():\n    other.join(60)\n    print(other.is_alive())\n    try:\n"
+                                "        sb.run('true')\n    except hutch.SandboxStateError as e:\n        print(e)\n"
+                                "atexit.unregister(hutch._sandbox._delete_all)\natexit.register(last)\n"
+                                "atexit.register(hutch._sandbox._delete_all)\n"
+                                "sb = Sandbox(config(), name='silent')\nother.start()\ntime.sleep(0.3)\n")
+        self.assertEqual((code, said), (0, "False\nthe sandbox was deleted\n"))
+
     def test_signals_in_the_middle_of_run(self) -> None:
         for number, code in ((signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
             with self.subTest(number.name):
