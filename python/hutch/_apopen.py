@@ -99,10 +99,10 @@ class AsyncPopen:
         self._process.kill()
 
     async def aclose(self) -> None:
-        """Closes the pipes; kills the command where it has not ended, and waits for it."""
+        """Kills the command where it has not ended, closes the pipes, and waits for it."""
+        self.kill()  # first: it shall not come to an end of its own when stdin ends
         for transport in self._transports:
             transport.close()
-        self.kill()
         await self.wait()
         await asyncio.sleep(0)  # the loop closes descriptors in its next turn
 

@@ -26,9 +26,9 @@ class Async(Case):
         async def work() -> None:
             boxes = [await Sandbox.acreate(config()) for _ in range(10)]
             since = time.monotonic()
-            results = await asyncio.gather(*(box.arun(f"sleep 0.5; echo {i}") for i, box in enumerate(boxes)))
+            results = await asyncio.gather(*(box.arun(f"sleep 2; echo {i}") for i, box in enumerate(boxes)))
             self.assertEqual([result.output for result in results], [f"{i}\n" for i in range(10)])
-            self.assertLess(time.monotonic() - since, 4)
+            self.assertLess(time.monotonic() - since, 15, "one after the other it is 20")
             for box in boxes:
                 await box.adelete()
 
@@ -57,7 +57,7 @@ class Async(Case):
                     task.cancel()
                     with self.assertRaises(asyncio.CancelledError):
                         await task
-                    self.assertLess(time.monotonic() - since, 3)
+                    self.assertLess(time.monotonic() - since, 30)
                 with self.assertRaises(asyncio.TimeoutError):
                     await asyncio.wait_for(box.arun("while :; do :; done"), 0.3)
                 left = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'sleep 8[1234]'"
