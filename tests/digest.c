@@ -223,7 +223,7 @@ static void mount_line(const char *kind, char *text)
 static const char *const restless[] = {
 	"/proc/sys/kernel/random", "/proc/sys/fs/inode-nr", "/proc/sys/fs/inode-state", "/proc/sys/fs/dentry-state",
 	"/proc/sys/fs/file-nr", "/proc/sys/kernel/ns_last_pid", "/proc/sys/fs/aio-nr", "/proc/sys/kernel/pty/nr",
-	"/proc/sys/dev/tty/ldisc_autoload", NULL};
+	"/proc/sys/fs/quota", "/proc/sys/kernel/hung_task_detect_count", "/proc/sys/dev/tty/ldisc_autoload", NULL};
 
 static void sysctls(const char *dir)
 {

@@ -52,7 +52,7 @@ sub settings {
     for my $name (names($dir)) {
         my $path = "$dir/$name";
         # what the machine counts for all: others move it (quota/syncs with every mount of a disk that ends)
-        next if $path =~ m{/(random|inode-nr|inode-state|dentry-state|file-nr|ns_last_pid|ldisc_autoload|aio-nr|pty/nr|quota)};
+        next if $path =~ m{/(random|inode-nr|inode-state|dentry-state|file-nr|ns_last_pid|ldisc_autoload|aio-nr|pty/nr|quota|hung_task_detect_count)};
         if (-d $path) { settings($path) } else { my $text = slurp($path); $text =~ s/\n/\\n/g; print "sysctls $path $text\n" }
     }
 }
