@@ -53,6 +53,13 @@ SANITIZERS = {
 }
 
 
+def shortly(detail: str) -> str:
+    """The lines of a failure's report that say what it was."""
+    lines = [line.strip() for line in detail.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[+-]?([\w.]*(Error|Exception)\b|[-+?] |not ok|SUMMARY)", line)] or lines[-1:]
+    return " / ".join(line[:300] for line in errors[-4:])
+
+
 @dataclass
 class Count:
     """What was found, and how it is shown."""
@@ -70,7 +77,7 @@ class Count:
         setattr(self, outcome, getattr(self, outcome) + 1)
         self.numbers += 1
         if outcome == "failed":
-            self.failures.append(name)
+            self.failures.append(f"{name}: {shortly(detail)}")
         if outcome == "skipped":
             self.reasons[detail] = self.reasons.get(detail, 0) + 1
         if self.tap:
