@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 QUICK_START_SAYS = "hello\n 3\nno shell\n/usr 1\n\nkept\n['0\\n', '1\\n', '2\\n']\n"
 
+LIBRARIES = """import hutch._hutch
+loaded = {line.split()[-1] for line in open("/proc/self/maps")}
+print(*sorted(path for path in loaded if "jansson" in path or "seccomp" in path))
+"""
+
 
 def quick_start() -> str:
     """README's Python."""
@@ -157,7 +162,7 @@ class Wheel(RunCase):
         self.persona.run([str(builder / "python"), "-m", "build", "--outdir", str(self.tmp / "dist"), str(tree)])
         self.assertEqual(len(list((self.tmp / "dist").glob("hutch-*.tar.gz"))), 1)
         (wheel,) = (self.tmp / "dist").glob("hutch-*.whl")
-        self.assertIn("-cp310-abi3-", wheel.name)
+        self.assertIn("-cp310-abi3-manylinux", wheel.name)
         with zipfile.ZipFile(wheel) as inside:
             (told,) = (name for name in inside.namelist() if name.endswith(".dist-info/WHEEL"))
             self.assertIn(b"Tag: cp310-abi3-", inside.read(told))
@@ -168,6 +173,8 @@ class Wheel(RunCase):
         env = {"PATH": os.environ["PATH"], "HUTCH_HOME": str(self.home), "HOME": str(self.tmp)}
         done = self.persona.run([str(fresh / "python"), "-W", "error", "-c", quick_start()], env=env, cwd=self.tmp)
         self.assertEqual(done.stdout.decode(), QUICK_START_SAYS)
+        done = self.persona.run([str(fresh / "python"), "-c", LIBRARIES], env=env, cwd=self.tmp)
+        self.assertRegex(done.stdout.decode(), rf"^{fresh.parent}\S*/libjansson\S* {fresh.parent}\S*/libseccomp\S*\n$", "not the machine's")
         done = self.persona.run([str(fresh / "hutch"), "run", "--", "echo", "well"], env=env)
         self.assertEqual(done.stdout, b"well\n")
         self.persona.run([str(fresh / "mypy"), "--strict", "-p", "hutch"], env=env, cwd=self.tmp)
