@@ -3,12 +3,9 @@
  * jobs.c - commands that belong to the sandbox, with their output
  *
  * How it works: a job is a command as any other (exec.c), but no client's. What it writes comes through one
- * pipe, which the keeper reads whenever there is something and keeps in a ring: the last bytes of it, and
- * how many there were in all. So a job never waits for a reader and never loses one. It stays known when
- * it has ended, until it is stopped or a reset comes.
- *
- * Clients ask by name. An answer may have to wait (for more output, for the end); who asked stands in the
- * job's list until then, once for each client and kind of question.
+ * pipe, which the keeper reads whenever there is something and keeps in a ring (ring.c). So a job never
+ * waits for a reader and never loses one. It stays known when it has ended, until it is stopped or a reset
+ * comes. What clients ask is answered in job_answer.c.
  *
  * Stop: the signal, and after a while SIGKILL to the whole tree. A leader that ends at the signal leaves its
  * children to the reaper; those that were not there when the stop began are killed with it. Whatever else
@@ -23,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,7 +27,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "inside/keeper.h"
+#include "inside/job.h"
 #include "sys/proc.h"
 
 #define KEEP_ALL ((uint64_t)JOBS_MAX << 20)
@@ -39,32 +35,6 @@
 #define LAST_WORDS_NS 1000000000ull
 
 enum { READ_SIZE = 65536, READS_AT_END = 32 };
-
-/* Somebody who waits for an answer. */
-struct asker {
-	struct asker *next;
-	struct client *client;
-	uint32_t id;
-	struct job_ask ask;
-};
-
-struct job {
-	struct job *next;
-	struct job_facts facts;
-	pid_t pid;	 /* 0: it has ended */
-	int out;	 /* -1: nobody can write there any more */
-	char *ring;	 /* room bytes; not in clones of ours */
-	uint64_t room;
-	bool starting;	 /* it has not exec'ed yet */
-	struct client *starter; /* who is told of that; NULL: nobody */
-	uint32_t starter_id;
-	struct asker *askers;
-	bool stopping;
-	uint64_t kill_by_ns; /* 0: not due */
-	pid_t *spared;	     /* the reaper's children that are not ours to end */
-	size_t nspared;
-	bool spared_known;
-};
 
 static uint64_t now_ms(void)
 {
@@ -90,136 +60,7 @@ pid_t jobs_pid(const struct keeper *k, const char *id)
 	return j ? j->pid : 0;
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
-
-void jobs_refuse(struct client *c, uint32_t id, const struct err *e)
-{
-	struct msg_head head = {.op = OP_JOB_SAID, .id = id};
-	struct job_said said = {.e = *e};
-
-	(void)client_tell(c, &head, &said, sizeof(said), NULL, 0);
-}
-
-/* @len bytes of the ring from the offset @from on, all of them kept. */
-static void copy_out(const struct job *j, uint64_t from, char *to, uint64_t len)
-{
-	while (len) {
-		uint64_t at = from % j->room, n = j->room - at < len ? j->room - at : len;
-
-		memcpy(to, j->ring + at, n);
-		to += n;
-		from += n;
-		len -= n;
-	}
-}
-
-static void answer(const struct job *j, struct client *c, uint32_t id, uint64_t from, uint64_t room)
-{
-	struct msg_head head = {.op = OP_JOB_SAID, .id = id};
-	struct job_said said = {.njobs = 1};
-	uint64_t first = j->facts.total - j->facts.kept;
-	auto_free char *body = NULL;
-
-	said.from = from < first ? first : from > j->facts.total ? j->facts.total : from;
-	said.len = j->facts.total - said.from;
-	if (said.len > room)
-		said.len = room;
-	if (said.len > JOB_PART_MAX)
-		said.len = JOB_PART_MAX;
-	body = malloc(sizeof(said) + sizeof(j->facts) + said.len);
-	if (!body) {
-		struct err e = {0};
-
-		(void)err_oom(&e);
-		jobs_refuse(c, id, &e);
-		return;
-	}
-	if (!j->facts.running && said.from + said.len == j->facts.total)
-		c->follows = false;
-	memcpy(body, &said, sizeof(said));
-	memcpy(body + sizeof(said), &j->facts, sizeof(j->facts));
-	copy_out(j, said.from, body + sizeof(said) + sizeof(j->facts), said.len);
-	(void)client_tell(c, &head, body, sizeof(said) + sizeof(j->facts) + said.len, NULL, 0);
-}
-
-static void answer_list(const struct keeper *k, struct client *c, uint32_t id)
-{
-	static char body[sizeof(struct job_said) + JOBS_MAX * sizeof(struct job_facts)];
-	struct msg_head head = {.op = OP_JOB_SAID, .id = id};
-	struct job_said said = {0};
-	size_t len = sizeof(said);
-
-	for (const struct job *j = k->jobs; j; j = j->next) {
-		memcpy(body + len, &j->facts, sizeof(j->facts));
-		len += sizeof(j->facts);
-		said.njobs++;
-	}
-	memcpy(body, &said, sizeof(said));
-	(void)client_tell(c, &head, body, len, NULL, 0);
-}
-
-/* Those whose time has come: all at the end, else who waits for what is there now. */
-static void answer_askers(struct job *j)
-{
-	struct asker **at = &j->askers, *a;
-
-	while ((a = *at)) {
-		if (j->pid && !(a->ask.what == JOB_MORE && j->facts.total > a->ask.from)) {
-			at = &a->next;
-			continue;
-		}
-		answer(j, a->client, a->id, a->ask.from, a->ask.room);
-		*at = a->next;
-		free(a);
-	}
-}
-
-static void drop_askers(struct job *j, const struct client *c, uint32_t what)
-{
-	struct asker **at = &j->askers, *a;
-
-	while ((a = *at)) {
-		if (a->client != c || (what && a->ask.what != what)) {
-			at = &a->next;
-			continue;
-		}
-		*at = a->next;
-		free(a);
-	}
-}
-
-static int wait_for(struct job *j, struct client *c, uint32_t id, const struct job_ask *ask, struct err *e)
-{
-	struct asker *a = calloc(1, sizeof(*a));
-
-	if (!a)
-		return err_oom(e);
-	drop_askers(j, c, ask->what); /* he has thought better of it */
-	*a = (struct asker){.client = c, .id = id, .ask = *ask, .next = j->askers};
-	j->askers = a;
-	return 0;
-}
-
 /* ---- output ----------------------------------------------------------------------------------- */
-
-static void keep(struct job *j, const char *data, size_t len)
-{
-	uint64_t end = j->facts.total + len;
-
-	if (len > j->room) {
-		data += len - j->room;
-		len = (size_t)j->room;
-	}
-	for (uint64_t to = end - len; to < end;) {
-		uint64_t at = to % j->room, n = j->room - at < end - to ? j->room - at : end - to;
-
-		memcpy(j->ring + at, data, n);
-		data += n;
-		to += n;
-	}
-	j->facts.total = end;
-	j->facts.kept = end < j->room ? end : j->room;
-}
 
 /* Return: was there something? */
 static bool take(struct job *j)
@@ -228,7 +69,7 @@ static bool take(struct job *j)
 	ssize_t n = j->out < 0 ? -1 : read(j->out, buf, sizeof(buf));
 
 	if (n > 0)
-		keep(j, buf, (size_t)n);
+		ring_keep(&j->ring, buf, (size_t)n);
 	else if (j->out >= 0 && (n == 0 || (errno != EAGAIN && errno != EINTR)))
 		close_fd(&j->out);
 	return n > 0;
@@ -239,21 +80,16 @@ static bool take(struct job *j)
 static void job_free(struct keeper *k, struct job *j)
 {
 	struct job **at = &k->jobs;
-	struct asker *a;
 
 	while (*at && *at != j)
 		at = &(*at)->next;
 	if (*at)
 		*at = j->next;
-	while ((a = j->askers)) {
-		j->askers = a->next;
-		free(a);
-	}
+	job_drop_askers(j, NULL, 0);
 	if (j->out >= 0 && k->now.pid) /* what it started may go on writing */
 		drain_add(k, take_fd(&j->out));
 	close_fd(&j->out);
-	if (j->ring)
-		munmap(j->ring, j->room);
+	ring_close(&j->ring);
 	free(j->spared);
 	free(j);
 }
@@ -264,7 +100,7 @@ static int check_room(const struct keeper *k, uint64_t room, struct err *e)
 	int n = 0;
 
 	for (const struct job *j = k->jobs; j; j = j->next, n++)
-		all += j->room;
+		all += j->ring.room;
 	if (n >= JOBS_MAX)
 		return err_set(e, ERR_LIMIT, "there are %d jobs in the sandbox; one that has ended is forgotten when "
 			       "it is stopped (`hutch job stop`)", n);
@@ -328,14 +164,12 @@ static struct job *make(struct keeper *k, const struct pack *p, const struct cal
 	memcpy(j->facts.id, id, sizeof(id));
 	describe(&j->facts, p, call->argv);
 	j->out = -1;
-	j->room = call->keep;
-	j->ring = mmap(NULL, j->room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (j->ring == MAP_FAILED) {
+	r = ring_open(&j->ring, call->keep);
+	if (r < 0) {
 		free(j);
-		err_sys(e, errno, "room for output");
+		err_sys(e, r, "room for output");
 		return NULL;
 	}
-	(void)madvise(j->ring, j->room, MADV_DONTFORK); /* each command is a clone of ours for a moment */
 	while (*at)
 		at = &(*at)->next;
 	*at = j;
@@ -403,7 +237,7 @@ static void began(struct keeper *k, struct job *j)
 	k->for_job = false;
 	j->starting = false;
 	if (j->starter)
-		answer(j, j->starter, j->starter_id, 0, 0);
+		job_answer(j, j->starter, j->starter_id, 0, 0);
 	j->starter = NULL;
 }
 
@@ -430,14 +264,6 @@ static void spare_others(struct keeper *k)
 			note_orphans(k, j);
 }
 
-static void refuse_all(const struct job *j, const struct err *e)
-{
-	if (j->starter)
-		jobs_refuse(j->starter, j->starter_id, e);
-	for (const struct asker *a = j->askers; a; a = a->next)
-		jobs_refuse(a->client, a->id, e);
-}
-
 void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 {
 	struct job *j = k->jobs;
@@ -450,7 +276,7 @@ void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 		return;
 	j->pid = 0;
 	if (x->how == EXITED_FAULT) { /* it never was one */
-		refuse_all(j, &x->e);
+		job_refuse_askers(j, &x->e);
 		job_free(k, j);
 		return;
 	}
@@ -463,7 +289,7 @@ void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 	j->facts.end = *x;
 	if (j->starting)
 		began(k, j);
-	answer_askers(j);
+	job_answer_askers(j);
 	if (j->stopping)
 		job_free(k, j);
 }
@@ -475,7 +301,7 @@ void jobs_reset(struct keeper *k)
 	while (k->jobs) {
 		/* Its end was told, unless the whole generation had come to one that is not reaped yet. */
 		(void)err_set(&e, ERR_NOT_FOUND, "job '%s' ended with a reset", k->jobs->facts.id);
-		refuse_all(k->jobs, &e);
+		job_refuse_askers(k->jobs, &e);
 		close_fd(&k->jobs->out); /* all who could write have ended */
 		job_free(k, k->jobs);
 	}
@@ -484,7 +310,7 @@ void jobs_reset(struct keeper *k)
 void jobs_forget(struct keeper *k, const struct client *c)
 {
 	for (struct job *j = k->jobs; j; j = j->next) {
-		drop_askers(j, c, 0);
+		job_drop_askers(j, c, 0);
 		if (j->starter == c)
 			j->starter = NULL;
 	}
@@ -528,10 +354,10 @@ static int ask_one(struct keeper *k, struct client *c, uint32_t id, const struct
 	else if (a->what == JOB_SIGNAL && j->pid)
 		exec_signal_pid(k, j->pid, (int)a->signal);
 	if (j->pid && (a->what == JOB_END || a->what == JOB_STOP ||
-		       (a->what == JOB_MORE && j->facts.total <= a->from)))
-		r = wait_for(j, c, id, a, e);
+		       (a->what == JOB_MORE && j->ring.total <= a->from)))
+		r = job_wait_for(j, c, id, a, e);
 	else
-		answer(j, c, id, a->from, a->room);
+		job_answer(j, c, id, a->from, a->room);
 	if (r == 0 && a->what == JOB_STOP && j->pid)
 		begin_stop(k, j, a);
 	else if (r == 0 && a->what == JOB_STOP)
@@ -546,7 +372,7 @@ void jobs_ask(struct keeper *k, struct client *c, const struct msg *m)
 
 	a.id[JOB_ID - 1] = '\0';
 	if (a.what == JOB_LIST)
-		answer_list(k, c, m->head.id);
+		job_answer_list(k, c, m->head.id);
 	else if (ask_one(k, c, m->head.id, &a, &e) < 0)
 		jobs_refuse(c, m->head.id, &e);
 }
@@ -610,7 +436,7 @@ void jobs_some(struct keeper *k, int fd)
 			j->starting = false; /* its end comes, and says why */
 		if (j->out == fd) {
 			(void)take(j);
-			answer_askers(j);
+			job_answer_askers(j);
 		}
 	}
 }
