@@ -107,6 +107,21 @@ class Volumes(RunCase):
         self.assertEqual(self.tiny_ok("-v", "./d:/v:cow",
                          "stat -c %u,%g /v /v/file; chmod 600 /v/file; touch /v/new"), "0,0\n0,0\n")
 
+    @only("subuid", "plain")
+    @needs(lambda case: case.persona.changes_user(), "needs files of others")
+    def test_copy_on_write_says_whose_files_it_cannot_copy(self):
+        path = self.write("d/file", "x")
+        ask = ("run", "--rootfs", self.rootfs, "-v", "./d:/v:cow", "--", "sh", "-c", "echo y >>/v/file")
+        result = self.hutch(*ask)
+        self.assertEqual((result.code, result.err), (0, ""))
+        for one in (path, path.parent):
+            os.chown(one, self.persona.uid, 0)
+        result = self.hutch(*ask)
+        self.assertNotEqual(result.code, 0)
+        self.assertIn(f"'{path.parent}' belongs to group 0, whom the sandbox does not know", result.err)
+        self.assertIn("Value too large for defined data type", result.err)
+        self.assertEqual(path.read_text(), "x")
+
     def test_a_source_is_taken_from_the_current_directory(self):
         self.write("sub/d/file", "x")
         for source in ("./d", ".", "../sub/d", "./d/../d/."):

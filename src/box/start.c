@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -92,19 +93,28 @@ static int add_lower(struct start *s, const char *path, struct err *e)
 	return r;
 }
 
-/* Has the sandbox an id for @owner? For a range of its own, whose trees are idmapped, the question
- * is whether he is below 65,536. */
-static bool has_id(const struct start *s, uid_t owner)
+static bool is_in(uint32_t id, const struct plan_extent *x, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (id >= x[i].outside && id - x[i].outside < x[i].count)
+			return true;
+	return false;
+}
+
+/* Has the sandbox ids for them? For a range of its own, whose trees are idmapped, the question is whether
+ * they are below 65,536. */
+static bool has_user(const struct start *s, uid_t uid)
 {
 	const struct ns_ids *ids = &s->h->ids;
 
-	if (ids->persona == NS_ROOT)
-		return owner < 65536;
-	for (uint32_t i = 0; i < ids->nuid; i++)
-		if (owner >= ids->uids[i].outside &&
-		    owner - ids->uids[i].outside < ids->uids[i].count)
-			return true;
-	return false;
+	return ids->persona == NS_ROOT ? uid < 65536 : is_in(uid, ids->uids, ids->nuid);
+}
+
+static bool has_group(const struct start *s, gid_t gid)
+{
+	const struct ns_ids *ids = &s->h->ids;
+
+	return ids->persona == NS_ROOT ? gid < 65536 : is_in(gid, ids->gids, ids->ngid);
 }
 
 __attribute__((format(printf, 2, 3))) static void remark(struct box *b, const char *fmt, ...)
@@ -129,7 +139,7 @@ static int step_root(struct start *s, struct err *e)
 	switch (s->b->spec->root) {
 	case SPEC_ROOT_DIR:
 		r = layers_check_rootfs(s->b->spec->rootfs, &owner, e);
-		if (r == 0 && !s->b->spec->read_only && !has_id(s, owner))
+		if (r == 0 && !s->b->spec->read_only && !has_user(s, owner))
 			remark(s->b,
 				 "the root file system belongs to uid %u, whom the sandbox does not "
 				 "know: its directories cannot be written",
@@ -405,10 +415,27 @@ static int step_network(struct start *s, struct err *e)
 	return net_plan(&s->d, s->b->spec, s->b->hostname, e);
 }
 
+/* What belongs to somebody else cannot be copied when it is written to: EOVERFLOW, which says little. (A volume that
+ * is a file was copied before.) */
+static void check_owner(struct start *s, const struct spec_mount *m)
+{
+	struct stat st;
+
+	if (m->kind != SPEC_BIND_COW || s->b->spec->ids == SPEC_IDS_HOST || stat(m->source, &st) < 0 || !S_ISDIR(st.st_mode))
+		return;
+	if (!has_user(s, st.st_uid) || !has_group(s, st.st_gid))
+		remark(s->b,
+		       "'%s' belongs to %s %u, whom the sandbox does not know: what is theirs cannot be written "
+		       "(\"Value too large for defined data type\")", m->source,
+		       has_user(s, st.st_uid) ? "group" : "uid", has_user(s, st.st_uid) ? st.st_gid : st.st_uid);
+}
+
 static int step_mounts(struct start *s, struct err *e)
 {
 	const char *const own[2] = {s->h->data_path, s->h->state_path};
 
+	for (size_t i = 0; i < s->b->spec->nmounts; i++)
+		check_owner(s, &s->b->spec->mounts[i]);
 	return ns_mounts_plan(&s->d, s->b->userns, &s->keeper.prep, s->b->spec, own, e);
 }
 
