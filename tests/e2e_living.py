@@ -1114,7 +1114,7 @@ class Killed(LivingCase):
         self.nothing_left()
 
     def test_who_lost_his_pid_1_begins_anew_on_the_same_files(self):
-        (self.tmp / "cow").mkdir()
+        self.mkdir("cow")
         self.write("cow/old", "old")
         for options in ((), ("--read-only", "--tmpfs", "/tmp"), ("--upper", "tmpfs:64m"), ("--cap-add", "SYS_ADMIN")):
             box = self.create(*options, "-v", f"{self.tmp}/cow:/cow:cow", "headless")
