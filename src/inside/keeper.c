@@ -62,15 +62,25 @@ static int map_self(const struct prepare *p, struct err *e)
 	return r < 0 ? err_sys(e, r, "write gid_map") : 0;
 }
 
+/* Of the nursery, once the caller knows of us. */
+static int wait_for_word(int go, struct err *e)
+{
+	char c;
+
+	return read(go, &c, 1) == 1 ? 0 : err_set(e, ERR_DIED, "the nursery was killed");
+}
+
 /* Whoever made us maps them: the nursery writes to @go, a caller says it on our socket. */
 static int wait_for_ids(const struct keeper *k, int go, struct err *e)
 {
 	char buf[64] __attribute__((aligned(8)));
 	struct msg m;
+	int r;
 
 	if (go >= 0) {
-		if (read(go, buf, 1) != 1)
-			return err_set(e, ERR_DIED, "the nursery is gone");
+		r = wait_for_word(go, e);
+		if (r < 0)
+			return r;
 	} else if (msg_recv(k->ctl, &m, buf, sizeof(buf), 0) <= 0 || m.head.op != OP_IDS) {
 		_exit(0);
 	}
@@ -106,7 +116,13 @@ static int become(struct keeper *k, int go, struct err *e)
 {
 	int r;
 
-	r = k->prep.ids == PLAN_IDS_SELF ? map_self(&k->prep, e) : wait_for_ids(k, go, e);
+	if (k->prep.ids == PLAN_IDS_SELF) {
+		r = map_self(&k->prep, e);
+		if (r == 0 && go >= 0)
+			r = wait_for_word(go, e);
+	} else {
+		r = wait_for_ids(k, go, e);
+	}
 	close_fd(&go);
 	if (r == 0)
 		r = only_own_powers(e);
