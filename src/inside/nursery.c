@@ -215,8 +215,9 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 	r = birth_give_ids(&p, pid, &userns, e);
 	if (r == 0)
 		r = announce(m->fds[0], pid, pidfd, userns, e);
-	/* Last: should we be killed before, it ends, and the caller does not wait for what we owe him. */
-	if (r == 0 && write(go, "g", 1) != 1)
+	/* Last: should we be killed before, it ends, and the caller does not wait for what we owe him. He may have killed it
+	 * already. */
+	if (r == 0 && sys_write_quiet(go, "g", 1) != 1)
 		r = err_set(e, ERR_DIED, "the keeper is gone");
 	if (r < 0)
 		(void)sys_pidfd_signal(pidfd, SIGKILL);
