@@ -100,10 +100,12 @@ class AsyncPopen:
 
     async def aclose(self) -> None:
         """Kills the command where it has not ended, closes the pipes, and waits for it."""
-        self.kill()  # first: it shall not come to an end of its own when stdin ends
-        for transport in self._transports:
-            transport.close()
-        await self.wait()
+        self.kill()
+        try:
+            await self.wait()  # before its pipes: it shall not come to an end of its own when stdin ends
+        finally:
+            for transport in self._transports:
+                transport.close()
         await asyncio.sleep(0)  # the loop closes descriptors in its next turn
 
     async def __aenter__(self) -> AsyncPopen:

@@ -110,6 +110,10 @@ class Async(Case):
                         self.assertEqual(await process.stdout.readline(), line)
                     self.assertIsNone(await process.wait(0.05))
                 self.assertEqual(process.returncode, -9, "left before its end")
+                async with await box.aexec(["cat"]) as process:
+                    kill = process.kill  # a keeper that has a lot to do
+                    process.kill = lambda: asyncio.get_running_loop().call_later(0.1, kill)
+                self.assertEqual(process.returncode, -9, "its end of stdin comes after the signal")
                 async with await box.apopen("sleep 0.2; echo at its end", stdin=-3, stderr=-2) as process:
                     self.assertEqual(await process.communicate(), (b"at its end\n", b""))
                 async with await box.apopen("read x; echo got $x", tty=True) as process:
