@@ -297,6 +297,8 @@ void place_let_go(struct home *h, const char *name, int *lock);
 void place_give_back(struct home *h, const char *name);
 /* Whether the name whose directory is @dir belongs to a sandbox that lives. */
 bool place_held(int dir);
+/* Whether a sweeper is removing it, or has. */
+bool place_being_removed(int dir);
 int place_upper_take(struct home *h, const char *name, struct err *e);
 void place_upper_give_back(struct home *h, const char *name);
 void place_generation_give_back(struct home *h, const char *name, uint32_t number);

@@ -42,8 +42,11 @@ static int list_one(struct home *h, const char *name, struct box_listed *x)
 	x->detached = x->kept || faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	x->since_s = fstatat(dir, x->detached ? "spec.json" : ".", &st, 0) == 0 ? (int64_t)st.st_mtime : 0;
 	x->snapshots = nodes_count(h, name);
-	if (!place_held(dir))
+	if (!place_held(dir)) {
+		if (!x->kept && place_being_removed(dir))
+			return -1; /* deleted: its owner has left the rest to a sweeper */
 		dead_or_stopped(h, x);
+	}
 	return 0;
 }
 

@@ -58,6 +58,13 @@ bool place_held(int dir)
 	return lock >= 0 && byte_locked(lock, 0) && !being_removed(lock);
 }
 
+bool place_being_removed(int dir)
+{
+	auto_fd int lock = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	return lock < 0 ? errno == ENOENT : being_removed(lock);
+}
+
 /* Opens and locks @name's lock file. Return: 1 with *ret_lock, 0 when a sandbox holds it, -EAGAIN
  * when the name leads elsewhere by now or is being removed, or another -errno. */
 static int try_lock(int state, const char *name, int *ret_lock)

@@ -234,9 +234,11 @@ static void a_sweeper_that_removes_what_has_no_lock_yet_stops_nobody(void)
 	waitpid(sweeper, NULL, 0);
 }
 
-static void a_name_that_is_being_removed_is_waited_for(void)
+static void a_name_that_is_being_removed_is_not_listed_and_is_waited_for(void)
 {
 	auto_with(made_done) struct made m;
+	struct box_listed *v = NULL;
+	size_t n = 0;
 	struct flock l = {.l_type = F_WRLCK, .l_len = 2};
 	int sweepers, lock = -1;
 	pid_t sweeper;
@@ -253,6 +255,9 @@ static void a_name_that_is_being_removed_is_waited_for(void)
 		_exit(0);
 	}
 	close(sweepers);
+	is_int(box_list(&m.h, &v, &n, &m.e), 0);
+	is_int((int)n, 0);
+	free(v);
 	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
 	close(lock);
 	waitpid(sweeper, NULL, 0);
@@ -551,7 +556,7 @@ int main(void)
 		TAP_TEST(a_damaged_record_says_so_and_can_be_removed),
 		TAP_TEST(a_name_without_a_lock_file_is_free),
 		TAP_TEST(a_sweeper_that_removes_what_has_no_lock_yet_stops_nobody),
-		TAP_TEST(a_name_that_is_being_removed_is_waited_for),
+		TAP_TEST(a_name_that_is_being_removed_is_not_listed_and_is_waited_for),
 		TAP_TEST(what_is_no_directory_or_no_lock_is_refused),
 		TAP_TEST(names_are_used_again_and_nothing_is_in_them),
 		TAP_TEST(what_waits_is_looked_at_before_it_is_used),

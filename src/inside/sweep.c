@@ -200,10 +200,10 @@ void sweep_main(const int *fds, bool wait)
 	struct sched_param none = {0};
 
 	prctl(PR_SET_NAME, "hutch-sweeper", 0, 0, 0);
-	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* only a courtesy */
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
 	sweep_layers(fds[3], boxes, trash, wait);
+	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* a courtesy; not before: who holds locks must come to an end */
 	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | (wait ? 0 : LOCK_NB)) == 0;) {
 		bool all = empty_trash(trash);
 
