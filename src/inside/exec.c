@@ -209,8 +209,8 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 	}
 	if (r < 0)
 		free(s);
-	/* There is no other generation after it: what is there for building one goes beside the command's exec,
-	 * and not when somebody waits for the end. */
+	/* There is no other generation after it: what is there for building one goes beside the command, and not when
+	 * somebody waits for the end. */
 	if (r == 0 && c.call->flags & CALL_MAIN && k->listen < 0)
 		k->spent = true;
 	return r;
@@ -272,6 +272,14 @@ int exec_news(const struct keeper *k, pid_t pid)
 	const struct slot *s = by_pid(k, pid);
 
 	return s ? s->news : -1;
+}
+
+int exec_main_news(const struct keeper *k)
+{
+	for (const struct slot *s = k->slots; s && k->spent; s = s->next)
+		if (s->flags & CALL_MAIN)
+			return s->news;
+	return -1;
 }
 
 int exec_began(struct keeper *k, pid_t pid)

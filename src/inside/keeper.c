@@ -375,10 +375,10 @@ static void hear(struct keeper *k, struct client *c, short what)
 		one_message(k, c);
 }
 
-enum { FULL_NS = 50000000, FIXED = 3, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
+enum { FULL_NS = 50000000, FIXED = 4, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
 
-/* What to wait for: the owner's end, somebody new, a spare that reports, every client, output that is
- * dropped (*drains: where that begins), and jobs. */
+/* What to wait for: the owner's end, somebody new, a spare that reports, the exec of the one command after which the
+ * storage is of no use, every client, output that is dropped (*drains: where that begins), and jobs. */
 static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, unsigned *drains, unsigned *jobs)
 {
 	/* Nobody is heard as long as what runs is held: what he began now would go on beside. */
@@ -389,6 +389,7 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, u
 	p[0] = (struct pollfd){k->owner, POLLIN, 0};
 	p[1] = (struct pollfd){k->listen, POLLIN, 0};
 	p[2] = (struct pollfd){k->spare.pid ? k->spare.news : -1, POLLIN, 0};
+	p[3] = (struct pollfd){storage_is_open(k) ? exec_main_news(k) : -1, POLLIN, 0};
 	for (struct client *c = k->clients; c && n < FIXED + CLIENTS_MAX; c = c->next, n++) {
 		p[n] = (struct pollfd){c->fd, c->unsent ? POLLOUT : hears, 0};
 		who[n] = c;
@@ -416,17 +417,24 @@ static int wait_until(struct pollfd *p, unsigned n, uint64_t due, const sigset_t
 	return ppoll(p, n, due ? &ts : NULL, none);
 }
 
-/* Nothing else is to do. */
-static void when_idle(struct keeper *k)
+static void drop_storage(struct keeper *k)
 {
 	struct err e;
 
-	if (!storage_is_open(k)) {
-		reset_prepare(k);
-		if (k->want_ahead)
-			shell_ahead(k);
-	} else if (storage_close(k, &e) < 0)
+	if (storage_close(k, &e) < 0)
 		_exit(1); /* better no sandbox than one that holds on to the host's mounts */
+}
+
+/* Nothing else is to do. */
+static void when_idle(struct keeper *k)
+{
+	if (storage_is_open(k)) {
+		drop_storage(k);
+		return;
+	}
+	reset_prepare(k);
+	if (k->want_ahead)
+		shell_ahead(k);
 }
 
 static void serve(struct keeper *k, const sigset_t *none)
@@ -437,7 +445,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	for (;;) {
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
 		unsigned drains, jobs, n;
-		bool later = k->want_spare || k->want_ahead || storage_is_open(k);
+		bool later = k->want_spare || k->want_ahead || (storage_is_open(k) && exec_main_news(k) < 0);
 		int r;
 
 		if (k->full_until_ns <= now)
@@ -456,6 +464,8 @@ static void serve(struct keeper *k, const sigset_t *none)
 			_exit(0);
 		if (p[2].revents)
 			reset_spare_reports(k);
+		if (p[3].revents && storage_is_open(k))
+			drop_storage(k);
 		for (unsigned i = FIXED; i < drains; i++)
 			if (p[i].revents)
 				hear(k, who[i], p[i].revents);

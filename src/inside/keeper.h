@@ -223,6 +223,9 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage);
 /* Has it exec'ed? 1 yes, 0 not yet, -1 it could not: then exec_ended() says why. */
 int exec_began(struct keeper *k, pid_t pid);
 int exec_news(const struct keeper *k, pid_t pid); /* what tells that; -1: it is known */
+/* The same of the one command of a sandbox. Before its exec it has copies of all our descriptors: what we drop by then
+ * falls to it, and the end of a mount namespace is to wait for all processors. -1: it is known, or there is no such. */
+int exec_main_news(const struct keeper *k);
 void exec_signal_pid(struct keeper *k, pid_t pid, int sig);
 /* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. */
 uint64_t exec_due(struct keeper *k, uint64_t now_ns);
