@@ -18,7 +18,6 @@
  * Order: the name is taken first and given back last. So what is in boxes/ without a name in the
  * state directory is nobody's, unless there is a record that it is kept (kept.c).
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -32,6 +31,7 @@
 
 #include "base/own.h"
 #include "box/box.h"
+#include "sys/names.h"
 #include "sys/proc.h"
 
 #define FREE ".free"
@@ -104,15 +104,15 @@ static void to_trash(struct home *h, const char *name)
 static bool take_unused(int dir, const char *from, int to, const char *name)
 {
 	auto_fd int list = openat(dir, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int again = list < 0 ? -1 : fcntl(list, F_DUPFD_CLOEXEC, 3);
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *x;
+	struct sys_names names;
+	const char *unused;
 	int r;
 
-	while (d && (x = readdir(d))) {
-		if (x->d_name[0] == '.')
+	sys_names_begin(&names, list);
+	while ((unused = sys_names_next(&names))) {
+		if (unused[0] == '.')
 			continue;
-		r = sys_rename_new(list, x->d_name, to, name);
+		r = sys_rename_new(list, unused, to, name);
 		if (r == 0 || r == -EEXIST)
 			return r == 0;
 	}
@@ -241,16 +241,12 @@ void place_give_back(struct home *h, const char *name)
 		place_let_go(h, name, &lock);
 }
 
-/* How many names @name below @dir has, at most @max; -1: it cannot be read. */
+/* How many names @name below @dir has, at most @max; less than 0: it cannot be read. */
 static int names_in(int dir, const char *name, int max)
 {
-	int again = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *x;
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	while (d && n < max && (x = readdir(d)))
-		n += strcmp(x->d_name, ".") && strcmp(x->d_name, "..");
-	return d ? n : -1;
+	return sys_names_count(fd, max);
 }
 
 /* Whether the directory @name below @dir has enough of what waits to be used again. A directory has a link for each
@@ -321,7 +317,7 @@ static bool put_work_aside(int box)
 			return false;
 		return renameat(box, "g1/work/work", box, "old/0") == 0;
 	}
-	n = names_in(old, ".", OLD_MAX);
+	n = sys_names_count(old, OLD_MAX);
 	snprintf(to, sizeof(to), "old/%d", n);
 	return n >= 0 && n < OLD_MAX && renameat(box, "g1/work/work", box, to) == 0;
 }
@@ -343,14 +339,14 @@ static bool clean(int box)
 
 	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
 	       (st.st_mode & 07777) == 0755 && flistxattr(upper, NULL, 0) == 0 &&
-	       names_in(upper, ".", 1) == 0;
+	       sys_names_count(upper, 1) == 0;
 }
 
 /* Only g1 (and old), and nothing but upper and work in it: no copies of files, no other
  * generation. */
 static bool only_g1(int box)
 {
-	int n = names_in(box, ".", OLD_MAX);
+	int n = sys_names_count(box, OLD_MAX); /* it was opened just now */
 
 	return n == 1 + (faccessat(box, "old", F_OK, AT_SYMLINK_NOFOLLOW) == 0) &&
 	       names_in(box, "g1", OLD_MAX) == 2;
@@ -382,16 +378,14 @@ void place_generation_give_back(struct home *h, const char *name, uint32_t numbe
 /* A name that starts with a dot is given to nobody, so that nobody has what is removed here. */
 static void drop_unused_names(int unused)
 {
-	int again = fcntl(unused, F_DUPFD_CLOEXEC, 3);
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *x;
 	char name[300], path[310];
+	struct sys_names names;
+	const char *x;
 
-	while (d && (x = readdir(d))) {
-		if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, ".."))
-			continue;
-		snprintf(name, sizeof(name), "%s%.255s", x->d_name[0] == '.' ? "" : ".", x->d_name);
-		if (x->d_name[0] != '.' && renameat(unused, x->d_name, unused, name) < 0)
+	sys_names_begin(&names, unused);
+	while ((x = sys_names_next(&names))) {
+		snprintf(name, sizeof(name), "%s%.255s", x[0] == '.' ? "" : ".", x);
+		if (x[0] != '.' && renameat(unused, x, unused, name) < 0)
 			continue; /* taken just now */
 		snprintf(path, sizeof(path), "%s/lock", name);
 		(void)unlinkat(unused, path, 0);
@@ -402,16 +396,17 @@ static void drop_unused_names(int unused)
 void place_drop_unused(struct home *h)
 {
 	auto_fd int unused = openat(h->state, FREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int again = openat(h->pool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	struct dirent *x;
+	auto_fd int pool = openat(h->pool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct sys_names names;
+	const char *x;
 	char to[300];
 
-	while (d && (x = readdir(d))) {
-		if (x->d_name[0] == '.')
+	sys_names_begin(&names, pool);
+	while ((x = sys_names_next(&names))) {
+		if (x[0] == '.')
 			continue;
-		snprintf(to, sizeof(to), "%.255s.%llx", x->d_name, (unsigned long long)sys_now_ns());
-		(void)renameat(h->pool, x->d_name, h->trash, to); /* not there: taken just now */
+		snprintf(to, sizeof(to), "%.255s.%llx", x, (unsigned long long)sys_now_ns());
+		(void)renameat(h->pool, x, h->trash, to); /* not there: taken just now */
 	}
 	if (unused >= 0)
 		drop_unused_names(unused);

@@ -107,7 +107,11 @@ void sys_signals_default(void)
 
 void sys_signals_forget(void)
 {
-	set_all(1); /* SIG_IGN: what waits is dropped, sigaction(2) */
+	uint64_t waiting = ~0ull;
+
+	(void)syscall(SYS_rt_sigpending, &waiting, sizeof(waiting));
+	if (waiting)
+		set_all(1); /* SIG_IGN: what waits is dropped, sigaction(2) */
 }
 
 void sys_signals_mask(int block_all)
@@ -149,16 +153,19 @@ void sys_limits_raise(pid_t pid, struct rlimit ret_before[RLIM_NLIMITS])
 	/* Open files end at fs.nr_open, whose default is the last of these. */
 	static const rlim_t highest[] = {RLIM_INFINITY, 1u << 30, 1u << 20};
 
+	int may = 1;
+
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit *l = &ret_before[i];
 
 		if (prlimit(pid, i, NULL, l) < 0)
 			continue;
-		for (size_t j = 0; j < sizeof(highest) / sizeof(*highest); j++) {
+		for (size_t j = 0; may && j < sizeof(highest) / sizeof(*highest); j++) {
 			struct rlimit up = {l->rlim_cur, highest[j]};
 
 			if (highest[j] <= l->rlim_max || prlimit(pid, i, &up, NULL) == 0)
-				break; /* enough, or done; a user cannot */
+				break; /* enough, or done */
+			may = errno != EPERM || i == RLIMIT_NOFILE; /* a user may raise none */
 		}
 	}
 }

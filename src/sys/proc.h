@@ -40,7 +40,7 @@ int sys_cap_bound(uint64_t keep);
 /* All signals to their default; those that are ignored stay ignored over exec otherwise. */
 void sys_signals_default(void);
 
-/* All signals are ignored, and those that wait, blocked, are dropped. */
+/* Those that wait, blocked, are dropped; all may be ignored afterwards. */
 void sys_signals_forget(void);
 /* Blocks or frees all signals (raw, also those libc keeps for itself). */
 void sys_signals_mask(int block_all);
