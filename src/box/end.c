@@ -2,7 +2,9 @@
  *
  * end.c - the end of a sandbox
  *
- * How it works: the keeper is killed, and with it, by the kernel, everything in its pid namespace.
+ * How it works: the keeper is told to end, and kills all there is first, so that all of it ends side by side: in the
+ * end of a pid namespace the kernel waits for one process after the other. A keeper that does not hear is killed, and
+ * with it, by the kernel, everything in its pid namespace.
  * When its pidfd says that it is over, what it held is free: its directory of changes goes back to
  * the pool or to the trash, its name is given back.
  */
@@ -16,8 +18,9 @@
 #include "base/own.h"
 #include "box/box.h"
 #include "sys/proc.h"
+#include "wire/msg.h"
 
-enum { END_WITHIN_MS = 10000, LEARN_WITHIN_MS = 1000 };
+enum { HEAR_WITHIN_MS = 5, END_WITHIN_MS = 10000, LEARN_WITHIN_MS = 1000 };
 
 /* The pidfd, which comes over the socket like everything else. */
 static void learn_pidfd(struct box *b)
@@ -27,19 +30,39 @@ static void learn_pidfd(struct box *b)
 			break;
 }
 
+/* Return: 1 it has ended. */
+static int wait_for_end(int pidfd, int ms)
+{
+	struct pollfd gone = {pidfd, POLLIN, 0};
+	int r;
+
+	do {
+		r = poll(&gone, 1, ms);
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
+/* One that is being built, or holds all that runs, does not hear. */
+static bool ask(const struct box *b)
+{
+	const struct msg_head head = {.op = OP_END};
+
+	return b->ready && !b->dead && b->ctl >= 0 && msg_try(b->ctl, &head, NULL, 0, NULL, 0) == 0;
+}
+
 int box_end_keeper(struct box *b, struct err *e)
 {
-	struct pollfd gone = {.events = POLLIN};
-	int r;
+	int r = 0;
 
 	learn_pidfd(b);
 	if (b->pidfd < 0)
 		return 0; /* it was never born */
-	(void)sys_pidfd_signal(b->pidfd, SIGKILL); /* gone already is fine */
-	gone.fd = b->pidfd;
-	do {
-		r = poll(&gone, 1, END_WITHIN_MS);
-	} while (r < 0 && errno == EINTR);
+	if (ask(b))
+		r = wait_for_end(b->pidfd, HEAR_WITHIN_MS);
+	if (r != 1) {
+		(void)sys_pidfd_signal(b->pidfd, SIGKILL); /* gone already is fine */
+		r = wait_for_end(b->pidfd, END_WITHIN_MS);
+	}
 	if (r == 1 && b->child)
 		home_reap_keeper(b->pidfd);
 	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT,
@@ -102,6 +125,7 @@ int box_delete(struct box *b, struct err *e)
 	if (!b)
 		return 0;
 	if (b->home->owner == getpid()) {
+		shell_drop_all(b); /* whoever closes a mount last waits for its end: it shall be the keeper */
 		r = box_end_keeper(b, e);
 		close_fd(&b->ctl); /* where descriptors are few, a sweeper needs them */
 		close_fd(&b->pidfd);

@@ -307,6 +307,15 @@ static void give_files(struct keeper *k, struct client *c, uint32_t id)
 		(void)client_tell(c, &is, &e, sizeof(e), NULL, 0);
 }
 
+/* The first process of a pid namespace ends before the others are killed, and those one in another one by one: so
+ * all of them are killed now. */
+static void end_all(void)
+{
+	if (getpid() == 1) /* else it would not be ours alone */
+		(void)kill(-1, SIGKILL);
+	_exit(0);
+}
+
 static void one_message(struct keeper *k, struct client *c)
 {
 	static char buf[MSG_BUF] __attribute__((aligned(8)));
@@ -357,7 +366,7 @@ static void one_message(struct keeper *k, struct client *c)
 	else if (m.head.op == OP_DIFF)
 		diff_start(k, c, &m);
 	else if (m.head.op == OP_END)
-		_exit(0);
+		end_all();
 	else if (m.head.op == OP_STOP)
 		stop_begin(k, &m);
 	else if (m.head.op == OP_KILL_ALL)
