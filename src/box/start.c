@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,29 +21,16 @@
 #include "box/box.h"
 #include "box/fault.h"
 #include "box/nodes.h"
-#include "guard/seccomp.h"
+#include "box/start.h"
 #include "layers/skeleton.h"
 #include "layers/stack.h"
 #include "net/hosts.h"
 #include "ns/mounts.h"
-#include "spec/parse.h"
 #include "sys/proc.h"
 #include "wire/draft.h"
 #include "wire/msg.h"
 
-enum { SHM_DEFAULT = 64 << 20, UPPER_DEFAULT = 1 << 30, NAME_MADE = 6 };
-
-struct start {
-	struct home *h;
-	struct box *b;
-	struct draft d;
-	int lock;
-	enum box_life life;
-	bool again;	/* it was stopped, and goes on with its files */
-	bool was_clean; /* and all of them are there */
-	struct spare keeper; /* what it has; its socket is the box's */
-	const struct stack *on;
-};
+enum { UPPER_DEFAULT = 1 << 30, NAME_MADE = 6 };
 
 /* ---- name ------------------------------------------------------------------------------------- */
 
@@ -93,30 +79,6 @@ static int add_lower(struct start *s, const char *path, struct err *e)
 	return r;
 }
 
-static bool is_in(uint32_t id, const struct plan_extent *x, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (id >= x[i].outside && id - x[i].outside < x[i].count)
-			return true;
-	return false;
-}
-
-/* Has the sandbox ids for them? For a range of its own, whose trees are idmapped, the question is whether
- * they are below 65,536. */
-static bool has_user(const struct start *s, uid_t uid)
-{
-	const struct ns_ids *ids = &s->h->ids;
-
-	return ids->persona == NS_ROOT ? uid < 65536 : is_in(uid, ids->uids, ids->nuid);
-}
-
-static bool has_group(const struct start *s, gid_t gid)
-{
-	const struct ns_ids *ids = &s->h->ids;
-
-	return ids->persona == NS_ROOT ? gid < 65536 : is_in(gid, ids->gids, ids->ngid);
-}
-
 __attribute__((format(printf, 2, 3))) static void remark(struct box *b, const char *fmt, ...)
 {
 	size_t len = strlen(b->remark);
@@ -139,7 +101,7 @@ static int step_root(struct start *s, struct err *e)
 	switch (s->b->spec->root) {
 	case SPEC_ROOT_DIR:
 		r = layers_check_rootfs(s->b->spec->rootfs, &owner, e);
-		if (r == 0 && !s->b->spec->read_only && !has_user(s, owner))
+		if (r == 0 && !s->b->spec->read_only && !start_knows_user(s, owner))
 			remark(s->b,
 				 "the root file system belongs to uid %u, whom the sandbox does not "
 				 "know: its directories cannot be written",
@@ -275,41 +237,7 @@ static int step_layers(struct start *s, struct err *e)
 	return r;
 }
 
-/* ---- ids, guards, limits ---------------------------------------------------------------------- */
-
-static int nested_id(const char *text, uint32_t *ret)
-{
-	unsigned long v;
-	char *end;
-
-	v = strtoul(text, &end, 10);
-	if (end == text || (*end && *end != ':') || v > UINT32_MAX - 1)
-		return -1;
-	*ret = (uint32_t)v;
-	return 0;
-}
-
-/* With one id only, another one inside is a nested namespace in which he has that name. */
-static int one_id_user(struct start *s, struct err *e)
-{
-	const char *user = s->b->spec->user, *colon = user ? strchr(user, ':') : NULL;
-	struct plan *p = &s->d.plan;
-	uint32_t uid = 0, gid = 0;
-
-	if (!user || s->h->ids.persona != NS_ONE_ID)
-		return 0;
-	if (!strcmp(user, "root") || !strcmp(user, "0") || !strcmp(user, "0:0"))
-		return 0;
-	if (nested_id(user, &uid) < 0 || (colon && nested_id(colon + 1, &gid) < 0))
-		return err_set(e, ERR_UNSUPPORTED,
-			       "user '%s': with one id a user is given by number (`hutch doctor` says "
-			       "how to get more ids)",
-			       user);
-	p->flags |= PLAN_NESTED;
-	p->nested_uid = uid;
-	p->nested_gid = gid;
-	return 0;
-}
+/* ---- keeper, network, volumes ------------------------------------------------------------------ */
 
 /* The keeper, without a plan yet. Its user namespace is needed to show it trees of the host. */
 static int step_keeper(struct start *s, struct err *e)
@@ -340,76 +268,6 @@ static int step_keeper(struct start *s, struct err *e)
 	return b->why.code;
 }
 
-static int step_ids(struct start *s, struct err *e)
-{
-	if (s->keeper.prep.net)
-		ns_ids_plan(&s->d, &s->keeper.prep);
-	return one_id_user(s, e);
-}
-
-static int step_guards(struct start *s, struct err *e)
-{
-	struct sock_filter code[GUARD_SECCOMP_MAX];
-	const struct spec *spec = s->b->spec;
-	struct guard_ask ask = {.caps = spec_caps(spec), .allow_ptrace = spec->allow_ptrace,
-				.allow_userns = spec->allow_userns, .allow_i386 = spec->allow_i386};
-	struct plan *p = &s->d.plan;
-	size_t n = 0;
-	int r;
-
-	p->caps = ask.caps;
-	if (spec_wants_nested(spec))
-		p->flags |= PLAN_NESTED;
-	if (spec->allow_new_privileges)
-		p->flags |= PLAN_NEW_PRIVS;
-	/* With the host's own ids its root could write what is masked otherwise. */
-	if (spec->privileged && spec->ids != SPEC_IDS_HOST)
-		p->flags |= PLAN_UNMASKED;
-	if (spec->seccomp_unconfined || spec->privileged)
-		return 0;
-	r = guard_seccomp(&ask, code, GUARD_SECCOMP_MAX, &n, e);
-	if (r == 0)
-		draft_filter(&s->d, code, n);
-	return r;
-}
-
-static int step_limits(struct start *s, struct err *e)
-{
-	const struct spec *spec = s->b->spec;
-	struct plan *p = &s->d.plan;
-	struct rlimit files;
-
-	(void)e;
-	p->shm_size = spec->shm_size_bytes ? spec->shm_size_bytes : SHM_DEFAULT;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
-		p->nofile_soft = files.rlim_cur;
-	for (size_t i = 0; i < spec->nulimits; i++)
-		draft_rlimit(&s->d, (uint32_t)spec->ulimits[i].which,
-			     parse_rlimit_name(spec->ulimits[i].which), spec->ulimits[i].soft,
-			     spec->ulimits[i].hard);
-	p->flags |= spec->spare ? PLAN_SPARE : 0;
-	p->oom_score_adj = spec->oom_score_adj;
-	p->oom_score_adj_set = spec->oom_score_adj_set;
-	return 0;
-}
-
-static int step_sysctls(struct start *s, struct err *e)
-{
-	const struct spec *spec = s->b->spec;
-
-	(void)e;
-	for (size_t i = 0; i < spec->nsysctls; i++) {
-		char key[256];
-
-		snprintf(key, sizeof(key), "%s", spec->sysctls[i].key);
-		for (char *c = key; *c; c++)
-			if (*c == '.')
-				*c = '/';
-		draft_sysctl(&s->d, key, spec->sysctls[i].value);
-	}
-	return 0;
-}
-
 static int step_network(struct start *s, struct err *e)
 {
 	return net_plan(&s->d, s->b->spec, s->b->hostname, e);
@@ -423,11 +281,11 @@ static void check_owner(struct start *s, const struct spec_mount *m)
 
 	if (m->kind != SPEC_BIND_COW || s->b->spec->ids == SPEC_IDS_HOST || stat(m->source, &st) < 0 || !S_ISDIR(st.st_mode))
 		return;
-	if (!has_user(s, st.st_uid) || !has_group(s, st.st_gid))
+	if (!start_knows_user(s, st.st_uid) || !start_knows_group(s, st.st_gid))
 		remark(s->b,
 		       "'%s' belongs to %s %u, whom the sandbox does not know: what is theirs cannot be written "
 		       "(\"Value too large for defined data type\")", m->source,
-		       has_user(s, st.st_uid) ? "group" : "uid", has_user(s, st.st_uid) ? st.st_gid : st.st_uid);
+		       start_knows_user(s, st.st_uid) ? "group" : "uid", start_knows_user(s, st.st_uid) ? st.st_gid : st.st_uid);
 }
 
 static int step_mounts(struct start *s, struct err *e)
@@ -482,15 +340,15 @@ static const struct {
 } steps[] = {
 	{"name", step_name},	 /* taken, or the start ends here */
 	{"keeper", step_keeper}, /* with its namespaces and ids */
-	{"ids", step_ids},
+	{"ids", start_ids},
 	{"root file system", step_root},
 	{"changes", step_upper},
 	{"layers", step_layers},
 	{"mounts", step_mounts},
 	{"network", step_network},
-	{"guards", step_guards},
-	{"limits", step_limits},
-	{"sysctls", step_sysctls},
+	{"guards", start_guards},
+	{"limits", start_limits},
+	{"sysctls", start_sysctls},
 	{"names", step_names},
 	{"record", step_record}, /* of one that can be stopped and started */
 	{"plan", step_plan},	 /* from here on it is the keeper's turn */
