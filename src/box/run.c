@@ -2,7 +2,7 @@
  *
  * run.c - a run: text or a command, with its output
  *
- * How it works: text goes to the warm shell, or to that of a session (shell.c); words, text that is to
+ * How it works: text goes to the warm shell, or to that of a session (run_shell.c); words, text that is to
  * run clean, and text while the warm shell is busy are commands of the keeper's (exec.c). Output is
  * read while somebody waits: handed on as it comes, or kept (sink.c). When the run has ended, what is in the pipes belongs to it; whoever holds them
  * open longer writes to the keeper, who forgets it.
@@ -23,35 +23,15 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
+#include "box/run.h"
 #include "sys/proc.h"
 
 enum {
-	TEXT_BY_PIPE = 1000,	  /* longer text goes by a file: a shell reads pipes byte by byte */
 	READ_SIZE = 65536,
 	READS_AT_END = 32,	  /* what fits into a pipe that root made as large as it gets */
-	START_WITHIN_MS = 10000,  /* until a new shell says that it waits */
-	WAITS_LOOK_MS = 10,	  /* how often the time is looked at meanwhile */
 	STOP_WITHIN_MS = 1000,	  /* until what was stopped has ended */
 	AGAIN_NS = 30000000,	  /* from one kill of what was stopped to the next */
 	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
-};
-
-struct run {
-	struct run *next;
-	struct box *b;
-	struct shell *s; /* or */
-	struct proc *p;
-	int out[2];	 /* reading ends; -1 */
-	bool own[2];	 /* ours to close: those of a session stay */
-	struct sink sink[2];
-	char *buf;   /* READ_SIZE */
-	int events, timer; /* for run_fd(); -1: nobody has asked for it */
-	void (*on_output)(void *arg, int which, const char *data, size_t len);
-	void *arg;
-	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
-	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
-	bool timed_out, done, shell_died;
 };
 
 /* ---- output ----------------------------------------------------------------------------------- */
@@ -98,158 +78,6 @@ int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
 	if (which != 1 && which != 2)
 		return err_set(e, ERR_INVALID, "%d is neither 1 nor 2", which);
 	return sink_output(&r->sink[which - 1], ret, e);
-}
-
-/* ---- text for a shell ------------------------------------------------------------------------- */
-
-static void name_of(const struct run *r, char kind, char *ret, size_t room)
-{
-	snprintf(ret, room, "%llu.%c", (unsigned long long)r->s->name, kind);
-}
-
-static int make_fifo(struct run *r, int i, struct err *e)
-{
-	int dir = r->s->ends[SHELL_END_DIR];
-	char name[40];
-
-	name_of(r, i ? 'e' : 'o', name, sizeof(name));
-	/* Whoever runs inside may be anybody. */
-	if (mkfifoat(dir, name, 0622) < 0 || fchmodat(dir, name, 0622, 0) < 0)
-		return err_sys(e, errno, "make a fifo for output");
-	r->out[i] = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	r->own[i] = true;
-	return r->out[i] < 0 ? err_sys(e, errno, "open a fifo for output") : 0;
-}
-
-static void remove_names(const struct run *r)
-{
-	static const char kinds[] = {'o', 'e', 't'};
-	char name[40];
-
-	for (size_t i = 0; i < sizeof(kinds); i++) {
-		name_of(r, kinds[i], name, sizeof(name));
-		(void)unlinkat(r->s->ends[SHELL_END_DIR], name, 0); /* most have not all of them */
-	}
-}
-
-/* A shell that was just started: what it is decides how it is talked to. */
-static int wait_waits(struct run *r, struct err *e)
-{
-	struct shell *s = r->s;
-	struct pollfd p[2] = {{s->ends[SHELL_END_RESULTS], POLLIN, 0}, {r->b->ctl, POLLIN, 0}};
-	uint64_t until = sys_now_ns() + START_WITHIN_MS * 1000000ull;
-	int code = 0;
-
-	if (r->end_by_ns && r->end_by_ns < until)
-		until = r->end_by_ns;
-
-	while (!s->ready && !s->dead && code >= 0 && sys_now_ns() < until) {
-		if (poll(p, 2, WAITS_LOOK_MS) <= 0)
-			continue;
-		if (p[0].revents && shell_read(s) < 0)
-			p[0].fd = -1; /* its last words come by the other way */
-		if (p[1].revents)
-			code = box_talk(r->b, 0, e);
-	}
-	if (s->ready)
-		return 0;
-	if (s->dead && s->end.e.code) {
-		if (e)
-			*e = s->end.e;
-		return err_wrap(e, "start a shell");
-	}
-	return code < 0 ? code : s->dead ? err_set(e, ERR_DIED, "the shell ended as soon as it was started") :
-					   err_set(e, ERR_TIMEOUT, "the shell does not say that it waits");
-}
-
-static int send_text(struct run *r, const struct buf *text, bool apart, struct err *e)
-{
-	auto_buf struct buf request = BUF_INIT(READ_SIZE);
-	bool by_file = !r->s->bash || text->len > TEXT_BY_PIPE;
-	char name[40];
-	int code = 0;
-	ssize_t n;
-
-	if (by_file) {
-		name_of(r, 't', name, sizeof(name));
-		code = text_file(r->s->ends[SHELL_END_DIR], name, text, e);
-	}
-	buf_fmt(&request, "%d%llu", 1 + apart + 2 * by_file, (unsigned long long)r->s->name);
-	buf_char(&request, r->s->bash ? '\0' : '\n');
-	if (!by_file)
-		buf_add(&request, text->data, text->len);
-	if (r->s->bash)
-		buf_char(&request, '\0');
-	if (code == 0 && buf_bad(&request))
-		code = err_oom(e);
-	if (code < 0)
-		return code;
-	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
-	r->s->deaf = n == -EPIPE;
-	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */
-	if (n != (ssize_t)request.len)
-		return err_sys(e, n < 0 ? (int)-n : EIO, "talk to the shell");
-	r->s->begun++;
-	r->s->since_ns = r->began_ns;
-	return 0;
-}
-
-static int start_in_shell(struct run *r, const struct run_ask *ask, struct err *e)
-{
-	auto_buf struct buf text = BUF_INIT(MSG_BODY_MAX);
-	struct shell *s = r->s;
-	int code = text_make(&text, ask, s->moved, e);
-
-	if (code == 0 && !s->ready)
-		code = wait_waits(r, e);
-	if (code == ERR_TIMEOUT && r->end_by_ns && sys_now_ns() >= r->end_by_ns) {
-		r->timed_out = s->dead = true; /* without having begun */
-		return shell_kill(r->b, s, 0, true, e);
-	}
-	/* One that stood ready, and whose sub-shell somebody has killed meanwhile. */
-	if (code == 0 && s->confused) {
-		s->deaf = true;
-		code = shell_kill(r->b, s, 0, true, e);
-		return code < 0 ? code : err_set(e, ERR_DIED, "the shell has lost what it waited with");
-	}
-	s->name++;
-	for (int i = 0; i < 2 && code == 0; i++) {
-		if (s->session)
-			r->out[i] = s->ends[SHELL_END_OUT + i];
-		else if (i == 0 || ask->apart)
-			code = make_fifo(r, i, e);
-	}
-	if (code == 0)
-		code = send_text(r, &text, ask->apart, e);
-	if (code < 0)
-		remove_names(r);
-	else if (s->session) /* of a warm one each sub-shell stands there */
-		s->moved = false;
-	return code;
-}
-
-/* The shell ended since its last run, and nobody has said so yet: in a new one, as if that had been known. */
-static int start_in_next_shell(struct run *r, const struct run_ask *ask, struct err *e)
-{
-	struct shell *s = r->s;
-	int code = 1;
-
-	while (!s->dead && code > 0)
-		code = box_talk(r->b, START_WITHIN_MS, e);
-	if (!s->dead)
-		return code < 0 ? code : err_set(e, ERR_TIMEOUT, "the keeper does not say that the shell has ended");
-	for (int i = 0; i < 2; i++) {
-		if (r->own[i])
-			close_fd(&r->out[i]);
-		r->out[i] = -1;
-		r->own[i] = false;
-	}
-	r->s = NULL;
-	shell_give(r->b, s);
-	code = shell_take(r->b, ask->session, ask->apart, &r->s, e);
-	if (code < 0)
-		return code;
-	return r->s ? start_in_shell(r, ask, e) : err_set(e, ERR_BUSY, "the shell is in use by another call");
 }
 
 /* ---- a command -------------------------------------------------------------------------------- */
@@ -330,9 +158,9 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	if (ask->timeout_ms)
 		r->end_by_ns = sys_deadline_ns(r->began_ns, ask->timeout_ms);
 	if (code == 0)
-		code = r->s ? start_in_shell(r, ask, e) : start_command(r, ask, e);
+		code = r->s ? run_shell_start(r, ask, e) : start_command(r, ask, e);
 	if (code < 0 && r->s && r->s->deaf)
-		code = start_in_next_shell(r, ask, e);
+		code = run_shell_start_next(r, ask, e);
 	if (code < 0) {
 		run_free(r);
 		return code;
@@ -347,7 +175,7 @@ static void end(struct run *r)
 	r->ended_ns = sys_now_ns();
 	take_rest(r);
 	if (r->s)
-		remove_names(r);
+		run_shell_forget(r);
 }
 
 /* Time is over. Of a command the keeper knows by himself. */
@@ -610,7 +438,7 @@ void run_free(struct run *r)
 		sink_done(&r->sink[i]);
 	}
 	if (r->s) {
-		remove_names(r);
+		run_shell_forget(r);
 		shell_give(r->b, r->s);
 	}
 	proc_free(r->p);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.h - what the parts of a run share
+ */
+#ifndef HUTCH_BOX_RUN_H
+#define HUTCH_BOX_RUN_H
+
+#include "box/box.h"
+
+struct run {
+	struct run *next;
+	struct box *b;
+	struct shell *s; /* or */
+	struct proc *p;
+	int out[2];	 /* reading ends; -1 */
+	bool own[2];	 /* ours to close: those of a session stay */
+	struct sink sink[2];
+	char *buf;   /* READ_SIZE */
+	int events, timer; /* for run_fd(); -1: nobody has asked for it */
+	void (*on_output)(void *arg, int which, const char *data, size_t len);
+	void *arg;
+	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
+	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
+	bool timed_out, done, shell_died;
+};
+
+/* run_shell.c: Begins the run in its shell (r->s). After a failure with r->s->deaf: in the next one. */
+int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e);
+int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e);
+/* Removes what was made for the run in the directory of its shell. */
+void run_shell_forget(const struct run *r);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_shell.c - a run that is text for a shell which waits for some
+ *
+ * How it works: shell.c has the shell; what it runs writes into fifos that are made for this run alone, and a session's
+ * into those of its shell. The text goes over the shell's pipe where it is short, else by way of a file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "box/run.h"
+#include "sys/proc.h"
+
+enum {
+	TEXT_BY_PIPE = 1000,	 /* longer text goes by a file: a shell reads pipes byte by byte */
+	REQUEST_MAX = 4096,	 /* room for such a text and what is said about it */
+	START_WITHIN_MS = 10000, /* until a new shell says that it waits */
+	WAITS_LOOK_MS = 10,	 /* how often the time is looked at meanwhile */
+};
+
+static void name_of(const struct run *r, char kind, char *ret, size_t room)
+{
+	snprintf(ret, room, "%llu.%c", (unsigned long long)r->s->name, kind);
+}
+
+static int make_fifo(struct run *r, int i, struct err *e)
+{
+	int dir = r->s->ends[SHELL_END_DIR];
+	char name[40];
+
+	name_of(r, i ? 'e' : 'o', name, sizeof(name));
+	/* Whoever runs inside may be anybody. */
+	if (mkfifoat(dir, name, 0622) < 0 || fchmodat(dir, name, 0622, 0) < 0)
+		return err_sys(e, errno, "make a fifo for output");
+	r->out[i] = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	r->own[i] = true;
+	return r->out[i] < 0 ? err_sys(e, errno, "open a fifo for output") : 0;
+}
+
+void run_shell_forget(const struct run *r)
+{
+	static const char kinds[] = {'o', 'e', 't'};
+	char name[40];
+
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		name_of(r, kinds[i], name, sizeof(name));
+		(void)unlinkat(r->s->ends[SHELL_END_DIR], name, 0); /* most have not all of them */
+	}
+}
+
+/* A shell that was just started: what it is decides how it is talked to. */
+static int wait_waits(struct run *r, struct err *e)
+{
+	struct shell *s = r->s;
+	struct pollfd p[2] = {{s->ends[SHELL_END_RESULTS], POLLIN, 0}, {r->b->ctl, POLLIN, 0}};
+	uint64_t until = sys_now_ns() + START_WITHIN_MS * 1000000ull;
+	int code = 0;
+
+	if (r->end_by_ns && r->end_by_ns < until)
+		until = r->end_by_ns;
+
+	while (!s->ready && !s->dead && code >= 0 && sys_now_ns() < until) {
+		if (poll(p, 2, WAITS_LOOK_MS) <= 0)
+			continue;
+		if (p[0].revents && shell_read(s) < 0)
+			p[0].fd = -1; /* its last words come by the other way */
+		if (p[1].revents)
+			code = box_talk(r->b, 0, e);
+	}
+	if (s->ready)
+		return 0;
+	if (s->dead && s->end.e.code) {
+		if (e)
+			*e = s->end.e;
+		return err_wrap(e, "start a shell");
+	}
+	return code < 0 ? code : s->dead ? err_set(e, ERR_DIED, "the shell ended as soon as it was started") :
+					   err_set(e, ERR_TIMEOUT, "the shell does not say that it waits");
+}
+
+static int send_text(struct run *r, const struct buf *text, bool apart, struct err *e)
+{
+	auto_buf struct buf request = BUF_INIT(REQUEST_MAX);
+	bool by_file = !r->s->bash || text->len > TEXT_BY_PIPE;
+	char name[40];
+	int code = 0;
+	ssize_t n;
+
+	if (by_file) {
+		name_of(r, 't', name, sizeof(name));
+		code = text_file(r->s->ends[SHELL_END_DIR], name, text, e);
+	}
+	buf_fmt(&request, "%d%llu", 1 + apart + 2 * by_file, (unsigned long long)r->s->name);
+	buf_char(&request, r->s->bash ? '\0' : '\n');
+	if (!by_file)
+		buf_add(&request, text->data, text->len);
+	if (r->s->bash)
+		buf_char(&request, '\0');
+	if (code == 0 && buf_bad(&request))
+		code = err_oom(e);
+	if (code < 0)
+		return code;
+	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
+	r->s->deaf = n == -EPIPE;
+	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */
+	if (n != (ssize_t)request.len)
+		return err_sys(e, n < 0 ? (int)-n : EIO, "talk to the shell");
+	r->s->begun++;
+	r->s->since_ns = r->began_ns;
+	return 0;
+}
+
+int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(MSG_BODY_MAX);
+	struct shell *s = r->s;
+	int code = text_make(&text, ask, s->moved, e);
+
+	if (code == 0 && !s->ready)
+		code = wait_waits(r, e);
+	if (code == ERR_TIMEOUT && r->end_by_ns && sys_now_ns() >= r->end_by_ns) {
+		r->timed_out = s->dead = true; /* without having begun */
+		return shell_kill(r->b, s, 0, true, e);
+	}
+	/* One that stood ready, and whose sub-shell somebody has killed meanwhile. */
+	if (code == 0 && s->confused) {
+		s->deaf = true;
+		code = shell_kill(r->b, s, 0, true, e);
+		return code < 0 ? code : err_set(e, ERR_DIED, "the shell has lost what it waited with");
+	}
+	s->name++;
+	for (int i = 0; i < 2 && code == 0; i++) {
+		if (s->session)
+			r->out[i] = s->ends[SHELL_END_OUT + i];
+		else if (i == 0 || ask->apart)
+			code = make_fifo(r, i, e);
+	}
+	if (code == 0)
+		code = send_text(r, &text, ask->apart, e);
+	if (code < 0)
+		run_shell_forget(r);
+	else if (s->session) /* of a warm one each sub-shell stands there */
+		s->moved = false;
+	return code;
+}
+
+/* The shell ended since its last run, and nobody has said so yet: in a new one, as if that had been known. */
+int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	struct shell *s = r->s;
+	int code = 1;
+
+	while (!s->dead && code > 0)
+		code = box_talk(r->b, START_WITHIN_MS, e);
+	if (!s->dead)
+		return code < 0 ? code : err_set(e, ERR_TIMEOUT, "the keeper does not say that the shell has ended");
+	for (int i = 0; i < 2; i++) {
+		if (r->own[i])
+			close_fd(&r->out[i]);
+		r->out[i] = -1;
+		r->own[i] = false;
+	}
+	r->s = NULL;
+	shell_give(r->b, s);
+	code = shell_take(r->b, ask->session, ask->apart, &r->s, e);
+	if (code < 0)
+		return code;
+	return r->s ? run_shell_start(r, ask, e) : err_set(e, ERR_BUSY, "the shell is in use by another call");
+}
