@@ -325,25 +325,18 @@ int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
 
 void api_result(const struct exited *x, struct hutch_result *ret)
 {
-	struct hutch_result r = {.size = ret->size, .user_us = x->user_us,
-				 .system_us = x->system_us, .maxrss_bytes = x->maxrss_kb * 1024};
+	struct hutch_result r = {.size = ret->size, .user_us = x->user_us, .system_us = x->system_us,
+				 .maxrss_bytes = x->maxrss_kb * 1024, .exit_code = proc_exit_code(x), .end = HUTCH_END_EXIT};
 
 	if (x->how == EXITED_FAULT) {
 		r.end = HUTCH_END_NOT_RUN;
-		r.exit_code = x->e.code == ERR_NO_COMMAND ? 127 :
-			      x->e.code == ERR_CANNOT_EXEC ? 126 : 125;
 		memcpy(r.message, x->e.msg, sizeof(r.message));
-	} else if (x->how == EXITED_TIMEOUT) {
-		r.end = HUTCH_END_TIMEOUT;
-		r.exit_code = 124;
-		r.signal = WIFSIGNALED(x->status) ? WTERMSIG(x->status) : 0;
-	} else if (WIFSIGNALED(x->status)) {
-		r.end = HUTCH_END_SIGNAL;
-		r.signal = WTERMSIG(x->status);
-		r.exit_code = 128 + r.signal;
 	} else {
-		r.end = HUTCH_END_EXIT;
-		r.exit_code = WEXITSTATUS(x->status);
+		r.signal = WIFSIGNALED(x->status) ? WTERMSIG(x->status) : 0;
+		if (x->how == EXITED_TIMEOUT)
+			r.end = HUTCH_END_TIMEOUT;
+		else if (r.signal)
+			r.end = HUTCH_END_SIGNAL;
 	}
 	memcpy(ret, &r, ret->size < sizeof(r) ? ret->size : sizeof(r));
 }

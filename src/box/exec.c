@@ -382,6 +382,15 @@ int proc_signal(struct proc *p, int sig, struct err *e)
 	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
 }
 
+int proc_exit_code(const struct exited *x)
+{
+	if (x->how == EXITED_FAULT)
+		return x->e.code == ERR_NO_COMMAND ? 127 : x->e.code == ERR_CANNOT_EXEC ? 126 : 125;
+	if (x->how == EXITED_TIMEOUT)
+		return 124;
+	return WIFSIGNALED(x->status) ? 128 + WTERMSIG(x->status) : WEXITSTATUS(x->status);
+}
+
 void proc_free(struct proc *p)
 {
 	struct proc **at;

@@ -375,19 +375,16 @@ static void of_command(const struct exited *x, struct run_result *ret)
 	ret->user_us = x->user_us;
 	ret->system_us = x->system_us;
 	ret->maxrss_kb = x->maxrss_kb;
+	ret->exit_code = proc_exit_code(x);
+	ret->signal = x->how != EXITED_FAULT && WIFSIGNALED(x->status) ? WTERMSIG(x->status) : 0;
 	if (x->how == EXITED_FAULT) {
 		ret->end = RUN_FAULT;
 		ret->e = x->e;
-		ret->exit_code = x->e.code == ERR_NO_COMMAND ? 127 : x->e.code == ERR_CANNOT_EXEC ? 126 : 125;
-	} else if (WIFSIGNALED(x->status)) {
-		ret->end = RUN_SIGNAL;
-		ret->signal = WTERMSIG(x->status);
-		ret->exit_code = 128 + ret->signal;
-	} else {
-		ret->exit_code = WEXITSTATUS(x->status);
-	}
-	if (x->how == EXITED_TIMEOUT)
+	} else if (x->how == EXITED_TIMEOUT) {
 		ret->end = RUN_TIMEOUT;
+	} else if (ret->signal) {
+		ret->end = RUN_SIGNAL;
+	}
 }
 
 void run_result(const struct run *r, struct run_result *ret)
