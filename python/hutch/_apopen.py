@@ -7,7 +7,7 @@ import asyncio
 import errno
 from typing import IO, Any
 
-from ._async import until
+from ._async import told
 from ._popen import Popen
 
 
@@ -64,7 +64,8 @@ class AsyncPopen:
 
     async def wait(self, timeout: float | None = None) -> int | None:
         """The return code; None: @timeout seconds were over."""
-        return await until(self._process.poll, timeout)
+        code = self._process.poll()
+        return code if code is not None else await told(self._process.box_fd(), self._process.poll, timeout)
 
     async def communicate(self, input: bytes | None = None) -> tuple[bytes, bytes]:
         """Writes @input and closes ``stdin``, reads all output, waits for the end. Return: standard output and error, b"" where

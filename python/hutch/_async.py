@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from . import _hutch
 
 T = TypeVar("T")
+
+_SELDOM = 0.1
 
 _STOP_SECONDS = 3.0  # what was stopped has ended by then
 _SHORTEST, _LONGEST = 0.0005, 0.01  # between two looks where there is no descriptor to wait on
@@ -41,6 +44,35 @@ async def readable(fd: int, step: Callable[[], T | None]) -> T:
         return await done
     finally:
         loop.remove_reader(fd)
+
+
+async def told(fd: int, step: Callable[[], T | None], seconds: float | None = None) -> T | None:
+    """Calls @step whenever @fd, of a sandbox, is readable, until it returns something or the time is over (then None).
+
+    What it waits for may come with an answer to another call, so it is called now and then in any case. The reader is
+    on a copy of @fd: a loop has one for each descriptor, and the sandbox may be deleted meanwhile.
+    """
+    import asyncio
+
+    if (result := step()) is not None:
+        return result
+    loop = asyncio.get_running_loop()
+    end = None if seconds is None else loop.time() + seconds
+    own = os.dup(fd)
+    woken = asyncio.Event()
+    loop.add_reader(own, woken.set)
+    try:
+        while (result := step()) is None and (end is None or loop.time() < end):
+            woken.clear()
+            timer = loop.call_later(_SELDOM if end is None else min(_SELDOM, max(0, end - loop.time())), woken.set)
+            try:
+                await woken.wait()
+            finally:
+                timer.cancel()
+        return result
+    finally:
+        loop.remove_reader(own)
+        os.close(own)
 
 
 async def until(step: Callable[[], T | None], seconds: float | None = None) -> T | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._async import until
 from ._config import SandboxConfig
 from ._errors import SandboxConfigError, SandboxError, SandboxStateError, SandboxTimeoutError
 from ._sandbox import Sandbox
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Pool:
@@ -33,6 +36,7 @@ class Pool:
         self._used: dict[Sandbox, int] = {}  # how often, also of those that are free
         self._closed = False
         self._changed = threading.Condition()
+        self._awaiting: deque[asyncio.Future[None]] = deque()  # of who waits in an event loop
 
     # ---- take and give --------------------------------------------------------------------------------
 
@@ -44,7 +48,11 @@ class Pool:
             return self._free.pop()
         if len(self._used) >= self.size:
             return None
-        sandbox = Sandbox(self.config)
+        try:
+            sandbox = Sandbox(self.config)
+        except BaseException:
+            self._wake()  # whoever waits may try, too
+            raise
         self._used[sandbox] = 0
         return sandbox
 
@@ -66,17 +74,42 @@ class Pool:
                 raise SandboxTimeoutError(f"all {self.size} sandboxes of the pool are in use")
             return found[0]
 
+    def _wake(self) -> None:
+        """With the lock held: something may be had, so one thread and one loop's task look again."""
+        self._changed.notify()
+        while self._awaiting:
+            waiter = self._awaiting.popleft()
+            try:
+                waiter.get_loop().call_soon_threadsafe(_look_again, waiter)
+                return
+            except RuntimeError:  # its loop was closed
+                pass
+
     async def atake(self, timeout: float | None = None) -> Sandbox:
-        """:meth:`take` in an event loop."""
+        """:meth:`take` in an event loop, which goes on meanwhile."""
+        import asyncio
 
-        def step() -> Sandbox | None:
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        while True:
             with self._changed:
-                return self._try_take()
-
-        sandbox = await until(step, timeout)
-        if sandbox is None:
-            raise SandboxTimeoutError(f"all {self.size} sandboxes of the pool are in use")
-        return sandbox
+                sandbox = self._try_take()
+                if sandbox is not None:
+                    return sandbox
+                waiter: asyncio.Future[None] = loop.create_future()
+                self._awaiting.append(waiter)
+            looks = False
+            try:
+                await asyncio.wait_for(waiter, None if end is None else max(0, end - loop.time()))
+                looks = True
+            except asyncio.TimeoutError:
+                raise SandboxTimeoutError(f"all {self.size} sandboxes of the pool are in use") from None
+            finally:
+                with self._changed:
+                    if waiter in self._awaiting:
+                        self._awaiting.remove(waiter)
+                    elif not looks:  # it was woken all the same: the next one's turn
+                        self._wake()
 
     def give(self, sandbox: Sandbox) -> None:
         """Takes one back: it is reset. One that has died is forgotten, and replaced when it is needed."""
@@ -98,7 +131,7 @@ class Pool:
             else:
                 del self._used[sandbox]
                 sandbox.delete()
-            self._changed.notify()
+            self._wake()
 
     async def agive(self, sandbox: Sandbox) -> None:
         """:meth:`give` in an event loop: a reset takes a millisecond or so."""
@@ -124,14 +157,20 @@ class Pool:
 
     # ---- its end ----------------------------------------------------------------------------------------
 
+    def _end(self) -> None:
+        """With the lock held: whoever waits is told."""
+        self._closed = True
+        self._changed.notify_all()
+        while self._awaiting:
+            self._wake()
+
     def close(self) -> None:
         """Deletes those that are free now, and those in use when they are given back."""
         with self._changed:
-            self._closed = True
+            self._end()
             free, self._free = self._free, []
             for sandbox in free:
                 del self._used[sandbox]
-            self._changed.notify_all()
         for sandbox in free:
             sandbox.delete()
 
@@ -140,8 +179,7 @@ class Pool:
         import asyncio
 
         with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+            self._end()
         while self._free:
             sandbox = self._free.pop()
             del self._used[sandbox]
@@ -166,3 +204,8 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"Pool({len(self._used)} of {self.size} made, {len(self._free)} free)"
+
+
+def _look_again(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -161,6 +161,10 @@ class Popen(subprocess.Popen[Any]):
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
         return self.poll()
 
+    def box_fd(self) -> int:
+        """Readable when :meth:`poll` may have something to tell; belongs to the sandbox."""
+        return int(self._sandbox._box.fileno())
+
     def send_signal(self, sig: int) -> None:
         """Sends a signal to the command, not to what it has started."""
         if self.poll() is None:

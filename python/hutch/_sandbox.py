@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
-from ._async import finish, until
+from ._async import finish, told
 from ._errors import (SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError,
                       interpreter_ends)
 from ._files import SandboxPath
@@ -387,7 +387,7 @@ class Sandbox:
 
     async def await_background(self, handle: str, timeout: float | None = None) -> int | None:
         """:meth:`wait_background` in an event loop."""
-        return _exit_code(await until(lambda: self._box.job_wait(handle, _ALL, 0), timeout))
+        return _exit_code(await told(self._box.fileno(), lambda: self._box.job_wait(handle, _ALL, 0), timeout))
 
     def stop_background(self, handle: str, grace: float = _GRACE_SECONDS) -> str:
         """Ends it with all that it has started, and forgets it. Return: its output; ``""``: there is no such job.
@@ -404,7 +404,7 @@ class Sandbox:
         """:meth:`stop_background` in an event loop."""
         try:
             self._box.job_signal(handle, 15)
-            await until(lambda: self._box.job_wait(handle, _ALL, 0), grace)
+            await told(self._box.fileno(), lambda: self._box.job_wait(handle, _ALL, 0), grace)
         except SandboxNotFoundError:
             return ""
         return self.stop_background(handle, 0.001)

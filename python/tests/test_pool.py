@@ -4,7 +4,7 @@
 import asyncio
 import threading
 
-from hutch import Pool, SandboxConfigError, SandboxStateError, SandboxTimeoutError
+from hutch import Pool, SandboxConfigError, SandboxError, SandboxStateError, SandboxTimeoutError
 from world import Case, config
 
 
@@ -70,6 +70,63 @@ class Pools(Case):
                 self.assertEqual([text.endswith(f"\n{i}\n") and "No such" in text for i, text in enumerate(results)], [True] * 8)
 
         asyncio.run(work())
+
+    def test_who_waits_in_a_loop_is_woken(self) -> None:
+        """By who gives one back, in the loop or from a thread; and nobody's turn is lost with who gives up."""
+
+        async def work() -> None:
+            loop = asyncio.get_running_loop()
+            pool = Pool(config(), 1)
+            held = pool.take()
+            with self.assertRaises(SandboxTimeoutError):
+                await pool.atake(0.05)
+            gave_up = asyncio.ensure_future(pool.atake())
+            first, second = asyncio.ensure_future(pool.atake()), asyncio.ensure_future(pool.atake(60))
+            await asyncio.sleep(0.02)
+            gave_up.cancel()
+            threading.Timer(0.05, pool.give, [held]).start()
+            self.assertIs(await asyncio.wait_for(first, 30), held)
+            self.assertTrue(gave_up.cancelled())
+            given_up_when_woken = asyncio.ensure_future(pool.atake())
+            third = asyncio.ensure_future(pool.atake())
+            await asyncio.sleep(0)
+            pool.give(held)
+            self.assertIs(await asyncio.wait_for(second, 30), held)
+            pool.give(held)  # the next one is told in the next turn of the loop
+            loop.call_soon(given_up_when_woken.cancel)
+            self.assertIs(await asyncio.wait_for(third, 30), held)
+            self.assertTrue(given_up_when_woken.cancelled())
+            last = asyncio.ensure_future(pool.atake())
+            await asyncio.sleep(0)
+            pool.close()
+            with self.assertRaises(SandboxStateError):
+                await asyncio.wait_for(last, 30)
+            pool.give(held)
+
+        asyncio.run(work())
+
+    def test_one_that_cannot_be_made_keeps_nobody_waiting(self) -> None:
+        pool = Pool(config(), 1)
+        held = pool.take()
+        results = []
+
+        def work() -> None:
+            try:
+                pool.take(60)
+            except SandboxError as failure:
+                results.append(type(failure))
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        pool.config = config(rootfs="/nowhere")
+        held.delete()
+        pool.give(held)
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual(len(results), 3)
+        self.assertTrue(all(kind is not SandboxTimeoutError for kind in results), results)
+        pool.close()
 
     def test_what_is_no_pool(self) -> None:
         for bad in (0, -1, "x", True):
