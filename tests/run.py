@@ -500,10 +500,17 @@ def parse() -> tuple[Options, argparse.Namespace]:
     return options, args
 
 
+def hear_signals() -> None:
+    """A shell starts what it puts into the background with these ignored, and all that is started here would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 def main() -> int:
     options, args = parse()
     count = Count(tap=args.tap)
     os.umask(0o022)
+    hear_signals()
     with alone():
         try:
             (run_everything if args.everything else run_kinds)(options, count)
