@@ -296,7 +296,7 @@ int place_take_kept(struct home *h, const char *name, int *ret_lock, struct err 
 int place_take_any(struct home *h, const char *name, int *ret_lock, struct err *e);
 /* The end of having it. Closes @lock; -1: it was not had. */
 void place_let_go(struct home *h, const char *name, int *lock);
-void place_give_back(struct home *h, const char *name);
+void place_give_back(struct home *h, const char *name, bool has_files); /* @has_files: of attach.c */
 /* Whether the name whose directory is @dir belongs to a sandbox that lives. */
 bool place_held(int dir);
 /* Whether a sweeper is removing it, or has. */

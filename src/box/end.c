@@ -114,7 +114,7 @@ static int give_back(struct box *b, struct err *e)
 		return remove_kept(b, e);
 	if (b->has_upper)
 		place_upper_give_back(b->home, b->name);
-	place_give_back(b->home, b->name);
+	place_give_back(b->home, b->name, b->shared);
 	return 0;
 }
 

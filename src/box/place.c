@@ -232,15 +232,6 @@ int place_take_kept(struct home *h, const char *name, int *ret_lock, struct err 
 	return r == ERR_NOT_FOUND ? err_set(e, r, "no stopped sandbox has the name '%s'", name) : r;
 }
 
-void place_give_back(struct home *h, const char *name)
-{
-	int lock = -1;
-
-	/* Whoever holds the lock has taken the name over already. */
-	if (try_lock(h->state, name, &lock) == 1)
-		place_let_go(h, name, &lock);
-}
-
 /* How many names @name below @dir has, at most @max; less than 0: it cannot be read. */
 static int names_in(int dir, const char *name, int max)
 {
@@ -249,22 +240,29 @@ static int names_in(int dir, const char *name, int max)
 	return sys_names_count(fd, max);
 }
 
-/* Whether the directory @name below @dir has enough of what waits to be used again. A directory has a link for each
- * one below; some file systems do not count. */
-static bool is_full(int dir, const char *name)
+/* How many directories the directory @name below @dir has (at most @max, where nothing else is in it). A directory has a
+ * link for each one; some file systems do not count. -errno. */
+static int dirs_in(int dir, const char *name, int max)
 {
 	struct stat st;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return false;
-	return st.st_nlink > 1 ? st.st_nlink >= UNUSED_MAX + 2 : names_in(dir, name, UNUSED_MAX) >= UNUSED_MAX;
+		return -errno;
+	return st.st_nlink > 1 ? (int)st.st_nlink - 2 : names_in(dir, name, max);
 }
 
-static void let_go(struct home *h, const char *name)
+/* Whether it has enough of what waits to be used again. */
+static bool is_full(int dir, const char *name)
+{
+	return dirs_in(dir, name, UNUSED_MAX) >= UNUSED_MAX;
+}
+
+static void let_go(struct home *h, const char *name, bool has_files)
 {
 	char to[300];
 
-	forget_files(h, name);
+	if (has_files)
+		forget_files(h, name);
 	if (is_full(h->state, FREE)) {
 		drop_name(h, name);
 		return;
@@ -281,8 +279,18 @@ static void let_go(struct home *h, const char *name)
 void place_let_go(struct home *h, const char *name, int *lock)
 {
 	if (*lock >= 0)
-		let_go(h, name);
+		let_go(h, name, true);
 	close_fd(lock);
+}
+
+void place_give_back(struct home *h, const char *name, bool has_files)
+{
+	int lock = -1;
+
+	/* Whoever holds the lock has taken the name over already. */
+	if (try_lock(h->state, name, &lock) == 1)
+		let_go(h, name, has_files);
+	close_fd(&lock);
 }
 
 /* ---- where changes go ------------------------------------------------------------------------- */
@@ -307,19 +315,16 @@ int place_upper_take(struct home *h, const char *name, struct err *e)
  * and a directory of changes with many of those is given up. */
 static bool put_work_aside(int box)
 {
-	auto_fd int old = openat(box, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int n = dirs_in(box, "old", OLD_MAX);
 	char to[32];
-	int n;
 
+	if (n == -ENOENT)
+		n = sys_mkdir(box, "old", 0700);
+	if (n < 0 || n >= OLD_MAX)
+		return false;
 	(void)fchmodat(box, "g1/work/work", 0700, 0); /* made with mode 0: it could not be moved */
-	if (old < 0) {
-		if (errno != ENOENT || sys_mkdir(box, "old", 0700) < 0)
-			return false;
-		return renameat(box, "g1/work/work", box, "old/0") == 0;
-	}
-	n = sys_names_count(old, OLD_MAX);
 	snprintf(to, sizeof(to), "old/%d", n);
-	return n >= 0 && n < OLD_MAX && renameat(box, "g1/work/work", box, to) == 0;
+	return renameat(box, "g1/work/work", box, to) == 0;
 }
 
 /* chattr; 0 where the file system has no such thing. */

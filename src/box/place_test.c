@@ -80,7 +80,7 @@ static void a_name_is_taken_once_and_is_free_again_when_its_lock_closes(void)
 	close(lock); /* as when its keeper was killed */
 	is_int(place_take(&m.h, "ab", &second, &m.e), 0);
 	close(second);
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
 	is_int(names(&m), 0);
 }
 
@@ -91,11 +91,11 @@ static void a_name_that_is_held_is_not_given_back(void)
 
 	begin(&m);
 	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
 	ok(scratch_has(&m.s, "run/ab/lock"));
 	close(lock);
-	place_give_back(&m.h, "ab");
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
+	place_give_back(&m.h, "ab", true);
 	is_int(names(&m), 0);
 }
 
@@ -294,7 +294,7 @@ static void names_are_used_again_and_nothing_is_in_them(void)
 	close(lock);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		scratch_file(&m.s, files[i], 0600, "of the first");
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
 	is_int(scratch_names(&m.s, "run/.free"), 1);
 	is_int(place_take(&m.h, "cd", &lock, &m.e), 0);
 	is_int(scratch_names(&m.s, "run/.free"), 0);
@@ -331,7 +331,7 @@ static void a_name_the_file_system_refuses_is_told(void)
 	name[200] = '\0';
 	is_int(place_take(&m.h, name, &lock, &m.e), 0);
 	close(lock);
-	place_give_back(&m.h, name);
+	place_give_back(&m.h, name, false);
 	is_int(names(&m), 0);
 }
 
@@ -504,7 +504,7 @@ static void what_waits_is_bounded(void)
 	is_int(scratch_names(&m.s, "pool"), 1024);
 	is_int(scratch_names(&m.s, "trash"), 1);
 	scratch_dir(&m.s, "run/ab", 0700); /* not one of those that wait */
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
 	is_int(scratch_names(&m.s, "run/.free"), 1024);
 	is_int(names(&m), 0);
 	is_int(place_take(&m.h, "cd", &lock, &m.e), 0);
@@ -521,7 +521,7 @@ static void what_waits_can_be_removed(void)
 	place_drop_unused(&m.h); /* nothing yet */
 	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
 	close(lock);
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
 	unused(&m, "ab");
 	place_upper_give_back(&m.h, "ab");
 	scratch_dir(&m.s, "run/.free/.half-removed", 0700);
@@ -539,7 +539,7 @@ static void giving_back_what_is_not_there_does_nothing(void)
 
 	begin(&m);
 	place_upper_give_back(&m.h, "ab");
-	place_give_back(&m.h, "ab");
+	place_give_back(&m.h, "ab", true);
 	scratch_link(&m.s, "/tmp", "boxes/link");
 	place_upper_give_back(&m.h, "link");
 	ok(scratch_has(&m.s, "boxes/link"), "what is no directory of ours is not followed");

@@ -392,7 +392,7 @@ static void give_up(struct start *s, struct box *b)
 		if (s->lock >= 0)
 			place_let_go(s->h, b->name, &s->lock);
 		else
-			place_give_back(s->h, b->name);
+			place_give_back(s->h, b->name, true);
 	}
 	box_close(b);
 }

@@ -93,51 +93,62 @@ static bool installed(const char *program)
 	return false;
 }
 
+/* A file of /etc, at most its first megabyte. NULL: it cannot be read, or is empty. */
+static char *read_etc(const char *path, size_t *ret_len)
+{
+	auto_free char *text = NULL;
+	struct stat st;
+	ssize_t len;
+
+	if (stat(path, &st) < 0 || !st.st_size)
+		return NULL;
+	text = malloc(st.st_size < FILE_ROOM ? (size_t)st.st_size + 1 : FILE_ROOM);
+	len = text ? slurp(path, text, st.st_size < FILE_ROOM ? (size_t)st.st_size + 1 : FILE_ROOM) : 0;
+	*ret_len = len > 0 ? (size_t)len : 0;
+	return len > 0 ? take_ptr(&text) : NULL;
+}
+
 /* The login name, which is what /etc/subuid speaks of. Not by getpwuid(): NSS cannot be linked
  * statically, and users of a directory service are listed in /etc/subuid by number. */
 static void user_name(uint32_t uid, char name[256])
 {
-	auto_free char *text = malloc(FILE_ROOM);
-	char *line = text;
-	ssize_t len = text ? slurp("/etc/passwd", text, FILE_ROOM) : 0;
+	size_t len;
+	auto_free char *text = read_etc("/etc/passwd", &len);
 
 	name[0] = '\0';
-	while (len > 0 && *line) {
-		char *eol = strchrnul(line, '\n'), who[256];
-		unsigned long id;
+	for (char *line = text, *eol; line && *line; line = *eol ? eol + 1 : eol) {
+		const char *word, *id;
+		char *end;
 
-		if (sscanf(line, "%255[^:\n]:%*[^:\n]:%lu:", who, &id) == 2 && id == uid) {
-			strcpy(name, who);
-			return;
-		}
-		line = *eol ? eol + 1 : eol;
+		eol = strchrnul(line, '\n');
+		word = memchr(line, ':', (size_t)(eol - line));
+		id = word ? memchr(word + 1, ':', (size_t)(eol - word - 1)) : NULL;
+		if (!id || word - line > 255 || id[1] < '0' || id[1] > '9' || strtoul(id + 1, &end, 10) != uid || *end != ':')
+			continue;
+		memcpy(name, line, (size_t)(word - line));
+		name[word - line] = '\0';
+		return;
 	}
 }
 
 /* A user: himself, and what /etc/subuid gives him. */
 static void find_subids(struct ns_ids *ids)
 {
-	static const char *const files[] = {"/etc/subuid", "/etc/subgid"};
-	auto_free char *text = NULL;
+	auto_free char *uids = NULL, *gids = NULL;
+	size_t nuids, ngids;
 	char name[256];
 
 	ids->persona = NS_ONE_ID;
 	ids->uids[0] = (struct plan_extent){0, ids->uid, 1};
 	ids->gids[0] = (struct plan_extent){0, ids->gid, 1};
 	ids->nuid = ids->ngid = 1;
-	if (access(files[0], R_OK) < 0 || !installed("newuidmap") || !installed("newgidmap"))
-		return;
-	text = malloc(FILE_ROOM);
-	if (!text)
+	uids = read_etc("/etc/subuid", &nuids);
+	gids = uids ? read_etc("/etc/subgid", &ngids) : NULL;
+	if (!gids || !installed("newuidmap") || !installed("newgidmap"))
 		return;
 	user_name(ids->uid, name);
-	for (int g = 0; g < 2; g++) {
-		ssize_t len = slurp(files[g], text, FILE_ROOM);
-
-		if (len > 0)
-			ns_ids_parse(text, (size_t)len, name, ids->uid, g ? ids->gids : ids->uids,
-				     g ? &ids->ngid : &ids->nuid);
-	}
+	ns_ids_parse(uids, nuids, name, ids->uid, ids->uids, &ids->nuid);
+	ns_ids_parse(gids, ngids, name, ids->uid, ids->gids, &ids->ngid);
 	if (ids->nuid > 1 && ids->ngid > 1)
 		ids->persona = NS_SUBIDS;
 	else
