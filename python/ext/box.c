@@ -96,9 +96,12 @@ static PyObject *end(PyObject *self, int delete)
 		hutch_box_close(box);
 		Py_RETURN_NONE;
 	}
-	BOX_BEGIN(b)
-	box = b->box;
+	Py_BEGIN_ALLOW_THREADS
+	PyThread_acquire_lock(b->lock, WAIT_LOCK); /* after the calls of other threads */
+	Py_END_ALLOW_THREADS
+	box = b->box; /* under both locks: who only asks for its name has no other than the interpreter's */
 	b->box = NULL;
+	Py_BEGIN_ALLOW_THREADS
 	if (delete)
 		r = hutch_box_delete(box, &e);
 	else
