@@ -787,8 +787,8 @@ struct hutch_run;
 
 /* hutch_run_options.flags */
 enum {
-	/* A new shell, started for this text alone. Nothing inside can forge its result (with what
-	 * hutch_proc_wait() says of processes of the same user that run beside it); that of the warm
+	/* A new shell, started for this text alone, and not behind the entrypoint. Nothing inside can forge its result
+	 * (with what hutch_proc_wait() says of processes of the same user that run beside it); that of the warm
 	 * shell or of a session could be by code which an earlier call left behind. */
 	HUTCH_RUN_CLEAN = 1,
 	/* Standard error by itself; without it both come in the order in which they were written. Of a

@@ -84,6 +84,23 @@ class Sessions(BoxCase):
         self.assert_fails(self.say("true", session="x" * 64), 125, "session")
 
     @only("root", "plain")
+    def test_shells_start_behind_the_entrypoint(self):
+        root = self.copy_of_rootfs()
+        (root / "init.sh").write_text('#!/bin/sh\nexport FROM=there\necho noise\nexec "$@"\n')
+        (root / "init.sh").chmod(0o755)
+        self.hutch("rm", "box")
+        self.run_ok("create", "--rootfs", root, "--entrypoint", "/init.sh", "--shell-entrypoint", "box")
+        self.assert_says("echo $FROM", "there\n")
+        self.assertEqual(self.run_ok("exec", "box", "sh", "-c", "echo [$FROM]").out, "[]\n")
+        self.run_ok("stop", "box")
+        self.run_ok("start", "box")
+        self.assert_says("echo $FROM", "there\n")
+        self.run_ok("rm", "-f", "box")
+        self.run_ok("create", "--rootfs", root, "--entrypoint", "/no/such", "--shell-entrypoint", "box")
+        self.assert_fails(self.say("true"), 125, "'/no/such': no such file")
+        self.assert_fails(self.hutch("create", "--rootfs", root, "--entrypoint", "/init.sh"), 125, "--shell-entrypoint")
+
+    @only("root", "plain")
     def test_where_there_is_no_bash_it_is_sh(self):
         root = self.copy_of_rootfs()
         for path in {(root / name).resolve() for name in ("bin/bash", "usr/bin/bash") if (root / name).exists()}:

@@ -45,7 +45,9 @@ class SandboxConfig:
     #: ``"source[:target][:rwm]"``
     devices: list[str] = field(default_factory=list)
     tty: bool = False
-    #: Put before commands. None: the image's; []: none.
+    #: The shell of ``run(text)`` and those of sessions start behind it, when the sandbox is made, after a reset, and in a fork:
+    #: what it exports they have. It must end with ``exec "$@"``. Lists, ``clean=True`` and jobs run without.
+    #: None: the image's; []: none.
     entrypoint: list[str] | None = None
     hostname: str | None = None
     dns: list[str] | None = None

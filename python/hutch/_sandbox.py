@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import posixpath
 import sys
@@ -100,11 +101,26 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | Mapping[str, Any] | None = None, name: str | None = None,
                  **fields: Any) -> None:
+        enters = fields.pop("_enters", True)  # acreate() does that itself
         if config is None or isinstance(config, Mapping):
             config = self._config_type().from_dict({**(config or {}), **fields})
         elif fields:
             config = config.replace(**fields)
         self._setup(config, self._start(config, name))
+        if config.entrypoint and enters:
+            with self._entered():
+                self.run("true")
+
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Around the first start of a shell behind the entrypoint: what is wrong with that, the constructor says."""
+        try:
+            yield
+        except BaseException as failure:
+            self.delete()
+            if not isinstance(failure, SandboxError):
+                raise
+            raise SandboxInitError(f"entrypoint {self._config.entrypoint}: {failure}", failure.code, failure.errno) from None
 
     @staticmethod
     def builder() -> SandboxBuilder:
@@ -564,7 +580,11 @@ class Sandbox:
     async def acreate(cls: type[Self], config: SandboxConfig | Mapping[str, Any] | None = None,
                       name: str | None = None, **fields: Any) -> Self:
         """``await Sandbox.acreate(...)``: as the constructor."""
-        return cls(config, name, **fields)
+        self = cls(config, name, _enters=False, **fields)
+        if self._config.entrypoint:
+            with self._entered():
+                await self.arun("true")
+        return self
 
     async def adelete(self) -> None:
         self.delete()

@@ -262,7 +262,7 @@ ASKED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"environment": {"A": "1", "B": ""}}, [("env", "A=1"), ("env", "B=")]),
     ({"volumes": ["/a:/b:cow", "./c:/d"]}, [("volumes", "/a:/b:cow"), ("volumes", "./c:/d")]),
     ({"devices": ["/dev/kvm"]}, [("devices", "/dev/kvm")]), ({"tty": True}, [("tty", "true")]),
-    ({"entrypoint": ["/e", "x"]}, [("entrypoint", "/e"), ("entrypoint", "x")]),
+    ({"entrypoint": ["/e", "x"]}, [("entrypoint", "/e"), ("entrypoint", "x"), ("shell_entrypoint", "true")]),
     ({"entrypoint": []}, [("entrypoint", "")]),
     ({"entrypoint": None}, []), ({"hostname": "h"}, [("hostname", "h")]),
     ({"dns": ["1.1.1.1", "8.8.8.8"]}, [("dns", "1.1.1.1"), ("dns", "8.8.8.8")]),

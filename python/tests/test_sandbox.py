@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sandbox as users of nitrobox and of hutch know it."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -11,7 +12,8 @@ import time
 import warnings
 
 import hutch
-from hutch import CommandError, End, Sandbox, SandboxConfigError, SandboxError
+from hutch import CommandError, End, Sandbox, SandboxConfigError, SandboxError, SandboxInitError
+from hutch.compat import nitrobox
 from world import Case, config
 
 
@@ -313,6 +315,31 @@ class Life(Case):
             Sandbox(config())
             gc.collect()
         self.assertEqual([one.category for one in seen], [ResourceWarning])
+
+    ENTRYPOINT = ("sh", "-c", 'export FROM=there; echo noise; echo x >>/entered; exec "$@"', "sh")
+
+    def test_shells_start_behind_the_entrypoint(self) -> None:
+        for named in (Sandbox, nitrobox.Sandbox):
+            with named(config(entrypoint=list(self.ENTRYPOINT))) as sb:
+                self.assertEqual(sb.read_file("/entered"), "x\n", "it ran when the sandbox was made")
+                self.assertEqual(tuple(sb.run("echo $FROM; cat /entered")), ("there\nx\n", 0))
+                sb.reset()
+                self.assertEqual(sb.run("echo $FROM; cat /entered").output, "there\nx\n")
+                self.assertEqual(sb.run(["sh", "-c", "echo [$FROM]"]).output, "[]\n")
+                self.assertEqual(sb.run("echo [$FROM]", clean=True).output, "[]\n")
+                self.assertEqual(sb.session().run("echo $FROM").output, "there\n")
+                (fork,) = sb.fork()
+                with fork:
+                    self.assertEqual(fork.run("echo $FROM").output, "there\n")
+        with Sandbox(config(entrypoint=[])) as sb:
+            self.assertEqual(sb.run("echo [$FROM]").output, "[]\n")
+
+    def test_an_entrypoint_that_is_none_is_told_at_once(self) -> None:
+        for entrypoint, why in ((["/no/such"], "'/no/such': no such file"), (["true"], "ended as soon as it was started")):
+            with self.assertRaisesRegex(SandboxInitError, why):
+                Sandbox(config(entrypoint=entrypoint))
+            with self.assertRaisesRegex(SandboxInitError, why):
+                asyncio.run(Sandbox.acreate(config(entrypoint=entrypoint)))
 
     def test_configurations(self) -> None:
         with Sandbox({"hostname": "boxy", **({} if config().host else {"image": config().image}),

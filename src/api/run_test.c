@@ -722,6 +722,71 @@ static void none_waits_that_would_run_a_file_of_the_image(void)
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
+static void shells_start_behind_the_entrypoint(void)
+{
+	static const char *const entrypoint[] = {"sh", "-c", "export A=yes; echo noise; echo entered >>/entered; exec \"$@\"", "sh"};
+	struct hutch_run_options slow = {.size = sizeof(slow), .text = "sleep 0.5; echo $A"};
+	struct hutch_run_options clean = {.text = "echo [$A]", .flags = HUTCH_RUN_CLEAN};
+	const char *const argv[] = {"sh", "-c", "echo [$A]", NULL};
+	struct hutch_run_options words = {.argv = argv};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+	char out[64];
+
+	if (!world_open(&w))
+		return;
+	for (size_t i = 0; i < sizeof(entrypoint) / sizeof(*entrypoint); i++)
+		ok(hutch_spec_set(w.spec, "entrypoint", entrypoint[i], &w.e) == 0, "%s", w.e.message);
+	ok(hutch_spec_set(w.spec, "shell_entrypoint", "true", &w.e) == 0, "%s", w.e.message);
+	box = world_start(&w);
+	expect(&w, box, NULL, "echo $A; cat /entered", 0, "yes\nentered\n");
+	expect(&w, box, NULL, "cat /entered", 0, "entered\n");
+	expect(&w, box, "s", "echo $A; cat /entered", 0, "yes\nentered\nentered\n");
+	expect(&w, box, "s", "cat /entered", 0, "entered\nentered\n");
+	is_str(run_with(&w, box, &clean).out, "[]\n");
+	is_str(run_with(&w, box, &words).out, "[]\n");
+	/* Beside each other; of two that wait one is let go. */
+	ok(hutch_run_start(box, &slow, &run, &w.e) == 0, "%s", w.e.message);
+	expect(&w, box, NULL, "echo $A", 0, "yes\n");
+	ok(hutch_run_wait(run, 20000, -1, &r, &w.e) == 1, "%s", w.e.message);
+	take(run, 1, out, sizeof(out), NULL);
+	is_str(out, "yes\n");
+	hutch_run_free(run);
+	for (int i = 0; i < 3; i++)
+		expect(&w, box, NULL, "cat /entered", 0, "entered\nentered\nentered\n");
+	/* None stands ready for a reset: that would run what the image brings, beside what runs. */
+	for (int i = 0; i < 2; i++) {
+		ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+		usleep(300000);
+	}
+	is_int(count_of(&w, box, "grep -lx bash /proc/[0-9]*/comm | wc -l"), 0);
+	expect(&w, box, NULL, "echo $A; cat /entered", 0, "yes\nentered\n");
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void an_entrypoint_that_becomes_no_shell_is_told(void)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = "echo never"};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	ok(hutch_spec_set(w.spec, "shell_entrypoint", "true", &w.e) == 0, "%s", w.e.message);
+	for (int missing = 0; missing < 2; missing++) {
+		ok(hutch_spec_clear(w.spec, "entrypoint", &w.e) == 0, "%s", w.e.message);
+		ok(hutch_spec_set(w.spec, "entrypoint", missing ? "/no/such" : "/bin/true", &w.e) == 0, "%s", w.e.message);
+		box = world_start(&w);
+		is_int(hutch_run_start(box, &o, &run, &w.e), missing ? HUTCH_E_NO_COMMAND : HUTCH_E_DIED);
+		ok(strstr(w.e.message, missing ? "/no/such" : "as soon as it was started"), "%s", w.e.message);
+		is_int(world_sh(&w, box, "exit 3", NULL).exit_code, 3);
+		is_int(hutch_box_delete(box, &w.e), 0);
+	}
+}
+
 static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 {
 	static const char forger[] =
@@ -808,6 +873,8 @@ int main(void)
 		TAP_TEST(after_a_reset_a_shell_waits_where_one_was_used),
 		TAP_TEST(a_shell_that_waits_may_be_harmed),
 		TAP_TEST(none_waits_that_would_run_a_file_of_the_image),
+		TAP_TEST(shells_start_behind_the_entrypoint),
+		TAP_TEST(an_entrypoint_that_becomes_no_shell_is_told),
 		TAP_TEST(a_result_can_be_forged_in_the_warm_shell_alone),
 		TAP_TEST(wrong_asks_are_refused),
 	};

@@ -370,6 +370,7 @@ struct shell {
  * NULL. */
 int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e);
 void shell_give(struct box *b, struct shell *s); /* free again */
+bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);

@@ -27,7 +27,6 @@
 #include "sys/proc.h"
 
 enum {
-	READ_SIZE = 65536,
 	READS_AT_END = 32,	  /* what fits into a pipe that root made as large as it gets */
 	STOP_WITHIN_MS = 1000,	  /* until what was stopped has ended */
 	AGAIN_NS = 30000000,	  /* from one kill of what was stopped to the next */

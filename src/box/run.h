@@ -7,6 +7,8 @@
 
 #include "box/box.h"
 
+enum { READ_SIZE = 65536 };
+
 struct run {
 	struct run *next;
 	struct box *b;

@@ -20,6 +20,7 @@ enum {
 	TEXT_BY_PIPE = 1000,	 /* longer text goes by a file: a shell reads pipes byte by byte */
 	REQUEST_MAX = 4096,	 /* room for such a text and what is said about it */
 	START_WITHIN_MS = 10000, /* until a new shell says that it waits */
+	ENTRYPOINT_WITHIN_MS = 300000, /* the same, where a program of the image prepares things first */
 	WAITS_LOOK_MS = 10,	 /* how often the time is looked at meanwhile */
 };
 
@@ -53,12 +54,21 @@ void run_shell_forget(const struct run *r)
 	}
 }
 
+/* What the entrypoint of a session has said before it became the shell is no output of a run. */
+static void drop_noise(const struct run *r)
+{
+	for (int i = 0; i < 2 && r->s->session && shell_behind(r->b->spec); i++)
+		while (r->s->ends[SHELL_END_OUT + i] >= 0 && read(r->s->ends[SHELL_END_OUT + i], r->buf, READ_SIZE) > 0)
+			;
+}
+
 /* A shell that was just started: what it is decides how it is talked to. */
 static int wait_waits(struct run *r, struct err *e)
 {
 	struct shell *s = r->s;
 	struct pollfd p[2] = {{s->ends[SHELL_END_RESULTS], POLLIN, 0}, {r->b->ctl, POLLIN, 0}};
-	uint64_t until = sys_now_ns() + START_WITHIN_MS * 1000000ull;
+	uint64_t within = shell_behind(r->b->spec) ? ENTRYPOINT_WITHIN_MS : START_WITHIN_MS;
+	uint64_t until = sys_now_ns() + within * 1000000u;
 	int code = 0;
 
 	if (r->end_by_ns && r->end_by_ns < until)
@@ -72,8 +82,10 @@ static int wait_waits(struct run *r, struct err *e)
 		if (p[1].revents)
 			code = box_talk(r->b, 0, e);
 	}
-	if (s->ready)
+	if (s->ready) {
+		drop_noise(r);
 		return 0;
+	}
 	if (s->dead && s->end.e.code) {
 		if (e)
 			*e = s->end.e;

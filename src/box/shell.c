@@ -98,25 +98,57 @@ static int make_dir(const struct box *b, int *ret, struct err *e)
 	return 0;
 }
 
+/* What is behind an entrypoint cannot be tried again with another name. */
+#define EITHER "command -v bash >/dev/null 2>&1 && exec bash -c \"$1\"; exec sh -c \"$1\""
+
+bool shell_behind(const struct spec *spec)
+{
+	return spec->shell_entrypoint && spec->entrypoint.n;
+}
+
+/* The words that run @text in a shell: behind the entrypoint, or to be tried with sh where bash is not there. The array
+ * alone is new. NULL: no memory. */
+static char **shell_words(const struct spec *spec, char *text, size_t *ret_n)
+{
+	static const char *const alone[] = {"bash", "-c"}, *const behind[] = {"sh", "-c", EITHER, "sh"};
+	size_t before = shell_behind(spec) ? spec->entrypoint.n : 0, own = before ? 4 : 2;
+	char **words = calloc(before + own + 2, sizeof(*words));
+
+	if (!words)
+		return NULL;
+	for (size_t i = 0; i < before; i++)
+		words[i] = spec->entrypoint.v[i];
+	for (size_t i = 0; i < own; i++)
+		words[before + i] = (char *)(uintptr_t)(before ? behind : alone)[i];
+	words[before + own] = text;
+	*ret_n = before + own + 1;
+	return words;
+}
+
 static int pack_shell(struct buf *blob, const struct box *b, const struct shell *s, bool apart,
 		      struct err *e)
 {
 	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
 	const struct spec *spec = b->spec;
 	const struct exec_ask ask = {0};
-	struct call c = {.umask = 022, .flags = CALL_OR_SH | (apart && s->session ? CALL_APART : 0)};
+	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) |
+						(apart && s->session ? CALL_APART : 0)};
 	auto_free char *text = NULL;
+	char **words = NULL, **env = NULL;
+	size_t nwords, nenv = 0;
 	bool home_missing;
-	char **env = NULL;
-	size_t nenv = 0;
 	int r;
 
 	if (asprintf(&text, "%s%s", program, s->session ? loop_session : loop_warm) < 0) {
 		text = NULL;
 		return err_oom(e);
 	}
+	words = shell_words(spec, text, &nwords);
+	if (!words)
+		return err_oom(e);
 	buf_add(blob, &c, sizeof(c));
-	c.argv = pack_strs(blob, (char *[]){(char *)(uintptr_t)"bash", (char *)(uintptr_t)"-c", text}, 3);
+	c.argv = pack_strs(blob, words, nwords);
+	free(words);
 	r = env_build(b, &ask, &env, &nenv, &home_missing, e);
 	if (r == 0) {
 		c.env = pack_strs(blob, env, nenv);
@@ -359,7 +391,8 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 		drop(b, s);
 		s = NULL;
 	}
-	for (const struct shell *x = b->shells; x && !s; x = x->next)
+	/* A new shell behind the entrypoint is no command: what that says would be part of the output. */
+	for (const struct shell *x = b->shells; x && !s && (session || !shell_behind(b->spec)); x = x->next)
 		if (x->busy && (session ? x->session && !strcmp(x->session, session) : !x->session))
 			return session ? err_set(e, ERR_BUSY, "session '%s' is in use by another call",
 						 session) : 0;
@@ -392,6 +425,15 @@ void shell_ask_ahead(struct box *b)
 		drop(b, s); /* who takes one says why */
 }
 
+/* One waits already, of those that were needed beside each other. */
+static bool is_spare(const struct box *b, const struct shell *s)
+{
+	for (const struct shell *x = b->shells; x && !s->session; x = x->next)
+		if (x != s && !x->session && !x->busy && !x->dead)
+			return true;
+	return false;
+}
+
 void shell_give(struct box *b, struct shell *s)
 {
 	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = (s->bash ? 2u : 0) | (s->moved ? 4u : 0)};
@@ -404,6 +446,10 @@ void shell_give(struct box *b, struct shell *s)
 	if (!s->dead && (s->done != s->begun || s->kills)) { /* nobody knows what it does */
 		(void)shell_kill(b, s, sys_now_ns() - s->since_ns, true, NULL);
 		s->dead = true;
+	}
+	if (is_spare(b, s)) { /* it ends with its pipes */
+		drop(b, s);
+		return;
 	}
 	if (!s->session || !b->shared)
 		return;

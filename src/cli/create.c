@@ -27,8 +27,9 @@ static int refuse_for_commands(struct hutch_spec *spec, struct err *e)
 		if (spec_words_is_set(spec, fields[i]))
 			return err_set(e, ERR_INVALID,
 				       "--%s is for one command; give it to `hutch exec`", fields[i]);
-	if (spec_words_has(spec, "entrypoint"))
-		return err_set(e, ERR_INVALID, "--entrypoint is for `hutch run`: create runs no command");
+	if (spec_words_has(spec, "entrypoint") && !spec_words_is_set(spec, "shell_entrypoint"))
+		return err_set(e, ERR_INVALID, "--entrypoint is for `hutch run`: create runs no command (with "
+			       "--shell-entrypoint it is for the shells of sessions)");
 	return 0;
 }
 

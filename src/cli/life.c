@@ -96,7 +96,8 @@ static int run_main(struct hutch_box *box, struct err *e)
 	struct hutch_error why;
 	int r;
 
-	if (!spec_words_has(spec, "command") && !spec_words_has(spec, "entrypoint"))
+	if (!spec_words_has(spec, "command") &&
+	    (!spec_words_has(spec, "entrypoint") || spec_words_is_set(spec, "shell_entrypoint")))
 		return 0;
 	if (hutch_spec_number(spec, "timeout", &o.timeout_ms, &why) < 0)
 		return cli_carry(&why, e);

@@ -248,12 +248,15 @@ struct ahead {
 	char call[] __attribute__((aligned(8)));
 };
 
-/* bash reads the file that BASH_ENV names, a plain sh that of ENV. */
+/* bash reads the file that BASH_ENV names, a plain sh that of ENV; and it may stand behind an entrypoint. */
 static bool runs_a_file(const struct msg *m)
 {
 	struct pack p = {m->body, m->head.body};
 	const struct call *c = m->body;
+	const char *first = pack_get_item(&p, c->argv, 0);
 
+	if (!first || strcmp(first, "bash"))
+		return true;
 	for (uint32_t i = 0; i < c->env.count; i++) {
 		const char *v = pack_get_item(&p, c->env, i);
 

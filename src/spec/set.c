@@ -185,6 +185,7 @@ static const struct spec_rule *const rules[SPEC_NFIELDS] = {
 	OWN(host),
 	LIST(command, NULL),
 	OWN(entrypoint),
+	SWITCH(shell_entrypoint),
 	TEXT(name, parse_name),
 	TEXT(hostname, parse_hostname),
 	TEXT(working_dir, parse_workdir),

@@ -102,6 +102,7 @@ static const char *const plain[][3] = {
 	{"network", "host", "host"},
 	{"allow_abstract_sockets", "true", "true"},
 	{"spare", "true", "true"},
+	{"shell_entrypoint", "true", "true"},
 	{"oom_score_adj", "-1000", "-1000"},
 	{"privileged", "true", "true"},
 	{"ids", "host", "host"},
