@@ -823,7 +823,8 @@ struct hutch_run_options {
  * @ret_run: Belongs to the box; hutch_run_free() frees it earlier
  *
  * Standard input is /dev/null. The first call starts the shell, which takes about a millisecond. While
- * the warm shell is busy with another call of this handle, text runs in a new one.
+ * the warm shell is busy with another call of this handle, text runs in a new one. With the field "shell_entrypoint" shells
+ * start behind the entrypoint, which may take up to five minutes.
  *
  * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell
  * ends (`exit`, `exec`, a signal) the next call has a new one, in the same working directory if that is there; a reset
