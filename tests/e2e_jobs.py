@@ -267,7 +267,7 @@ class Detached(JobCase):
 
     def test_when_the_end_of_one_with_rm_was_waited_for_it_is_not_there(self):
         for number in range(20):
-            self.detach("--rm", "(setsid sleep 418 &); exit 7")
+            self.detach("--rm", "for i in 1 2 3 4 5 6 7 8 9; do for j in 1 2 3 4 5 6 7 8 9; do setsid sleep 418 & done; done; exit 7")
             if self.hutch("wait", "box").out == "7\n":  # else it has ended before
                 self.assertEqual((self.run_ok("ps", "-q").out, states("sleep 418")), ("", ""))
             wait_for(self.gone, what="the end of it")

@@ -351,7 +351,7 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	jobs_ended(k, pid, &x);
 	if (s->flags & CALL_MAIN) {
 		jobs_last_words(k);
-		_exit(0);
+		keeper_end(k, true);
 	}
 	shell_ended(k, pid);
 	close(s->pidfd);

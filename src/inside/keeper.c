@@ -308,11 +308,15 @@ static void give_files(struct keeper *k, struct client *c, uint32_t id)
 }
 
 /* The first process of a pid namespace ends before the others are killed, and those one in another one by one: so
- * all of them are killed now. */
-static void end_all(void)
+ * all of them are killed now. Our own end frees the lock, which is all that some look at: so of a detached one nothing may
+ * run any more then. Who ends it by our pidfd need not wait, and ends us where what was killed hangs in the kernel. */
+void keeper_end(const struct keeper *k, bool by_itself)
 {
-	if (getpid() == 1) /* else it would not be ours alone */
+	if (getpid() == 1) { /* else it would not be ours alone */
 		(void)kill(-1, SIGKILL);
+		while (by_itself && k->listen >= 0 && (wait(NULL) > 0 || errno == EINTR))
+			;
+	}
 	_exit(0);
 }
 
@@ -366,7 +370,7 @@ static void one_message(struct keeper *k, struct client *c)
 	else if (m.head.op == OP_DIFF)
 		diff_start(k, c, &m);
 	else if (m.head.op == OP_END)
-		end_all();
+		keeper_end(k, false);
 	else if (m.head.op == OP_STOP)
 		stop_begin(k, &m);
 	else if (m.head.op == OP_KILL_ALL)

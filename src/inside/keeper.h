@@ -143,6 +143,8 @@ void sweeper_alone(int sock) __attribute__((noreturn));
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 	__attribute__((noreturn));
 
+/* The end of all. @by_itself: nobody has asked for it. */
+void keeper_end(const struct keeper *k, bool by_itself) __attribute__((noreturn));
 bool keeper_welcome(struct keeper *k); /* takes who wants to be a client; false: there is no room for him */
 
 /* storage.c: the keeper's mount namespace: what needs no plan, what does; open: for coming back to it.

@@ -75,7 +75,7 @@ uint64_t stop_due(struct keeper *k, uint64_t due_ns)
 	if (!k->stop_by_ns)
 		return due_ns;
 	if (!commands_left(k) || k->stop_by_ns <= sys_now_ns())
-		_exit(0);
+		keeper_end(k, true);
 	return due_ns && due_ns < k->stop_by_ns ? due_ns : k->stop_by_ns;
 }
 
@@ -94,7 +94,7 @@ uint64_t stop_nameless(struct keeper *k, uint64_t now_ns, uint64_t due_ns)
 		return due_ns;
 	if (now_ns >= k->look_ns) {
 		if (is_nameless(k))
-			_exit(0);
+			keeper_end(k, true);
 		k->look_ns = now_ns + look_every_ns;
 	}
 	return due_ns && due_ns < k->look_ns ? due_ns : k->look_ns;
