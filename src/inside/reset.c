@@ -195,7 +195,10 @@ static void reopen(const struct keeper *k, unsigned number)
 
 int reset_outlive(struct keeper *k, struct err *e)
 {
-	int r = wait_for_end(k, &k->now, e);
+	int r;
+
+	generation_kill(&k->now); /* its end was seen; were that wrong, we would wait for ever */
+	r = wait_for_end(k, &k->now, e);
 
 	if (r == 0)
 		k->now.pid = 0;
