@@ -47,8 +47,9 @@ static int begin(struct keeper *k, struct generation *g, const struct stack *on,
 	return r < 0 ? r : generation_start(k, g, e);
 }
 
-/* Until the reaper of @old is reaped. What ran in it ends too, and is told. */
-static int wait_for_end(struct keeper *k, const struct generation *old, struct err *e)
+/* Until the reaper of @old is reaped. What ran in it ends too, and is told. Those of others may be killed meanwhile, too:
+ * that of @next (or NULL), whose pid is 0 then, and the spare's. */
+static int wait_for_end(struct keeper *k, const struct generation *old, struct generation *next, struct err *e)
 {
 	struct rusage ru;
 	int status;
@@ -66,7 +67,11 @@ static int wait_for_end(struct keeper *k, const struct generation *old, struct e
 		}
 		if (pid == old->pid)
 			return 0;
-		if (!reset_left(k, pid) && !files_ended(k, pid) && !work_ended(k, pid, status))
+		if (next && pid == next->pid)
+			next->pid = 0; /* it has ended before it was entered: the next command begins it anew */
+		else if (k->spare.pid && pid == k->spare.pid)
+			reset_spare_ended(k);
+		else if (!reset_left(k, pid) && !files_ended(k, pid) && !work_ended(k, pid, status))
 			exec_ended(k, pid, status, &ru);
 	}
 }
@@ -176,7 +181,7 @@ static int change(struct keeper *k, struct generation *old, struct generation ne
 	if (r == 0 && next.news >= 0)
 		r = generation_finish(k, &next, e);
 	if (r == 0 && old->pid)
-		r = wait_for_end(k, old, e);
+		r = wait_for_end(k, old, &next, e);
 	use_stack(k, &next, on);
 	return r < 0 ? r : generation_enter(k, &next, e);
 }
@@ -195,10 +200,7 @@ static void reopen(const struct keeper *k, unsigned number)
 
 int reset_outlive(struct keeper *k, struct err *e)
 {
-	int r;
-
-	generation_kill(&k->now); /* its end was seen; were that wrong, we would wait for ever */
-	r = wait_for_end(k, &k->now, e);
+	int r = wait_for_end(k, &k->now, NULL, e);
 
 	if (r == 0)
 		k->now.pid = 0;
