@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SELDOM = 0.1
-
+_SELDOM = 0.1  # between two looks where a descriptor says when, as a rule
 _STOP_SECONDS = 3.0  # what was stopped has ended by then
 _SHORTEST, _LONGEST = 0.0005, 0.01  # between two looks where there is no descriptor to wait on
 
@@ -54,8 +53,6 @@ async def told(fd: int, step: Callable[[], T | None], seconds: float | None = No
     """
     import asyncio
 
-    if (result := step()) is not None:
-        return result
     loop = asyncio.get_running_loop()
     end = None if seconds is None else loop.time() + seconds
     own = os.dup(fd)

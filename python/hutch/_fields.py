@@ -51,7 +51,8 @@ LATER: dict[str, str] = {
 
 #: Names of spec fields that the configuration calls otherwise.
 NAMED_IN_SPEC: dict[str, str] = {
-    "env": "environment", "shell_entrypoint": "entrypoint", "ports": "port_map", "limits.memory": "memory_max", "limits.memory_swap": "memory_swap",
+    "env": "environment", "shell_entrypoint": "entrypoint", "ports": "port_map",
+    "limits.memory": "memory_max", "limits.memory_swap": "memory_swap",
     "limits.memory_reservation": "memory_reservation", "limits.cpus": "cpu_max", "limits.cpu_period": "cpu_max",
     "limits.cpu_quota": "cpu_max", "limits.cpu_shares": "cpu_shares", "limits.cpuset_cpus": "cpuset_cpus",
     "limits.cpuset_mems": "cpuset_mems", "limits.pids": "pids_max", "limits.device_read_bps": "device_read_bps",

@@ -426,7 +426,7 @@ void shell_ask_ahead(struct box *b)
 }
 
 /* One waits already, of those that were needed beside each other. */
-static bool is_spare(const struct box *b, const struct shell *s)
+static bool one_waits(const struct box *b, const struct shell *s)
 {
 	for (const struct shell *x = b->shells; x && !s->session; x = x->next)
 		if (x != s && !x->session && !x->busy && !x->dead)
@@ -447,7 +447,7 @@ void shell_give(struct box *b, struct shell *s)
 		(void)shell_kill(b, s, sys_now_ns() - s->since_ns, true, NULL);
 		s->dead = true;
 	}
-	if (is_spare(b, s)) { /* it ends with its pipes */
+	if (one_waits(b, s)) { /* it ends with its pipes */
 		drop(b, s);
 		return;
 	}

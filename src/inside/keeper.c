@@ -458,7 +458,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	for (;;) {
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
 		unsigned drains, jobs, n;
-		bool later = k->want_spare || k->want_ahead || (storage_is_open(k) && exec_main_news(k) < 0);
+		bool later = (k->want_spare && k->now.pid) || k->want_ahead || (storage_is_open(k) && exec_main_news(k) < 0);
 		int r;
 
 		if (k->full_until_ns <= now)

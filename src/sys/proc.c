@@ -152,7 +152,6 @@ void sys_limits_raise(pid_t pid, struct rlimit ret_before[RLIM_NLIMITS])
 {
 	/* Open files end at fs.nr_open, whose default is the last of these. */
 	static const rlim_t highest[] = {RLIM_INFINITY, 1u << 30, 1u << 20};
-
 	int may = 1;
 
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
