@@ -11,16 +11,38 @@
 
 void buf_done(struct buf *b)
 {
-	free(b->data);
+	if (!b->lent)
+		free(b->data);
 	b->data = NULL;
 	b->len = b->room = 0;
-	b->bad = false;
+	b->bad = b->lent = false;
+}
+
+void buf_lend(struct buf *b, void *room, size_t size)
+{
+	b->data = room;
+	b->room = size;
+	b->lent = true;
+	*b->data = '\0';
+}
+
+static bool grow(struct buf *b, size_t room)
+{
+	char *p = realloc(b->lent ? NULL : b->data, room);
+
+	if (!p)
+		return false;
+	if (b->lent)
+		memcpy(p, b->data, b->len + 1);
+	b->data = p;
+	b->room = room;
+	b->lent = false;
+	return true;
 }
 
 char *buf_room(struct buf *b, size_t len)
 {
 	size_t want;
-	char *p;
 
 	if (b->bad)
 		return NULL;
@@ -34,13 +56,10 @@ char *buf_room(struct buf *b, size_t len)
 
 		if (room < want)
 			room = want;
-		p = realloc(b->data, room);
-		if (!p) {
+		if (!grow(b, room)) {
 			b->bad = true;
 			return NULL;
 		}
-		b->data = p;
-		b->room = room;
 	}
 	return b->data + b->len;
 }
@@ -89,7 +108,7 @@ char *buf_take(struct buf *b)
 
 	if (!b->bad)
 		buf_add(b, "", 0);
-	if (b->bad) {
+	if (b->bad || (b->lent && !grow(b, b->len + 1))) {
 		buf_done(b);
 		return NULL;
 	}

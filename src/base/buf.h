@@ -16,12 +16,17 @@ struct buf {
 	char *data;
 	size_t len, room, max;
 	bool bad;
+	bool lent; /* data is not ours to free */
 };
 
 #define BUF_INIT(ceiling) {.max = (ceiling)}
 #define auto_buf	  __attribute__((cleanup(buf_done)))
 
 void buf_done(struct buf *b);
+
+/* An empty buffer stands in @room, which lives longer than it, until it needs more. */
+void buf_lend(struct buf *b, void *room, size_t size);
+
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_str(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);

@@ -4,6 +4,8 @@
  */
 #include "base/buf.h"
 
+#include <stdlib.h>
+
 #include "tap.h"
 
 static void text_grows_and_ends_with_a_nul(void)
@@ -18,6 +20,35 @@ static void text_grows_and_ends_with_a_nul(void)
 	is_int(b.len, 13);
 	is_str(b.data, "one 2-three");
 	ok(!memcmp(b.data, "one 2-three\0x", 14)); /* with the NUL after it */
+}
+
+static void room_that_was_lent_is_used_first_and_never_freed(void)
+{
+	struct buf b = BUF_INIT(4096), never = BUF_INIT(8);
+	char room[8], small[4], *text;
+
+	buf_lend(&b, room, sizeof(room));
+	is_str(b.data, "");
+	buf_str(&b, "1234567"); /* and the NUL */
+	ok(b.data == room);
+	buf_char(&b, '8');
+	ok(b.data != room);
+	is_str(b.data, "12345678");
+	buf_done(&b);
+	buf_lend(&b, room, sizeof(room));
+	buf_str(&b, "abc");
+	text = buf_take(&b);
+	ok(text && text != room);
+	is_str(text, "abc");
+	free(text);
+	buf_str(&b, "again");
+	ok(b.data != room);
+	buf_done(&b);
+	buf_lend(&never, small, sizeof(small));
+	buf_str(&never, "123456789");
+	ok(buf_bad(&never));
+	buf_done(&never);
+	ok(!never.data && !never.lent);
 }
 
 static void the_ceiling_can_be_reached_and_not_passed(void)
@@ -116,6 +147,7 @@ int main(void)
 {
 	static const struct tap_test t[] = {
 		TAP_TEST(text_grows_and_ends_with_a_nul),
+		TAP_TEST(room_that_was_lent_is_used_first_and_never_freed),
 		TAP_TEST(the_ceiling_can_be_reached_and_not_passed),
 		TAP_TEST(after_a_failure_nothing_is_added),
 		TAP_TEST(sizes_that_overflow_are_refused),

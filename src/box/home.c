@@ -218,16 +218,17 @@ static void close_all(struct home *h)
 /* In this order: what takes longest goes first, and gets ready while we go on. */
 static int open_all(struct home *h, const struct home_ask *ask, struct err *e)
 {
-	int r = ns_ids_find(&h->ids, e);
+	int r;
 
+	h->self = sys_pidfd_open(h->owner);
+	if (h->self < 0)
+		return err_sys(e, h->self, "pidfd_open");
+	r = ns_ids_find(&h->ids, h->self, e);
 	if (r == 0)
 		r = ns_window_find(&h->window, e);
 	if (r < 0)
 		return r;
 	h->range_hint = (uint32_t)h->owner % h->window.ranges;
-	h->self = sys_pidfd_open(h->owner);
-	if (h->self < 0)
-		return err_sys(e, h->self, "pidfd_open");
 	r = keepers_open(h, e);
 	if (r == 0)
 		r = open_state(h, ask->directory, e);

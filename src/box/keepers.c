@@ -145,7 +145,7 @@ static int bring_up(struct home *h, pid_t pid, struct spare *s, struct err *e)
 {
 	struct msg_head head = {.op = OP_IDS};
 	struct rlimit before[RLIM_NLIMITS];
-	int r = birth_give_ids(&s->prep, pid, &s->userns, e);
+	int r = birth_give_ids(&s->prep, pid, s->pidfd, &s->userns, e);
 
 	if (r == 0 && h->ids.persona == NS_ROOT)
 		sys_limits_raise(pid, before);

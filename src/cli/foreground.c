@@ -125,15 +125,11 @@ int foreground_begin(struct foreground *f, struct err *e)
 {
 	/* Those that are about ourselves. */
 	static const int ours[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU};
-	struct sigaction sa;
 	sigset_t set;
 
 	memset(&set, 0xff, sizeof(set)); /* sigfillset() leaves out what a C library keeps for itself: musl, 34 */
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		sigdelset(&set, ours[i]);
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
-			sigdelset(&set, sig); /* nohup's stay ignored */
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &set, &f->before);
 	f->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -162,11 +158,22 @@ static void stop_together(struct foreground *f)
 		(void)hutch_proc_signal(f->proc, SIGCONT, NULL);
 }
 
+/* The next that has come. nohup's stay ignored: the kernel keeps what is blocked all the same. */
+static bool next_signal(struct foreground *f, struct signalfd_siginfo *ret)
+{
+	struct sigaction sa;
+
+	while (read(f->signals, ret, sizeof(*ret)) == (ssize_t)sizeof(*ret))
+		if (sigaction((int)ret->ssi_signo, NULL, &sa) < 0 || sa.sa_handler != SIG_IGN)
+			return true;
+	return false;
+}
+
 static void pass_signals(struct foreground *f)
 {
 	struct signalfd_siginfo s;
 
-	while (read(f->signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
+	while (next_signal(f, &s)) {
 		int master = hutch_proc_fd(f->proc, 0);
 
 		/* The size of our terminal is that of the command's, which then gets the signal itself. */
@@ -213,7 +220,7 @@ static void stop_run(struct foreground *f)
 {
 	struct signalfd_siginfo s;
 
-	while (read(f->signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
+	while (next_signal(f, &s)) {
 		if (s.ssi_signo != SIGINT && s.ssi_signo != SIGTERM && s.ssi_signo != SIGHUP &&
 		    s.ssi_signo != SIGQUIT)
 			continue;

@@ -62,13 +62,9 @@ static int usage(FILE *to, int status)
 /* Descriptors 0 to 2 that the caller has closed would be taken by others. */
 static void standard_descriptors(void)
 {
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", O_RDWR); /* becomes this one, the lowest that is free */
 }
 
 static int unknown(const char *word)

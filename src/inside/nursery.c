@@ -212,7 +212,7 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 		(void)score(n->score, e); /* up again, which everybody may */
 	if (pid < 0)
 		return birth_refused(-pid, e);
-	r = birth_give_ids(&p, pid, &userns, e);
+	r = birth_give_ids(&p, pid, pidfd, &userns, e);
 	if (r == 0)
 		r = announce(m->fds[0], pid, pidfd, userns, e);
 	/* Last: should we be killed before, it ends, and the caller does not wait for what we owe him. He may have killed it

@@ -188,15 +188,22 @@ static int own_extents(const char *file, struct plan_extent *x, uint32_t *n, boo
 /* USER_NS_INIT_INO of <linux/nsfs.h>, Linux 6.18; always was that */
 #define MACHINES_OWN 0xEFFFFFFDu
 
+static bool machines_own(int self)
+{
+	auto_fd int ns = self < 0 ? -1 : sys_pidfd_userns(self);
+	struct stat st;
+
+	return (ns < 0 ? stat("/proc/self/ns/user", &st) : fstat(ns, &st)) == 0 && st.st_ino == MACHINES_OWN;
+}
+
 /* Of the machine's own namespace the map is known: two files of /proc less to read. */
-static int find_extents(struct ns_ids *ids, bool *whole, struct err *e)
+static int find_extents(struct ns_ids *ids, int self, bool *whole, struct err *e)
 {
 	const struct plan_extent all = {0, 0, IDS};
 	bool whole_g = false;
-	struct stat st;
 	int r;
 
-	if (stat("/proc/self/ns/user", &st) == 0 && st.st_ino == MACHINES_OWN) {
+	if (machines_own(self)) {
 		ids->uids[0] = ids->gids[0] = all;
 		ids->nuid = ids->ngid = 1;
 		*whole = true;
@@ -206,12 +213,12 @@ static int find_extents(struct ns_ids *ids, bool *whole, struct err *e)
 	return r < 0 ? r : own_extents("/proc/self/gid_map", ids->gids, &ids->ngid, &whole_g, e);
 }
 
-int ns_ids_find(struct ns_ids *ret, struct err *e)
+int ns_ids_find(struct ns_ids *ret, int self, struct err *e)
 {
 	struct ns_ids ids = {.uid = geteuid(), .gid = getegid()};
 	bool whole = false;
 	uint64_t caps = 0;
-	int r = find_extents(&ids, &whole, e);
+	int r = find_extents(&ids, self, &whole, e);
 
 	if (r < 0)
 		return r;

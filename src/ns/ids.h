@@ -28,8 +28,8 @@ struct ns_ids {
 	struct plan_extent uids[PLAN_EXTENTS_MAX], gids[PLAN_EXTENTS_MAX]; /* inside -> caller's ns */
 };
 
-/* Looks at the calling process, /etc/subuid and /etc/subgid. */
-int ns_ids_find(struct ns_ids *ret, struct err *e);
+/* Looks at the calling process (@self: a pidfd of it; -1: by /proc, slower), /etc/subuid and /etc/subgid. */
+int ns_ids_find(struct ns_ids *ret, int self, struct err *e);
 
 /* What the nursery is told once. */
 void ns_ids_hello(const struct ns_ids *ids, struct hello *ret);

@@ -5,9 +5,12 @@
 #include "ns/ids.h"
 
 #include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/own.h"
 #include "base/scratch.h"
+#include "sys/proc.h"
 #include "tap.h"
 
 struct list {
@@ -313,11 +316,17 @@ static void those_may_ping_who_are_mapped(void)
 
 static void the_present_process_is_somebody(void)
 {
-	struct ns_ids ids;
+	auto_fd int self = sys_pidfd_open(getpid());
+	struct ns_ids ids, by_proc;
 	struct err e = {0};
 
-	if (!ok(ns_ids_find(&ids, &e) == 0, "%s", e.msg))
+	memset(&ids, 0, sizeof(ids));
+	memset(&by_proc, 0, sizeof(by_proc));
+	if (!ok(ns_ids_find(&ids, self, &e) == 0 && ns_ids_find(&by_proc, -1, &e) == 0, "%s", e.msg))
 		return;
+	is_int(ids.persona, by_proc.persona);
+	is_int(ids.nuid, by_proc.nuid);
+	is_int(memcmp(ids.uids, by_proc.uids, ids.nuid * sizeof(*ids.uids)), 0);
 	is_int(ids.uid, geteuid());
 	ok(ids.persona == NS_ROOT || (ids.nuid >= 1 && ids.ngid >= 1));
 	ok(ids.persona != NS_ONE_ID || (ids.nuid == 1 && ids.uids[0].outside == geteuid()));

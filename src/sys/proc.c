@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -46,6 +47,15 @@ int sys_pidfd_open(pid_t pid)
 int sys_pidfd_signal(int pidfd, int sig)
 {
 	return ret(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0));
+}
+
+#ifndef PIDFD_GET_USER_NAMESPACE
+#define PIDFD_GET_USER_NAMESPACE _IO(0xFF, 9) /* <linux/pidfd.h>, Linux 6.11 */
+#endif
+
+int sys_pidfd_userns(int pidfd)
+{
+	return ret(ioctl(pidfd, PIDFD_GET_USER_NAMESPACE, 0));
 }
 
 int sys_setns(int fd, int flags)

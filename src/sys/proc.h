@@ -28,6 +28,8 @@ pid_t sys_fork(uint64_t flags, int *ret_pidfd);
 
 int sys_pidfd_open(pid_t pid);
 int sys_pidfd_signal(int pidfd, int sig);
+/* A descriptor of its user namespace; -ENOTTY before Linux 6.11. Cheaper than /proc/PID/ns/user. */
+int sys_pidfd_userns(int pidfd);
 int sys_setns(int fd, int flags);
 int sys_close_range(unsigned first, unsigned last);
 

@@ -60,15 +60,15 @@ static int write_maps(const struct prepare *p, pid_t pid, struct err *e)
 	return r < 0 ? r : write_map(pid, "gid_map", p->gid, p->ngid, e);
 }
 
-int birth_give_ids(const struct prepare *p, pid_t pid, int *ret_userns, struct err *e)
+int birth_give_ids(const struct prepare *p, pid_t pid, int pidfd, int *ret_userns, struct err *e)
 {
 	char path[64];
 	int r = write_maps(p, pid, e);
 
-	if (r < 0)
+	if (r < 0 || p->ids != PLAN_IDS_MAP)
 		return r;
+	r = sys_pidfd_userns(pidfd);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	if (p->ids == PLAN_IDS_MAP)
-		*ret_userns = open(path, O_RDONLY | O_CLOEXEC); /* or nobody needs it */
+	*ret_userns = r >= 0 ? r : openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC); /* or nobody needs it */
 	return 0;
 }

@@ -21,8 +21,8 @@ uint64_t birth_spaces(const struct prepare *p);
 /* Fills @e for namespaces that could not be made; @sys: an errno. */
 int birth_refused(int sys, struct err *e);
 
-/* Writes the id maps of @pid, unless it does so itself, and opens its user namespace where the caller
+/* Writes the id maps of @pid (and @pidfd), unless it does so itself, and opens its user namespace where the caller
  * will need it (else *ret_userns stays). Before the keeper goes on: later that cannot be opened. */
-int birth_give_ids(const struct prepare *p, pid_t pid, int *ret_userns, struct err *e);
+int birth_give_ids(const struct prepare *p, pid_t pid, int pidfd, int *ret_userns, struct err *e);
 
 #endif

@@ -83,8 +83,9 @@ static void file_of(pid_t pid, const char *name, char text[256])
 static void ids_are_mapped_and_the_namespace_is_opened(void)
 {
 	struct prepare p = {.ids = PLAN_IDS_MAP, .nuid = 1, .ngid = 1};
-	auto_fd int hold = -1, userns = -1;
+	auto_fd int hold = -1, userns = -1, pidfd = -1;
 	pid_t pid = newborn(&hold);
+	struct stat st, its;
 	unsigned inside, outside, count;
 	struct err e = {0};
 	char text[256];
@@ -93,8 +94,11 @@ static void ids_are_mapped_and_the_namespace_is_opened(void)
 		return;
 	p.uid[0] = (struct plan_extent){0, geteuid(), 1};
 	p.gid[0] = (struct plan_extent){0, getegid(), 1};
-	ok(birth_give_ids(&p, pid, &userns, &e) == 0, "%s", e.msg);
+	pidfd = sys_pidfd_open(pid);
+	ok(birth_give_ids(&p, pid, pidfd, &userns, &e) == 0, "%s", e.msg);
 	ok(userns >= 0 && fcntl(userns, F_GETFD) == FD_CLOEXEC);
+	snprintf(text, sizeof(text), "/proc/%d/ns/user", pid);
+	ok(stat(text, &its) == 0 && fstat(userns, &st) == 0 && st.st_ino == its.st_ino);
 	file_of(pid, "uid_map", text);
 	is_int(sscanf(text, "%u %u %u", &inside, &outside, &count), 3);
 	is_int(inside, 0);
@@ -118,7 +122,7 @@ static void who_maps_himself_is_left_alone(void)
 
 	if (!pid)
 		return;
-	is_int(birth_give_ids(&p, pid, &userns, &e), 0);
+	is_int(birth_give_ids(&p, pid, -1, &userns, &e), 0);
 	is_int(userns, -1);
 	file_of(pid, "uid_map", text);
 	is_str(text, "");
@@ -132,7 +136,7 @@ static void nobody_there_is_an_error(void)
 	struct err e = {0};
 	int userns = -1;
 
-	ok(birth_give_ids(&p, 0x7ffffffe, &userns, &e) < 0 && strstr(e.msg, "uid_map"), "%s", e.msg);
+	ok(birth_give_ids(&p, 0x7ffffffe, -1, &userns, &e) < 0 && strstr(e.msg, "uid_map"), "%s", e.msg);
 	is_int(userns, -1);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "wire/draft.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/own.h"
@@ -15,12 +16,13 @@ void draft_init(struct draft *d)
 	struct buf *all[] = {&d->blob, &d->lowers, &d->mounts, &d->devices, &d->sysctls,
 			     &d->rlimits};
 
-	memset(d, 0, sizeof(*d));
+	memset(d, 0, offsetof(struct draft, room));
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		all[i]->max = BLOB_MAX;
 	d->plan.magic = PLAN_MAGIC;
 	d->plan.lock = d->plan.listen = d->plan.nodes = -1;
 	d->plan.store.fd = -1;
+	buf_lend(&d->blob, d->room, sizeof(d->room));
 	buf_add(&d->blob, &d->plan, sizeof(d->plan));
 }
 

@@ -13,13 +13,16 @@
 #include "wire/msg.h"
 #include "wire/plan.h"
 
+enum { DRAFT_ROOM = 3072 };
+
 struct draft {
 	struct plan plan;
-	struct buf blob; /* begins with room for the plan */
+	struct buf blob; /* begins with the plan */
 	struct buf lowers, mounts, devices, sysctls, rlimits; /* arrays of plan_… */
 	int fds[MSG_FDS_MAX]; /* as they go into the message */
 	unsigned nfds;
 	bool fds_full;
+	char room[DRAFT_ROOM]; /* for a blob of usual size: memory from the kernel is dear */
 };
 
 void draft_init(struct draft *d);
