@@ -122,33 +122,29 @@ static int give_score(pid_t pid, int adj, struct err *e)
 }
 
 /* What it shall be, said before it is there: so it need not wait for us. */
-static int brief(struct home *h, int lock, struct spare *s, struct err *e)
+static int brief(struct home *h, int lock, const struct rlimit limits[RLIM_NLIMITS], struct spare *s, struct err *e)
 {
 	struct alone a = {.prep = s->prep, .asked_ns = sys_now_ns()};
 	struct msg_head head = {.op = OP_ALONE};
-	struct rlimit l;
 	int r;
 
 	static_assert(sizeof(a.limits) / sizeof(*a.limits) == RLIM_NLIMITS, "one for each");
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
-		if (getrlimit(i, &l) < 0)
-			return err_sys(e, errno, "getrlimit");
-		a.limits[i][0] = l.rlim_cur;
-		a.limits[i][1] = l.rlim_max;
+		a.limits[i][0] = limits[i].rlim_cur;
+		a.limits[i][1] = limits[i].rlim_max;
 	}
 	r = msg_send(s->ctl, &head, &a, sizeof(a), (int[]){h->self, lock}, lock < 0 ? 1 : 2);
 	return r < 0 ? err_sys(e, r, "brief the keeper") : 0;
 }
 
 /* What the nursery does for a keeper otherwise. */
-static int bring_up(struct home *h, pid_t pid, struct spare *s, struct err *e)
+static int bring_up(struct home *h, pid_t pid, const struct rlimit limits[RLIM_NLIMITS], struct spare *s, struct err *e)
 {
 	struct msg_head head = {.op = OP_IDS};
-	struct rlimit before[RLIM_NLIMITS];
 	int r = birth_give_ids(&s->prep, pid, s->pidfd, &s->userns, e);
 
 	if (r == 0 && h->ids.persona == NS_ROOT)
-		sys_limits_raise(pid, before);
+		sys_limits_raise(pid, limits);
 	if (r == 0 && s->prep.oom_score_adj < 0)
 		r = give_score(pid, s->prep.oom_score_adj, e);
 	if (r < 0 || s->prep.ids == PLAN_IDS_SELF)
@@ -159,19 +155,21 @@ static int bring_up(struct home *h, pid_t pid, struct spare *s, struct err *e)
 
 static int start_keeper(struct home *h, int theirs, int lock, struct spare *s, struct err *e)
 {
+	struct rlimit limits[RLIM_NLIMITS];
 	bool in_spaces;
 	pid_t pid;
 	int r = have_image(h, e);
 
+	sys_limits(limits);
 	if (r == 0)
-		r = brief(h, lock, s, e);
+		r = brief(h, lock, limits, s, e);
 	if (r < 0)
 		return r;
 	r = sys_spawn_apart(h->image, "keeper", theirs, birth_spaces(&s->prep), &pid, &s->pidfd, &in_spaces);
 	if (r < 0)
 		return in_spaces ? err_sys(e, r, "start hutch-init") : birth_refused(-r, e);
 	s->child = true;
-	r = bring_up(h, pid, s, e);
+	r = bring_up(h, pid, limits, s, e);
 	if (r < 0)
 		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 	return r;

@@ -273,6 +273,7 @@ void nursery_main(int sock)
 
 	sigemptyset(&none);
 	(void)inside_begin("hutch-nursery", sock, &n.sock, &n.bad);
+	sys_limits(callers_limits);
 	sys_limits_raise(0, callers_limits);
 	n.score = own_score();
 	for (;;) {

@@ -55,8 +55,10 @@ int sys_seccomp_load(const void *code, unsigned short n);
 int sys_landlock_scope_abstract(void);
 int sys_keyring_join(void);
 
-/* Reads the limits of a process (0: ourselves), then raises the hard ones as far as we may. */
-void sys_limits_raise(pid_t pid, struct rlimit ret_before[RLIM_NLIMITS]);
+/* Our own limits. */
+void sys_limits(struct rlimit ret[RLIM_NLIMITS]);
+/* Raises the hard limits of a process (0: ourselves), which has these @now, as far as we may. */
+void sys_limits_raise(pid_t pid, const struct rlimit now[RLIM_NLIMITS]);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t sys_now_ns(void);
