@@ -324,6 +324,9 @@ enum {
 	/* With DETACHED: it is there for a job. When its maker ends, or closes it, before hutch_job_start() has begun
 	 * one, it ends. */
 	HUTCH_START_FOR_JOB = 8,
+	/* It is there for the one command that will be started with HUTCH_EXEC_MAIN: what that rules out is ruled out
+	 * from the start, which is quicker then (a mount namespace less). Not with DETACHED (INVALID). */
+	HUTCH_START_ONCE = 16,
 };
 
 struct hutch_start_options {
@@ -684,7 +687,7 @@ enum {
 	/* A terminal of its own: standard input, output and error are one, hutch_proc_fd(…, 0). */
 	HUTCH_EXEC_TTY = 1,
 	/* The sandbox is there for this command: its end ends everything in it. In one that is not detached
-	 * neither hutch_box_reset() nor a shell of hutch_run_start() can be had any more (STATE). */
+	 * neither hutch_box_reset(), nor snapshots or forks, nor a shell of hutch_run_start() can be had any more (STATE). */
 	HUTCH_EXEC_MAIN = 2,
 };
 

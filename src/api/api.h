@@ -50,7 +50,7 @@ static inline enum box_life api_life(unsigned flags)
 	enum box_life life = BOX_DETACHED;
 
 	if (!(flags & HUTCH_START_DETACHED))
-		return BOX_ATTACHED;
+		return flags & HUTCH_START_ONCE ? BOX_ONCE : BOX_ATTACHED;
 	if (flags & HUTCH_START_REMOVE)
 		life |= BOX_UNTIL_END;
 	if (flags & HUTCH_START_FOR_JOB)

@@ -68,6 +68,9 @@ int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
 
 	if (!hutch || !spec)
 		return api_missing("handle or spec", err);
+	if (flags & HUTCH_START_ONCE && flags & HUTCH_START_DETACHED)
+		return api_give(err_set(&e, ERR_INVALID, "a detached sandbox (HUTCH_START_DETACHED) is for more than one command "
+						   "(HUTCH_START_ONCE)"), &e, err);
 	r = box_start(hutch->home, to_const_spec(spec), !(flags & HUTCH_START_NOWAIT),
 		      api_life(flags), &b, &e);
 	if (r == 0)

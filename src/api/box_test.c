@@ -112,6 +112,65 @@ static void the_main_commands_end_is_the_sandboxes(void)
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
+/* For one command, with one more field. */
+static void once(const char *field, const char *value)
+{
+	struct hutch_start_options start = {.size = sizeof(start), .flags = HUTCH_START_ONCE};
+	const char *const argv[] = {"sh", "-c", "cat; test -e /made; echo $? >/dev/shm/seen; cat /dev/shm/seen; exit 5", NULL};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = argv, .flags = HUTCH_EXEC_MAIN,
+				       .io = {{.kind = HUTCH_STDIO_PIPE}, {.kind = HUTCH_STDIO_PIPE}}};
+	struct hutch_run_options text = {.size = sizeof(text), .text = "true"};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_box *box = NULL, *fork = NULL;
+	struct hutch_proc *p = NULL;
+	struct hutch_run *run = NULL;
+	char seen[8] = "", *name = NULL;
+	int made = -1;
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	if (field)
+		ok(hutch_spec_set(w.spec, field, value, &w.e) == 0, "%s", w.e.message);
+	if (!ok(hutch_box_start(w.hutch, w.spec, &start, &box, &w.e) == 0, "%s", w.e.message))
+		return;
+	/* What comes after the command is not to be had, before it was started either. */
+	is_int(hutch_box_reset(box, &w.e), HUTCH_E_STATE);
+	is_int(hutch_run_start(box, &text, &run, &w.e), HUTCH_E_STATE);
+	is_int(hutch_box_snapshot(box, NULL, &name, &w.e), HUTCH_E_STATE);
+	is_int(hutch_box_fork(box, NULL, NULL, 1, 0, &fork, &w.e), HUTCH_E_STATE);
+	usleep(30000); /* what it has no use for is dropped */
+	ok(hutch_box_exec(box, &o, &p, &w.e) == 0, "%s", w.e.message);
+	is_int(world_sh(&w, box, "echo >/made", NULL).exit_code, 0); /* beside it */
+	ok(hutch_file_open(box, "/made", HUTCH_FILE_READ, 0, &made, &w.e) == 0, "%s", w.e.message);
+	is_int(read(made, seen, sizeof(seen)), 1);
+	close_fd(&made);
+	close(hutch_proc_take_fd(p, 0));
+	is_int(hutch_proc_wait(p, 10000, -1, &r, &w.e), 1);
+	is_int(r.exit_code, 5);
+	is_int(read(hutch_proc_fd(p, 1), seen, sizeof(seen) - 1), 2);
+	is_str(seen, "0\n");
+	hutch_proc_free(p);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void one_for_one_command_knows_it_from_the_start(void)
+{
+	struct hutch_start_options both = {.size = sizeof(both), .flags = HUTCH_START_ONCE | HUTCH_START_DETACHED};
+	struct hutch_box *box = NULL;
+	auto_world w;
+
+	once(NULL, NULL);
+	once("security_opt", "userns");
+	once("upper", "tmpfs");
+	once("spare", "true");
+	once("network", "host");
+	if (!world_open(&w))
+		return;
+	is_int(hutch_box_start(w.hutch, w.spec, &both, &box, &w.e), HUTCH_E_INVALID);
+	ok(strstr(w.e.message, "HUTCH_START_ONCE"), "%s", w.e.message);
+}
+
 static void a_signal_reaches_the_command(void)
 {
 	const char *const argv[] = {"sh", "-c",
@@ -447,6 +506,7 @@ int main(void)
 		TAP_TEST(what_cannot_run_says_why),
 		TAP_TEST(a_command_has_its_time),
 		TAP_TEST(the_main_commands_end_is_the_sandboxes),
+		TAP_TEST(one_for_one_command_knows_it_from_the_start),
 		TAP_TEST(a_signal_reaches_the_command),
 		TAP_TEST(pipes_are_the_callers_until_he_takes_them),
 		TAP_TEST(a_loop_of_events_can_wait),

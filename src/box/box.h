@@ -127,8 +127,8 @@ enum proc_end { END_EXIT, END_SIGNAL, END_TIMEOUT, END_FAULT, END_DIED };
 
 /* Attached: it ends with the program that made it. Detached: it lives until it is deleted, others can attach, and when it
  * has ended it can be started again. With that, bit by bit: what has ended is gone; who made it starts a job in it, or it
- * ends with him still. */
-enum box_life { BOX_ATTACHED, BOX_DETACHED = 1, BOX_UNTIL_END = 2, BOX_FOR_JOB = 4 };
+ * ends with him still. Once: attached, and for one main command. */
+enum box_life { BOX_ATTACHED, BOX_DETACHED = 1, BOX_UNTIL_END = 2, BOX_FOR_JOB = 4, BOX_ONCE = 8 };
 
 /* Starts a sandbox. @wait: until commands can run (otherwise a failure is told by the first call
  * that needs it). */

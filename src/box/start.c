@@ -324,6 +324,7 @@ static int step_plan(struct start *s, struct err *e)
 		d->plan.listen = draft_fd(d, listen);
 		d->plan.flags |= s->life & BOX_FOR_JOB ? PLAN_FOR_JOB : 0;
 	}
+	d->plan.flags |= s->once ? PLAN_ONCE : 0;
 	d->plan.lock = draft_fd(d, take_fd(&s->lock));
 	r = draft_finish(d, e);
 	if (r < 0)
@@ -412,6 +413,7 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	s->b = b;
 	b->home = s->h;
 	b->shared = s->life;
+	b->spent = s->once;
 	b->kept = s->again;
 	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->asked_ns = sys_now_ns();
@@ -447,7 +449,7 @@ int box_start(struct home *h, const struct spec *spec, bool wait, enum box_life 
 int box_start_on(struct home *h, const struct spec *spec, const struct stack *on, bool wait, enum box_life life,
 		 struct box **ret, struct err *e)
 {
-	auto_with(start_done) struct start s = {.h = h, .lock = -1, .life = life, .on = on};
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .life = life & ~BOX_ONCE, .once = life & BOX_ONCE, .on = on};
 	int r = home_check_owner(h, e);
 
 	return r < 0 ? r : start(&s, spec_copy(spec), wait, ret, e);

@@ -118,7 +118,7 @@ static int start(struct run *r, struct err *e)
 					       .flags = HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE,
 					       .like = r->spec};
 	struct hutch_start_options start_opts = {.size = sizeof(start_opts),
-						 .flags = HUTCH_START_NOWAIT};
+						 .flags = HUTCH_START_NOWAIT | HUTCH_START_ONCE};
 	struct hutch_exec_options exec = {.size = sizeof(exec), .flags = HUTCH_EXEC_MAIN};
 	struct hutch_error why;
 

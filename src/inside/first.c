@@ -182,9 +182,15 @@ int generation_begun(struct keeper *k, struct generation *g, struct err *e)
 	return r;
 }
 
-/* A mount namespace, with the storage in it, and below that still the caller's tree. */
+/* A mount namespace, with the storage in it, and below that still the caller's tree. Where no other generation will
+ * follow, nobody comes back to the keeper's: then it is that one. */
 static int own_mounts(struct keeper *k, struct generation *g, struct err *e)
 {
+	if (k->spent && !(k->plan->flags & PLAN_NESTED)) {
+		g->nspaces = 1;
+		g->spaces[0] = take_fd(&k->home_mnt);
+		return 0;
+	}
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(e, errno, "make the mount namespace of the inside");
 	g->nspaces = 1;

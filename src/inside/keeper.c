@@ -155,6 +155,7 @@ static int build(struct keeper *k, struct generation *g, struct err *e)
 {
 	int r = storage_build(k, e);
 
+	k->spent = k->plan->flags & PLAN_ONCE;
 	if (k->plan->generation)
 		g->number = k->numbers = k->plan->generation;
 	g->continued = k->plan->generation && k->plan->continued;

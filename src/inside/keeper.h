@@ -96,7 +96,7 @@ struct keeper {
 	int sysfs; /* of our network, attached nowhere; -1: it is in the storage, or there is none */
 	int storage;  /* root of the storage's tmpfs, until the caller's tree below it is dropped; then -1 */
 	int callers_root; /* likewise, the root of that */
-	bool spent;   /* the one command of the sandbox was started: no other generation, no shells */
+	bool spent;   /* the sandbox is for one command, or that was started: no other generation, no shells */
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
 	struct stack base, stack; /* layers above those of the plan: right after start, and now */

@@ -22,7 +22,7 @@ struct draft {
 	int fds[MSG_FDS_MAX]; /* as they go into the message */
 	unsigned nfds;
 	bool fds_full;
-	char room[DRAFT_ROOM]; /* for a blob of usual size: memory from the kernel is dear */
+	_Alignas(8) char room[DRAFT_ROOM]; /* for a blob of usual size: memory from the kernel is dear */
 };
 
 void draft_init(struct draft *d);

@@ -111,6 +111,7 @@ enum plan_flags {
 	PLAN_UNMASKED = 1 << 6,	       /* privileged: nothing in /proc and /sys is masked */
 	PLAN_SPARE = 1 << 7,	       /* the next generation is made ready from the start */
 	PLAN_FOR_JOB = 1 << 8,	       /* others attach, but until a job has begun it ends with its maker */
+	PLAN_ONCE = 1 << 9,	       /* for one main command: there will be no other generation, no shells */
 };
 
 struct plan {
