@@ -204,6 +204,12 @@ def reapers(keeper: int) -> list[int]:
     return found
 
 
+def ticks(pid: int) -> int:
+    """Time of processors that it has had, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 100 // os.sysconf("SC_CLK_TCK")
+
+
 def changed(before: str, after: str) -> str:
     """The lines that differ."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "after start", "after reset", n=0, lineterm="")
@@ -262,11 +268,6 @@ class LivingCase(RunCase):
         """The arguments of all `sleep` that run inside: tests name their processes so."""
         out = self.inside_ok(box, r"for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done 2>/dev/null; :")
         return sorted(line.split()[1] for line in out.splitlines() if re.fullmatch(r"sleep \d+ ?", line))
-
-    def zombies(self, box: Box) -> int:
-        """How many processes inside have ended and are not reaped yet; asks without any further process."""
-        states = self.inside_ok(box, 'for p in /proc/[0-9]*/stat; do read -r line <$p && echo "$line"; done 2>/dev/null; :')
-        return states.count(") Z ")
 
     def kill(self, pid: int) -> None:
         """SIGKILL, and the end of it."""
@@ -749,14 +750,17 @@ class Timeouts(LivingCase):
 
     @only("root", "plain")
     def test_a_fork_bomb_ends_with_its_timeout_and_the_sandbox_goes_on(self):
+        """Beside programs that want all processors: then somebody is in the middle of a fork whenever one looks."""
         box = self.create("--ulimit", "nproc=300")
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        for bomb in ("while :; do sleep 4716 & done", "f() { f & f & }; f", "while :; do setsid sh -c 'sleep 4716 &' & done"):
-            result = self.hutch("exec", "--timeout", "0.5", box.name, "sh", "-c", 'sh -c "$0" & sleep 60', bomb, **quiet)
+        for _ in range(4 * (os.cpu_count() or 1)):
+            self._started.append(self.persona.popen(["sh", "-c", "while :; do :; done"], env=self.environment()))
+        for bomb in ("while :; do sleep 4716 & done", "f() { f & f & }; f", "while :; do setsid sh -c 'sleep 4716 &' & done") * 5:
+            result = self.hutch("exec", "--timeout", "0.3", box.name, "sh", "-c", 'sh -c "$0" & sleep 60', bomb, **quiet)
             self.assertEqual(result.code, 124, str(result))
             self.assertLess(result.seconds, 2, str(result))
-            # The dead that nobody has reaped yet still count for nproc.
-            wait_for(lambda: self.zombies(box) == 0 and self.sleepers(box) == [], what="the end of all that it made")
+            # The dead that nobody has reaped yet still count for nproc. Its pid 1, and who counts.
+            wait_for(lambda: self.inside(box, "set -- /proc/[0-9]*; echo $#").out == "2\n", what=f"the end of all that {bomb} made")
         self.assertEqual(self.inside_ok(box, "echo well"), "well\n")
         self.rm_ok(box)
 
@@ -1162,6 +1166,27 @@ class Killed(LivingCase):
         self.assertEqual(self.inside_ok(box, "echo untouched"), "untouched\n")
         self.reset_ok(box)
         self.assertEqual(self.inside_ok(box, "echo well"), "well\n", "after the reset")
+        self.rm_ok(box)
+
+    def test_the_next_first_process_killed_in_the_middle_of_a_reset(self):
+        """What the keeper waits for then, the end of 400 processes, gives time for it. Whoever comes next is served, and
+        the keeper sleeps."""
+        box = self.create("--spare")
+        for number in range(8):
+            self.inside_ok(box, "i=0; while [ $i -lt 400 ]; do sleep 99 >/dev/null 2>&1 & i=$((i+1)); done")
+            ready = self.spare(box)
+            asks = self.start("reset", box.name)
+            time.sleep(0.002 + 0.001 * number)
+            with suppress(ProcessLookupError):
+                os.kill(ready, signal.SIGKILL)
+            result = self.finish(asks, timeout=20)
+            self.assertEqual(result.code, 0, str(result))
+            self.assertEqual(self.hutch("exec", box.name, "sh", "-c", "echo $(ps x | grep -c '[s]leep 99') well", timeout=20).out, "0 well\n",
+                             f"after reset {number}")
+        time.sleep(0.3)
+        before = ticks(box.keeper)
+        time.sleep(1)
+        self.assertLess(ticks(box.keeper) - before, 20, "of 100 of a second that it was awake")
         self.rm_ok(box)
 
     def test_rm_ends_trees_that_are_stopped_and_files_that_are_closed(self):

@@ -68,7 +68,7 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); print("pi
         with greeter(socket.AF_INET, ("127.0.0.1", 0)) as (_, port):
             result = self.hutch("run", "--", PYTHON, "-c", CONNECT, str(port))
             self.assertIn("refused", result.err)
-        name = f"hutch-tests-{os.getpid()}"
+        name = f"hutch-tests-{os.urandom(8).hex()}"
         with greeter(socket.AF_UNIX, "\0" + name):
             result = self.hutch("run", "--", PYTHON, "-c", ABSTRACT, name)
             self.assertIn("ConnectionRefusedError", result.err)
@@ -102,7 +102,7 @@ class HostsNetwork(RunCase):
 
     @needs(bool(PYTHON), "there is no python3 in /usr")
     def test_abstract_sockets_of_the_host_are_out_of_reach_unless_allowed(self):
-        name = f"hutch-tests-{os.getpid()}"
+        name = f"hutch-tests-{os.urandom(8).hex()}"
         with greeter(socket.AF_UNIX, "\0" + name):
             result = self.hutch("run", *self.words, "--", PYTHON, "-c", ABSTRACT, name)
             self.assertIn("PermissionError", result.err)

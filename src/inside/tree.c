@@ -8,6 +8,9 @@
  * is in it, the kernel says in /proc/PID/task/TID/children of the keeper's own proc, with numbers
  * of the keeper's pid namespace.
  *
+ * That list leaves out some while others in it end, and who is stopped in the middle of a fork has a child yet. So the
+ * leader, which inherits whoever is left over, stays to the last, stopped, until all below it are dead.
+ *
  * With its system calls unfiltered a process can make itself siblings (CLONE_PARENT), which are then
  * children of the keeper. Whoever is that and was not started by it is taken along.
  */
@@ -25,7 +28,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { TREE_MAX = 65536, ROUNDS = 1000 };
+enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 200 };
 
 struct tree {
 	pid_t *pids;
@@ -111,8 +114,8 @@ static bool add_below(struct keeper *k, struct tree *t, pid_t pid)
 	return more;
 }
 
-/* Those that were added, with all below them. Frees the list. */
-static void kill_trees(struct keeper *k, struct tree *t)
+/* Those that were added, with all below them. */
+static void stop_trees(struct keeper *k, struct tree *t)
 {
 	bool more = true;
 
@@ -123,20 +126,18 @@ static void kill_trees(struct keeper *k, struct tree *t)
 		for (size_t j = 0; j < t->n; j++)
 			more |= add_below(k, t, t->pids[j]);
 	}
+}
+
+/* Frees the list, too. */
+static void kill_trees(struct keeper *k, struct tree *t)
+{
+	stop_trees(k, t);
 	for (size_t j = 0; j < t->n; j++)
 		(void)kill(t->pids[j], SIGKILL);
 	free(t->pids);
 }
 
-void tree_kill(struct keeper *k, pid_t leader)
-{
-	struct tree t = {0};
-
-	(void)add(&t, leader);
-	kill_trees(k, &t);
-}
-
-/* ---- what runs in a shell --------------------------------------------------------------------- */
+/* ---- what the kernel says of one -------------------------------------------------------------- */
 
 /* The number behind the last blank of the line that begins with @key ("\nKey:"), or -1. The list of groups comes before it
  * and is as long as the inside likes. */
@@ -198,6 +199,58 @@ bool tree_is_zombie(const struct keeper *k, pid_t pid)
 
 	return state == 'Z' && threads <= 1;
 }
+
+/* ---- what a command has started --------------------------------------------------------------- */
+
+/* It makes no children any more: neither runs nor is about to stop. */
+static bool is_still(const struct keeper *k, pid_t pid)
+{
+	char state;
+
+	(void)stat_field(k, pid, 3, &state);
+	return state == 'T' || state == 't' || state == 'Z' || state == 'X';
+}
+
+/* Return: was there any that lived? */
+static bool kill_below(struct keeper *k, pid_t leader)
+{
+	struct tree children = {.look_only = true}, t = {0};
+	bool found;
+
+	(void)add_below(k, &children, leader);
+	for (size_t j = 0; j < children.n; j++)
+		if (!tree_is_zombie(k, children.pids[j]))
+			(void)add(&t, children.pids[j]);
+	free(children.pids);
+	found = t.n > 0;
+	if (found)
+		kill_trees(k, &t);
+	return found;
+}
+
+void tree_kill(struct keeper *k, pid_t leader)
+{
+	const struct timespec nap = {.tv_nsec = 200000};
+	uint64_t until = sys_deadline_ns(sys_now_ns(), DIE_WITHIN_MS);
+	struct tree t = {0};
+
+	(void)add(&t, leader);
+	stop_trees(k, &t);
+	for (size_t j = 1; j < t.n; j++)
+		(void)kill(t.pids[j], SIGKILL);
+	free(t.pids);
+	/* Twice nobody: the list may have left somebody out once. */
+	for (int nobody = 0; nobody < 2 && sys_now_ns() < until;) {
+		bool still = is_still(k, leader);
+
+		nobody = kill_below(k, leader) || !still ? 0 : nobody + 1;
+		if (!nobody)
+			nanosleep(&nap, NULL);
+	}
+	(void)kill(leader, SIGKILL);
+}
+
+/* ---- what runs in a shell --------------------------------------------------------------------- */
 
 int32_t tree_inside(const struct keeper *k, pid_t pid)
 {
