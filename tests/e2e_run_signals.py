@@ -69,6 +69,17 @@ class Signals(RunCase):
             process.send_signal(number)
             self.assertEqual(self.finish(process, timeout=10).code, 128 + number)
 
+    def test_what_the_caller_was_started_with_ignored_stays_so_and_is_nothing_to_the_command(self):
+        ignored = (signal.SIGHUP, signal.SIGRTMIN + 5)
+        script = "for s in HUP RTMIN+5 TERM; do trap \"echo $s; test $s != TERM || exit 4\" $s; done; echo ready; while :; do sleep 0.02; done"
+        process = self.popen(lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored], "run", "--", "bash", "-c", script)
+        self.assertEqual(self.line_of(process), "ready")
+        for number in (*ignored, signal.SIGTERM):
+            process.send_signal(number)
+            time.sleep(0.1)
+        result = self.finish(process, timeout=10)
+        self.assertEqual((result.code, result.out), (4, "TERM\n"), str(result))
+
     def test_no_signal_is_lost_while_the_sandbox_starts(self):
         moments = random.Random(4)
         for _ in range(12):
