@@ -35,6 +35,15 @@ class Sessions(BoxCase):
             self.assert_says(end, "", code)
             self.assert_says("pwd; echo [$A]", "/usr/bin\n[]\n")
 
+    def test_every_byte_of_a_text_arrives(self):
+        """Also those that are no characters, whatever the language; and blanks, which end a word of the request."""
+        for language in ("C", "C.UTF-8"):
+            for text in (b"\xff\xfe a  \xc3( \xe2\x82 b", b" x ", b"", b"%s %d", b"a\nb \n", b"\xe2\x82\xac 1"):
+                for filler in (b"", b": " + 1200 * b"x" + b"; "):  # long ones go by a file
+                    script = filler + b"LC_ALL=" + language.encode() + b"; printf %s '" + text + b"'"
+                    result = self.hutch("exec", "--session", "s", "box", script)
+                    self.assertEqual((result.code, result.out.encode("utf-8", "surrogateescape")), (0, text), str(result))
+
     def test_a_timeout_ends_the_text_and_spares_the_session(self):
         self.assert_says("A=1", "")
         result = self.say("echo before; sleep 301; echo after; touch /after", "--timeout", "0.3")

@@ -16,6 +16,7 @@ struct run {
 	struct proc *p;
 	int out[2];	 /* reading ends; -1 */
 	bool own[2];	 /* ours to close: those of a session stay */
+	unsigned made;	 /* run_shell.c: what it has in the directory of its shell */
 	struct sink sink[2];
 	char *buf;   /* READ_SIZE */
 	int events, timer; /* for run_fd(); -1: nobody has asked for it */
@@ -30,6 +31,6 @@ struct run {
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e);
 int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e);
 /* Removes what was made for the run in the directory of its shell. */
-void run_shell_forget(const struct run *r);
+void run_shell_forget(struct run *r);
 
 #endif

@@ -24,6 +24,10 @@ enum {
 	WAITS_LOOK_MS = 10,	 /* how often the time is looked at meanwhile */
 };
 
+/* What a run may have in the directory of its shell: output, errors, the text. */
+enum { KIND_TEXT = 2, KINDS };
+static const char kinds[KINDS] = {'o', 'e', 't'};
+
 static void name_of(const struct run *r, char kind, char *ret, size_t room)
 {
 	snprintf(ret, room, "%llu.%c", (unsigned long long)r->s->name, kind);
@@ -34,7 +38,8 @@ static int make_fifo(struct run *r, int i, struct err *e)
 	int dir = r->s->ends[SHELL_END_DIR];
 	char name[40];
 
-	name_of(r, i ? 'e' : 'o', name, sizeof(name));
+	name_of(r, kinds[i], name, sizeof(name));
+	r->made |= 1u << i;
 	/* Whoever runs inside may be anybody. */
 	if (mkfifoat(dir, name, 0622) < 0 || fchmodat(dir, name, 0622, 0) < 0)
 		return err_sys(e, errno, "make a fifo for output");
@@ -43,15 +48,17 @@ static int make_fifo(struct run *r, int i, struct err *e)
 	return r->out[i] < 0 ? err_sys(e, errno, "open a fifo for output") : 0;
 }
 
-void run_shell_forget(const struct run *r)
+void run_shell_forget(struct run *r)
 {
-	static const char kinds[] = {'o', 'e', 't'};
 	char name[40];
 
-	for (size_t i = 0; i < sizeof(kinds); i++) {
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!(r->made >> i & 1))
+			continue;
 		name_of(r, kinds[i], name, sizeof(name));
-		(void)unlinkat(r->s->ends[SHELL_END_DIR], name, 0); /* most have not all of them */
+		(void)unlinkat(r->s->ends[SHELL_END_DIR], name, 0);
 	}
+	r->made = 0;
 }
 
 /* What the entrypoint of a session has said before it became the shell is no output of a run. */
@@ -104,11 +111,12 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 	ssize_t n;
 
 	if (by_file) {
-		name_of(r, 't', name, sizeof(name));
+		name_of(r, kinds[KIND_TEXT], name, sizeof(name));
+		r->made |= 1u << KIND_TEXT;
 		code = text_file(r->s->ends[SHELL_END_DIR], name, text, e);
 	}
 	buf_fmt(&request, "%d%llu", 1 + apart + 2 * by_file, (unsigned long long)r->s->name);
-	buf_char(&request, r->s->bash ? '\0' : '\n');
+	buf_char(&request, r->s->bash ? ' ' : '\n');
 	if (!by_file)
 		buf_add(&request, text->data, text->len);
 	if (r->s->bash)

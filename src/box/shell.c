@@ -3,7 +3,7 @@
  * shell.c - shells that wait for text, and sessions
  *
  * How it works: the keeper starts a shell on the program below and hands us its ends; from then on we
- * talk to it without him. It reads a request, "KIND NAME" and a text, runs the text, and tells with a
+ * talk to it without him. It reads a request, kind, name and text, runs the text, and tells with a
  * record how that ended. Of the warm shell each text runs in a sub-shell that was forked ahead, and
  * writes into fifos that we made for this call; so what a daemon of one call writes later is in no
  * other call's output. In a session the text runs in the shell itself.
@@ -27,15 +27,16 @@
 #include "wire/draft.h"
 #include "wire/msg.h"
 
-/* Names that begin with _h are ours. A request's KIND: 1 output merged, 2 apart, 3 and 4 the same with the
+/* Names that begin with _h are ours. A request is "KIND NAME TEXT" (the first two as one word) and a NUL: bash reads a pipe
+ * byte by byte, and asks four things of the kernel before it begins. KIND: 1 output merged, 2 apart, 3 and 4 the same with the
  * text in a file. The record of an end: "E", number of the run (in a session: name), status, and in a
  * session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this
  * is bash. */
 /* A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is line 1 in what the shell says of it. */
 static const char program[] =
 	"if [ -n \"$BASH_VERSION\" ]; then "
-	"_hr() { IFS= read -r -d '' -u 7 _hk && IFS= read -r -d '' -u 7 _ht || return 1; "
-	"_hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; "
+	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
+	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
 	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; esac; return 0; }; "
 	"_hp() { _hw=$BASHPID; }; _hb=1; "
 	"else "
@@ -343,7 +344,7 @@ static struct shell *make(struct box *b, const char *session)
 		s->ends[i] = -1;
 	if (getrandom(&s->name, sizeof(s->name), GRND_NONBLOCK) < 0)
 		s->name = sys_now_ns();
-	s->name >>= 16; /* they count from here */
+	s->name >>= 40; /* they count from here; shells read them byte by byte */
 	s->id = ++b->next_id;
 	s->next = b->shells;
 	b->shells = s;
