@@ -466,10 +466,10 @@ class Options(LivingCase):
     def test_what_was_asked_for_at_the_start_holds_for_every_command(self):
         self.write("env", "FILE=file\nBOTH=file\n")
         self.write("data/note", "hello\n")
-        box = self.create("-e", "OWN=own", "-e", "BOTH=own", "-e", "TAKEN", "--env-file", "./env", "-w", "/work/here", "-h",
+        box = self.create("-e", "OWN=own", "-e", "BOTH=own", "-e", "TAKEN", "--env-file", "./env", "-w", "/srv/here", "-h",
                           "other", "-v", "./data:/data:ro", "--tmpfs", "/scratch", "--ulimit", "nofile=321")
         script = 'echo $OWN $BOTH $FILE "$TAKEN"; pwd; hostname; cat /data/note; touch /scratch/x && ulimit -n'
-        wanted = "own own file \n/work/here\nother\nhello\n321\n"
+        wanted = "own own file \n/srv/here\nother\nhello\n321\n"
         self.assertEqual(self.inside_ok(box, script), wanted)
         self.assertEqual(self.inside_ok(box, script, cwd="/"), wanted, "from another directory")
         self.reset_ok(box)

@@ -39,9 +39,10 @@ static int make_fifo(struct run *r, int i, struct err *e)
 	char name[40];
 
 	name_of(r, kinds[i], name, sizeof(name));
+	if (mkfifoat(dir, name, 0622) < 0)
+		return err_sys(e, errno, "make a fifo for output");
 	r->made |= 1u << i;
-	/* Whoever runs inside may be anybody. */
-	if (mkfifoat(dir, name, 0622) < 0 || fchmodat(dir, name, 0622, 0) < 0)
+	if (fchmodat(dir, name, 0622, 0) < 0) /* whoever runs inside may be anybody */
 		return err_sys(e, errno, "make a fifo for output");
 	r->out[i] = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	r->own[i] = true;

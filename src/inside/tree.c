@@ -128,13 +128,24 @@ static void stop_trees(struct keeper *k, struct tree *t)
 	}
 }
 
-/* Frees the list, too. */
-static void kill_trees(struct keeper *k, struct tree *t)
+/* Of @children those that are to be, with all below them. Frees the list. Return: were there any? */
+static bool kill_those(struct keeper *k, struct tree *children, bool (*is_to_be)(const struct keeper *k, pid_t pid, const void *arg),
+		       const void *arg)
 {
-	stop_trees(k, t);
-	for (size_t j = 0; j < t->n; j++)
-		(void)kill(t->pids[j], SIGKILL);
-	free(t->pids);
+	struct tree t = {0};
+	bool found;
+
+	for (size_t j = 0; j < children->n; j++)
+		if (is_to_be(k, children->pids[j], arg))
+			(void)add(&t, children->pids[j]);
+	free(children->pids);
+	found = t.n > 0;
+	if (found)
+		stop_trees(k, &t);
+	for (size_t j = 0; j < t.n; j++)
+		(void)kill(t.pids[j], SIGKILL);
+	free(t.pids);
+	return found;
 }
 
 /* ---- what the kernel says of one -------------------------------------------------------------- */
@@ -211,21 +222,18 @@ static bool is_still(const struct keeper *k, pid_t pid)
 	return state == 'T' || state == 't' || state == 'Z' || state == 'X';
 }
 
-/* Return: was there any that lived? */
+static bool lives(const struct keeper *k, pid_t pid, const void *arg)
+{
+	(void)arg;
+	return !tree_is_zombie(k, pid);
+}
+
 static bool kill_below(struct keeper *k, pid_t leader)
 {
-	struct tree children = {.look_only = true}, t = {0};
-	bool found;
+	struct tree children = {.look_only = true};
 
 	(void)add_below(k, &children, leader);
-	for (size_t j = 0; j < children.n; j++)
-		if (!tree_is_zombie(k, children.pids[j]))
-			(void)add(&t, children.pids[j]);
-	free(children.pids);
-	found = t.n > 0;
-	if (found)
-		kill_trees(k, &t);
-	return found;
+	return kill_those(k, &children, lives, NULL);
 }
 
 void tree_kill(struct keeper *k, pid_t leader)
@@ -281,8 +289,9 @@ struct run {
 	bool next_may_wait;
 };
 
-static bool is_of_run(const struct keeper *k, pid_t pid, const struct run *r)
+static bool is_of_run(const struct keeper *k, pid_t pid, const void *arg)
 {
+	const struct run *r = arg;
 	char state;
 	unsigned long long start = stat_field(k, pid, 22, &state);
 
@@ -306,19 +315,11 @@ static bool has_sub_shell(const struct keeper *k, const struct tree *children, i
 /* Return: was there any? */
 static bool kill_of_run(struct keeper *k, struct run *r)
 {
-	struct tree children = {.look_only = true}, t = {0};
-	bool found;
+	struct tree children = {.look_only = true};
 
 	(void)add_below(k, &children, r->shell);
 	r->next_may_wait = r->what->shell == SHELL_SPARED && !has_sub_shell(k, &children, r->what->inside);
-	for (size_t j = 0; j < children.n; j++)
-		if (is_of_run(k, children.pids[j], r))
-			(void)add(&t, children.pids[j]);
-	found = t.n > 0;
-	free(children.pids);
-	if (found)
-		kill_trees(k, &t);
-	return found;
+	return kill_those(k, &children, is_of_run, r);
 }
 
 /* The shell is stopped meanwhile: it would make the next of its children. What it then inherits from
@@ -362,33 +363,28 @@ bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n)
 	return true;
 }
 
-static bool is_among(const pid_t *v, size_t n, pid_t pid)
+struct spared {
+	const pid_t *v;
+	size_t n;
+};
+
+static bool is_not_spared(const struct keeper *k, pid_t pid, const void *arg)
 {
-	for (size_t i = 0; i < n; i++)
-		if (v[i] == pid)
-			return true;
-	return false;
+	const struct spared *s = arg;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i] == pid)
+			return false;
+	return !tree_is_zombie(k, pid);
 }
 
 /* Until there are none: those that were killed may have been about to lose children of their own. */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
 {
 	const struct timespec nap = {.tv_nsec = 200000};
-	bool found = true;
+	const struct spared but = {spared, n};
+	struct tree orphans;
 
-	for (int i = 0; i < 200 && found; i++) {
-		struct tree orphans, t = {0};
-
-		if (!look_at_orphans(k, &orphans))
-			return;
-		for (size_t j = 0; j < orphans.n; j++)
-			if (!is_among(spared, n, orphans.pids[j]) && !tree_is_zombie(k, orphans.pids[j]))
-				(void)add(&t, orphans.pids[j]);
-		free(orphans.pids);
-		found = t.n > 0;
-		if (found) {
-			kill_trees(k, &t);
-			nanosleep(&nap, NULL);
-		}
-	}
+	for (int i = 0; i < 200 && look_at_orphans(k, &orphans) && kill_those(k, &orphans, is_not_spared, &but); i++)
+		nanosleep(&nap, NULL);
 }
