@@ -783,10 +783,12 @@ class Terminals(LivingCase):
         terminal.expect("31 97")
         terminal.expect("/dev/pts/")
         terminal.expect("term xterm")
+        terminal.expect("inside> ")
         terminal.resize(40, 111)
         time.sleep(0.1)
         terminal.send("stty size\n")
         terminal.expect("40 111")
+        terminal.expect("inside> ")  # so that the next one is what comes after Ctrl-C
         terminal.send("sleep 4711; echo status $?\n")
         wait_for(lambda: self.sleepers(box) == ["4711"], what="a sleep in the foreground")
         terminal.send("\x03")

@@ -358,7 +358,8 @@ class Descriptors(FaultCase):
             time.sleep(0.3)
             used = self.processor_seconds(keeper)
             time.sleep(0.7)
-            self.assertIsNone(waiting.poll(), "there was no room")
+            if waiting.poll() is not None:
+                self.fail(f"there was no room\n{self.finish(waiting)}")
             self.assertLess(self.processor_seconds(keeper) - used, 0.2)
         finally:
             for one in held:

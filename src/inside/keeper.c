@@ -435,8 +435,11 @@ static void drop_storage(struct keeper *k)
 {
 	struct err e;
 
-	if (storage_close(k, &e) < 0)
+	if (storage_close(k, &e) == 0)
+		return;
+	if (!storage_is_open(k))
 		_exit(1); /* better no sandbox than one that holds on to the host's mounts */
+	k->full_until_ns = sys_now_ns() + FULL_NS;
 }
 
 /* Nothing else is to do. */
@@ -459,13 +462,15 @@ static void serve(struct keeper *k, const sigset_t *none)
 	for (;;) {
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
 		unsigned drains, jobs, n;
-		bool later = (k->want_spare && k->now.pid) || k->want_ahead || (storage_is_open(k) && exec_main_news(k) < 0);
+		bool later;
 		int r;
 
 		if (k->full_until_ns <= now)
 			k->full_until_ns = 0;
 		else if (!due || k->full_until_ns < due)
 			due = k->full_until_ns;
+		later = (k->want_spare && k->now.pid) || k->want_ahead ||
+			(storage_is_open(k) && exec_main_news(k) < 0 && !k->full_until_ns);
 		n = watch(k, p, who, &drains, &jobs);
 		r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
 

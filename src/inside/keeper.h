@@ -149,7 +149,7 @@ bool keeper_welcome(struct keeper *k); /* takes who wants to be a client; false:
 
 /* storage.c: the keeper's mount namespace: what needs no plan, what does; open: for coming back to it.
  * Close, when there is time: afterwards no path of the host is there any more, and where no generation will
- * follow, nothing. sysfs: takes its place there when it comes. */
+ * follow, nothing; after a failure it is open still where it can be tried again. sysfs: takes its place there when it comes. */
 int storage_prepare(struct keeper *k, struct err *e);
 int storage_build(struct keeper *k, struct err *e);
 int storage_open(struct keeper *k, struct err *e);

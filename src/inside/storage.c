@@ -390,6 +390,8 @@ int storage_close(struct keeper *k, struct err *e)
 		int sysfs = k->sysfs < 0 ? -1 :
 			    k->plan->flags & PLAN_NESTED ? take_fd(&k->sysfs) : sys_clone_tree(k->sysfs, "", 0);
 
+		if (k->sysfs >= 0 && (sysfs == -EMFILE || sysfs == -ENFILE)) /* there are too many clients: all is as it was */
+			return err_sys(e, sysfs, "keep the sysfs");
 		r = k->sysfs >= 0 && sysfs < 0 ? err_sys(e, sysfs, "keep the sysfs") : reset_go_home(k, e);
 		if (r == 0)
 			r = drop_callers_tree(k, e);
