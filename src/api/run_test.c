@@ -460,6 +460,53 @@ static void a_session_survives_a_timeout(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* Bash has what it talks to us by on numbers that no program inherits; and below 10 all are the text's, from call to call. */
+static void a_session_leaves_the_numbers_of_descriptors_to_its_texts(void)
+{
+	static const char inherited[] = "sh -c 'for n in 3 4 5 6 7 8 9 10 11 12 13 14; do [ ! -e /proc/self/fd/$n ] || echo $n; done'";
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	ok(hutch_spec_set(w.spec, "env", "BASH_ENV=/root/opens", &w.e) == 0, "%s", w.e.message);
+	box = world_start(&w);
+	expect(&w, box, "s", inherited, 0, "");
+	expect(&w, box, "s", "exec 7>/tmp/seven 8</etc/passwd 9>/tmp/nine; echo x >&7", 0, "");
+	expect(&w, box, "s", "echo y >&9; read -r line <&8; cat /tmp/seven /tmp/nine; echo ${line%%:*}", 0, "x\ny\nroot\n");
+	expect(&w, box, "s", "exec 7>&- 8<&- 9>&-; exec {fd}>/tmp/more; echo z >&$fd; cat /tmp/more", 0, "z\n");
+	/* What the shell itself reads first may have taken the first numbers. */
+	expect(&w, box, NULL, "echo 'exec 10</dev/null 12</dev/null' >/root/opens", 0, "");
+	expect(&w, box, "t", "echo a; cd /usr", 0, "a\n");
+	expect(&w, box, "t", "pwd", 0, "/usr\n");
+	hutch_box_delete(box, NULL);
+}
+
+/* It can harm itself, and nobody waits for ever. */
+static void a_session_that_tells_of_an_end_itself_is_none_the_longer_waited_for(void)
+{
+	static const char *const jests[] = {"1", "2", "9"};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (size_t i = 0; i < sizeof(jests) / sizeof(*jests); i++) {
+		char script[100];
+		struct ran x;
+
+		snprintf(script, sizeof(script), "printf 'E%s 0 /\\0' >&11; sleep 0.2; true", jests[i]);
+		x = text(&w, box, script, "s");
+		ok(x.seconds < 5, "%s: %f s", script, x.seconds);
+		x = text(&w, box, "sleep 0.3; echo well", "s");
+		ok(x.seconds < 5, "behind %s: %f s", script, x.seconds);
+		(void)text(&w, box, "exit", "s");
+		expect(&w, box, "s", "echo new", 0, "new\n");
+	}
+	hutch_box_delete(box, NULL);
+}
+
 static void long_text_and_long_output_come_whole(void)
 {
 	enum { LONG = 1 << 20 };
@@ -860,6 +907,8 @@ int main(void)
 		TAP_TEST(a_shell_killed_between_two_calls_is_replaced),
 		TAP_TEST(the_sub_shell_that_waits_may_be_killed),
 		TAP_TEST(a_session_survives_a_timeout),
+		TAP_TEST(a_session_leaves_the_numbers_of_descriptors_to_its_texts),
+		TAP_TEST(a_session_that_tells_of_an_end_itself_is_none_the_longer_waited_for),
 		TAP_TEST(an_event_loop_is_told_of_everything),
 		TAP_TEST(an_event_loop_is_told_of_an_end_that_another_wait_has_taken),
 		TAP_TEST(a_timeout_holds_for_a_shell_that_does_not_come_to_it),

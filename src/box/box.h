@@ -54,6 +54,7 @@ struct box {
 	bool child; /* the keeper is a child of ours */
 	bool has_upper; /* boxes/NAME is there */
 	bool ready, dead;
+	bool ended; /* nothing of it runs any more */
 	bool told_ready; /* to who waited for it */
 	bool shared; /* others can attach too */
 	bool kept; /* there is a record from which it can be started again */
@@ -355,7 +356,8 @@ struct shell {
 	bool moved;	 /* it stands in a file tree that was replaced: it must go there again */
 	int ends[SHELL_ENDS];
 	uint64_t begun, done; /* runs */
-	uint64_t name;	      /* of the last run */
+	uint64_t ends_heard;  /* by its own count; 0: none was */
+	uint64_t name;	      /* of the last run, for its files */
 	uint64_t since_ns;    /* when that began */
 	int32_t inside;	 /* the process that waits for the next text, as the inside sees it; 0: itself */
 	char *cwd;	 /* of a session after its last run; NULL: not known */

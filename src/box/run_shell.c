@@ -116,8 +116,11 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 		r->made |= 1u << KIND_TEXT;
 		code = text_file(r->s->ends[SHELL_END_DIR], name, text, e);
 	}
-	buf_fmt(&request, "%d%llu", 1 + apart + 2 * by_file, (unsigned long long)r->s->name);
-	buf_char(&request, r->s->bash ? ' ' : '\n');
+	if (r->s->session && r->s->bash && by_file)
+		buf_fmt(&request, "_hr %llu; eval \"$_hx\"", (unsigned long long)r->s->name);
+	else if (!r->s->session || !r->s->bash)
+		buf_fmt(&request, "%d%llu%c", 1 + apart + 2 * by_file, (unsigned long long)r->s->name,
+			r->s->bash ? ' ' : '\n');
 	if (!by_file)
 		buf_add(&request, text->data, text->len);
 	if (r->s->bash)

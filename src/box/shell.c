@@ -3,7 +3,7 @@
  * shell.c - shells that wait for text, and sessions
  *
  * How it works: the keeper starts a shell on the program below and hands us its ends; from then on we
- * talk to it without him. It reads a request, kind, name and text, runs the text, and tells with a
+ * talk to it without him. It reads a request, runs the text that is in it, and tells with a
  * record how that ended. Of the warm shell each text runs in a sub-shell that was forked ahead, and
  * writes into fifos that we made for this call; so what a daemon of one call writes later is in no
  * other call's output. In a session the text runs in the shell itself.
@@ -27,27 +27,29 @@
 #include "wire/draft.h"
 #include "wire/msg.h"
 
-/* Names that begin with _h are ours. A request is "KIND NAME TEXT" (the first two as one word) and a NUL: bash reads a pipe
- * byte by byte, and asks four things of the kernel before it begins. KIND: 1 output merged, 2 apart, 3 and 4 the same with the
- * text in a file. The record of an end: "E", number of the run (in a session: name), status, and in a
- * session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this
- * is bash. */
-/* A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is line 1 in what the shell says of it. */
-static const char program[] =
+/* Names that begin with _h are ours. Bash reads a pipe byte by byte, and asks four things of the kernel before it begins. So
+ * of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one word) and a NUL. KIND: 1 output
+ * merged, 2 apart, 3 and 4 the same with the text in a file. The record of an end: "E", which of this shell's it is, status,
+ * and in a session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
+ *
+ * A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is
+ * line 1 in what the shell says of it. */
+#define READ_IN_SH                                                                                                     \
+	"_hl=$(printf '\\nx'); _hl=${_hl%x}; "                                                                         \
+	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "                          \
+	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "           \
+	"return 0; }; "
+static const char loop_warm[] =
 	"if [ -n \"$BASH_VERSION\" ]; then "
 	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
 	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; esac; return 0; }; "
 	"_hp() { _hw=$BASHPID; }; _hb=1; "
 	"else "
-	"_hl=$(printf '\\nx'); _hl=${_hl%x}; "
-	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "
-	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "
-	"return 0; }; "
+	READ_IN_SH
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
 	"fi; "
-	"_hi=0; ";
-static const char loop_warm[] =
+	"_hi=0; "
 	"while :; do "
 	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
 	"case $_hk in 2|4) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
@@ -55,20 +57,26 @@ static const char loop_warm[] =
 	"eval \"$_ht\"); "
 	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; "
 	"done";
-/* At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
- * then on its debugging trap passes over every command but ours. */
+/* To close the three descriptors for each text would take bash as long as all the rest. So it closes them once, around the loop,
+ * and keeps them, as it does for what it will restore, at the next free numbers from 10 on, close-on-exec.
+ *
+ * At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
+ * then on its debugging trap passes over every command up to ours behind the text. */
 static const char loop_session[] =
-	"if [ $_hb = 1 ]; then shopt -s expand_aliases; "
-	"_hd() { trap - DEBUG; shopt -u extdebug; }; "
-	"trap 'if [ \"$_hx\" = 1 ]; then _hx=2; shopt -s extdebug; "
-	"trap '\\''[[ $BASH_COMMAND == *_h[dxs]* || $BASH_COMMAND == \"trap - DEBUG\" ]]'\\'' DEBUG; fi' RTMAX; "
-	"fi; "
-	"printf 'R0 %d\\0' $_hb >&8; "
-	"while _hr; do "
-	"_hx=1; eval \"$_ht\" 7<&- 8>&- 9<&-; "
-	"_hs=$?; case $_hx in 2) _hd;; esac; _hx=; "
-	"printf 'E%s %d %s\\0' \"$_hn\" \"$_hs\" \"$PWD\" >&8; "
-	"done";
+	"_hi=0; if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hf=9; "
+	"for _hn in _hq _hp _hw; do _hf=$((_hf+1)); while [ -e /proc/self/fd/$_hf ]; do _hf=$((_hf+1)); done; "
+	"eval \"$_hn=$_hf\"; done; "
+	"_hr() { IFS= read -r -d '' _hx <\"/proc/self/fd/$_hw/$1.t\"; }; "
+	"trap 'case $_hx in ?*) _hx=; shopt -s extdebug; trap '\\''"
+	"case $BASH_COMMAND in *++_hi*) trap - DEBUG; shopt -u extdebug;; *) false;; esac'\\'' DEBUG;; esac' RTMAX; "
+	"printf 'R0 1\\0' >&8; "
+	"eval '{ while IFS= read -r -d \"\" -u '$_hq' _hx; do eval \"$_hx\"; "
+	"printf \"E%d %d %s\\0\" $((++_hi)) $? \"$PWD\" >&'$_hp'; _hx=; done; } 7<&- 8>&- 9<&-'; "
+	"else "
+	READ_IN_SH
+	"printf 'R0 0\\0' >&8; "
+	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done; "
+	"fi";
 
 enum { START_WITHIN_MS = 10000 };
 
@@ -140,10 +148,9 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	bool home_missing;
 	int r;
 
-	if (asprintf(&text, "%s%s", program, s->session ? loop_session : loop_warm) < 0) {
-		text = NULL;
+	text = strdup(s->session ? loop_session : loop_warm);
+	if (!text)
 		return err_oom(e);
-	}
 	words = shell_words(spec, text, &nwords);
 	if (!words)
 		return err_oom(e);
@@ -258,10 +265,14 @@ static int one_record(struct shell *s, const char *text)
 	}
 	if (sscanf(text, "E%llu %d%n", &number, &status, &used) != 2)
 		return 0;
-	if (s->done == s->begun || number != (s->session ? s->name : s->done + 1)) {
-		s->confused |= !s->session; /* the sub-shell that waited was killed, or somebody jests */
+	/* Who has taken a session over does not know its count. */
+	if (s->session && (s->done == s->begun || number <= s->ends_heard))
+		return 0; /* somebody has jested before */
+	if (s->done == s->begun || (number != s->ends_heard + 1 && (s->ends_heard || !s->session))) {
+		s->confused = true; /* the sub-shell that waited was killed, or somebody jests */
 		return 0;
 	}
+	s->ends_heard = number;
 	s->done++;
 	s->inside = 0; /* the next one says who it is */
 	s->status = status & 255;
