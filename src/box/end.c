@@ -5,8 +5,9 @@
  * How it works: the keeper is told to end, and kills all there is first, so that all of it ends side by side: in the
  * end of a pid namespace the kernel waits for one process after the other. A keeper that does not hear is killed, and
  * with it, by the kernel, everything in its pid namespace.
- * When its pidfd says that it is over, what it held is free: its directory of changes goes back to
- * the pool or to the trash, its name is given back.
+ * When it says that nothing runs any more, or its pidfd that it is over, what it held is free: its directory of changes
+ * goes back to the pool or to the trash, its name is given back. To what it only holds yet (mounts, a network) the kernel
+ * comes when it likes; for one that others look at, and for a child of ours, its very end is waited for.
  */
 #include <errno.h>
 #include <poll.h>
@@ -43,22 +44,36 @@ static int wait_for_end(int pidfd, int ms)
 }
 
 /* One that is being built, or holds all that runs, does not hear. */
-static bool ask(const struct box *b)
+static bool ask(const struct box *b, bool early)
 {
-	const struct msg_head head = {.op = OP_END};
+	const struct msg_head head = {.op = OP_END, .arg = early};
 
 	return b->ready && !b->dead && b->ctl >= 0 && msg_try(b->ctl, &head, NULL, 0, NULL, 0) == 0;
 }
 
+/* Return: whether it has said so. */
+static bool wait_for_word(struct box *b)
+{
+	uint64_t until = sys_now_ns() + HEAR_WITHIN_MS * 1000000ull, now;
+
+	while (!b->ended && !b->dead && (now = sys_now_ns()) < until)
+		(void)box_talk(b, (int)((until - now + 999999) / 1000000), NULL);
+	return b->ended;
+}
+
 int box_end_keeper(struct box *b, struct err *e)
 {
+	bool early = !b->shared && !b->child;
 	int r = 0;
 
 	learn_pidfd(b);
 	if (b->pidfd < 0)
 		return 0; /* it was never born */
-	if (ask(b))
+	if (ask(b, early)) {
+		if (early && wait_for_word(b))
+			return 0;
 		r = wait_for_end(b->pidfd, HEAR_WITHIN_MS);
+	}
 	if (r != 1) {
 		(void)sys_pidfd_signal(b->pidfd, SIGKILL); /* gone already is fine */
 		r = wait_for_end(b->pidfd, END_WITHIN_MS);

@@ -52,6 +52,9 @@ static void take(struct box *b, struct msg *m)
 			memcpy(b->marks, m->body, sizeof(b->marks));
 		}
 		break;
+	case OP_ENDED:
+		b->ended = true;
+		break;
 	case OP_FAILED:
 		if (m->head.body == sizeof(b->why))
 			memcpy(&b->why, m->body, sizeof(b->why));

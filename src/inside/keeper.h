@@ -209,6 +209,7 @@ int reset_revive(struct keeper *k, struct err *e); /* if the present one has end
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
+bool reset_abandon(struct keeper *k); /* nothing lives inside any more: end its mounts; false: could not be done */
 bool reset_leaves(const struct keeper *k, pid_t pid); /* is it one that only ends? */
 bool reset_left(struct keeper *k, pid_t pid);	      /* likewise; it has ended */
 

@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -89,6 +90,16 @@ static void drop(struct generation *g)
 		close_fd(&g->spaces[i]);
 	g->nspaces = 0;
 	g->pid = 0;
+}
+
+bool reset_abandon(struct keeper *k)
+{
+	struct err e;
+
+	if (reset_go_home(k, &e) < 0)
+		return false;
+	drop(&k->now);
+	return true;
 }
 
 static pid_t *leaving(struct keeper *k, pid_t pid)
@@ -294,6 +305,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	done.arg = old.number;
 	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
 	present_note(k);
+	sched_yield();
 	drop_later(k, &old);
 	k->want_spare = true;
 	return 0;

@@ -30,6 +30,7 @@ enum msg_op {
 	OP_STARTED, /* fds: pidfd of the keeper, its user namespace */
 	OP_READY,   /* body: struct ready */
 	OP_FAILED,  /* body: struct err; the keeper ends */
+	OP_ENDED,   /* nothing runs any more, and name and directory of changes are free; what the keeper holds ends now */
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
 	OP_EXITED,  /* body: struct exited */
 	OP_RESET_DONE, /* arg: number of the generation that is left behind; body: uint32_t, that of the next */
@@ -41,7 +42,7 @@ enum msg_op {
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
 	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept */
-	OP_END,	   /* the end of the sandbox */
+	OP_END,	   /* the end of the sandbox; arg: 1 say when nothing of it runs any more */
 	/* caller to keeper, about shells; id: what the caller called it by */
 	OP_SHELL,      /* body: struct call; fd: directory for fifos, where the keeper cannot make one */
 	OP_SHELL_BACK, /* a session is free for others; arg: as above; body: its working directory */
