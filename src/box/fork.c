@@ -61,7 +61,7 @@ static int one(struct box *b, const struct stack *on, const char *name, enum box
 	if (r == 0 && spec->hostname && !strcmp(spec->hostname, b->name)) /* it was called so */
 		r = spec_clear(spec, "hostname", e);
 	if (r == 0)
-		r = box_start_on(b->home, spec, on, true, life, ret, e);
+		r = box_start_on(b->home, spec, on, false, life, ret, e);
 	spec_free(spec);
 	return r;
 }
@@ -84,6 +84,8 @@ int box_fork(struct box *b, const char *snapshot, const char *const *names, size
 		r = layers_of(b, snapshot, &on, e);
 	for (; r == 0 && made < n; made += r == 0)
 		r = one(b, &on, names ? names[made] : NULL, life, &ret[made], e);
+	for (size_t i = 0; r == 0 && i < made; i++) /* they are built beside each other */
+		r = box_wait_ready(ret[i], e);
 	if (r == 0)
 		return 0;
 	while (made)
