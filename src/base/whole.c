@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -34,7 +36,19 @@ int whole_read(int dir, const char *name, struct buf *text, struct err *e)
 	return 0;
 }
 
-static int write_it(int dir, const char *name, const char *text, size_t len, bool sync, struct err *e)
+enum how { RENAMED, SWAPPED, SYNCED };
+
+/* A rename over a file has some file systems write out what is in the new one before (ext4: auto_da_alloc), a swap of the
+ * two has not. */
+static int put(int dir, const char *temp, const char *name, enum how how)
+{
+	if (how != SWAPPED || syscall(SYS_renameat2, dir, temp, dir, name, RENAME_EXCHANGE) < 0) /* there is none yet, or it knows no such thing */
+		return renameat(dir, temp, dir, name);
+	(void)unlinkat(dir, temp, 0);
+	return 0;
+}
+
+static int write_it(int dir, const char *name, const char *text, size_t len, enum how how, struct err *e)
 {
 	auto_fd int fd = -1;
 	char temp[64];
@@ -57,21 +71,26 @@ static int write_it(int dir, const char *name, const char *text, size_t len, boo
 		text += n;
 		len -= (size_t)n;
 	}
-	if (sync && fsync(fd) < 0) {
+	if (how == SYNCED && fsync(fd) < 0) {
 		int why = errno;
 
 		(void)unlinkat(dir, temp, 0);
 		return err_sys(e, why, "sync '%s'", name);
 	}
-	return renameat(dir, temp, dir, name) < 0 ? err_sys(e, errno, "rename '%s'", name) : 0;
+	return put(dir, temp, name, how) < 0 ? err_sys(e, errno, "rename '%s'", name) : 0;
 }
 
 int whole_write(int dir, const char *name, const char *text, size_t len, struct err *e)
 {
-	return write_it(dir, name, text, len, false, e);
+	return write_it(dir, name, text, len, RENAMED, e);
 }
 
 int whole_write_synced(int dir, const char *name, const char *text, size_t len, struct err *e)
 {
-	return write_it(dir, name, text, len, true, e);
+	return write_it(dir, name, text, len, SYNCED, e);
+}
+
+int whole_write_quick(int dir, const char *name, const char *text, size_t len, struct err *e)
+{
+	return write_it(dir, name, text, len, SWAPPED, e);
 }

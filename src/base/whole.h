@@ -16,6 +16,9 @@ int whole_read(int dir, const char *name, struct buf *text, struct err *e);
 /* Whoever opens @name finds what was there before, or all of this. */
 int whole_write(int dir, const char *name, const char *text, size_t len, struct err *e);
 
+/* The same, for what is of no use any more when the machine has crashed: then it may be empty. */
+int whole_write_quick(int dir, const char *name, const char *text, size_t len, struct err *e);
+
 /* The same, and on the disk: also after a crash. */
 int whole_write_synced(int dir, const char *name, const char *text, size_t len, struct err *e);
 

@@ -31,7 +31,12 @@ static void what_is_written_is_read(void)
 	ok(says(&s, "a", "one"));
 	is_int(whole_write(s.fd, "a", "", 0, &e), 0);
 	ok(says(&s, "a", ""));
+	is_int(whole_write_quick(s.fd, "a", "quick", 5, &e), 0);
+	ok(says(&s, "a", "quick"));
 	is_int(scratch_names(&s, "."), 1);
+	is_int(whole_write_quick(s.fd, "b", "new", 3, &e), 0);
+	ok(says(&s, "b", "new"));
+	is_int(scratch_names(&s, "."), 2);
 }
 
 static void a_file_that_cannot_be_written_whole_stays_as_it_was(void)

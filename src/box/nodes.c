@@ -89,11 +89,11 @@ static void write_number(struct js_out *o, const char *key, uint64_t n)
 	js_uint(o, n);
 }
 
-static int write_file(int dir, const char *name, const struct js_out *o, struct err *e)
+static int write_file(const struct nodes *n, int dir, const char *name, const struct js_out *o, struct err *e)
 {
 	if (buf_bad(o->b) || o->bad)
 		return err_set(e, ERR_INVALID, "'%s' is not UTF-8", name);
-	return whole_write(dir, name, o->b->data, o->b->len, e);
+	return (n->kept ? whole_write : whole_write_quick)(dir, name, o->b->data, o->b->len, e);
 }
 
 /* ---- on what it stands ------------------------------------------------------------------------ */
@@ -152,7 +152,7 @@ int nodes_write(struct nodes *n, struct err *e)
 	write_text(&o, "next_layer", n->next_layer);
 	write_text(&o, "next_merged", n->next_merged);
 	js_close(&o, '}');
-	return write_file(n->dir, STATE, &o, e);
+	return write_file(n, n->dir, STATE, &o, e);
 }
 
 static int lock(struct home *h, struct nodes *n, struct err *e)
@@ -179,6 +179,7 @@ int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, st
 		return 0; /* nothing was ever written */
 	if (ret->dir < 0)
 		return err_sys(e, errno, "open '%s/boxes/%s'", h->data_path, box);
+	ret->kept = faccessat(ret->dir, "kept", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	r = lock(h, ret, e);
 	if (r == 0)
 		r = read_json(ret->dir, STATE, &root, e);
@@ -283,7 +284,7 @@ static int write_one(const struct nodes *n, const struct node *x, struct err *e)
 	write_number(&o, "order", x->order);
 	write_stack(&o, "layers", &x->layers);
 	js_close(&o, '}');
-	return write_file(dir, x->name, &o, e);
+	return write_file(n, dir, x->name, &o, e);
 }
 
 int node_add(struct nodes *n, const char *name, const struct stack *layers, int64_t now_s, struct err *e)

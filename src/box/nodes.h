@@ -28,6 +28,7 @@ struct node {
 
 struct nodes {
 	int dir, layers_lock;
+	bool kept;		   /* the sandbox may outlast a crash of the machine */
 	uint64_t next;		   /* number of the next without a tag */
 	uint64_t order;		   /* of the last one that was made */
 	struct stack base, now, was; /* right after start; at present; while that changes: before */

@@ -53,7 +53,17 @@ def build(path: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
             shutil.copy(os.path.realpath(library), place)
+    _cache_libraries(half)
     half.rename(path)
+
+
+def _cache_libraries(root: Path) -> None:
+    """As every real image has it: without, each program looks for each library in a score of places. It takes a chroot."""
+    (root / "etc/ld.so.conf").write_text("/usr/lib/x86_64-linux-gnu\n/usr/lib/aarch64-linux-gnu\n")
+    command = ["/sbin/ldconfig", "-X", "-r", root]
+    if os.geteuid():
+        command[:0] = ["unshare", "--user", "--map-root-user"]
+    subprocess.run(command, capture_output=True, check=False)  # musl has none; slower without, and the same otherwise
 
 
 def chown(path: Path, uid: int, gid: int) -> None:
