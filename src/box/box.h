@@ -386,6 +386,7 @@ void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);
 bool shell_exited(struct box *b, const struct msg *m);
 void shell_drop_all(struct box *b);
+void shell_drop_mounts(struct box *b); /* only what they hold of those; none can be used any more */
 
 /* After the root was replaced under them they stand in the old one. */
 void shell_moved(struct box *b);

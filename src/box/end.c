@@ -140,8 +140,9 @@ int box_delete(struct box *b, struct err *e)
 	if (!b)
 		return 0;
 	if (b->home->owner == getpid()) {
-		shell_drop_all(b); /* whoever closes a mount last waits for its end: it shall be the keeper */
+		shell_drop_mounts(b); /* whoever closes a mount last waits for its end: it shall be the keeper */
 		r = box_end_keeper(b, e);
+		shell_drop_all(b); /* not before: it would wake all that wait for text, and die */
 		close_fd(&b->ctl); /* where descriptors are few, a sweeper needs them */
 		close_fd(&b->pidfd);
 		if (r == 0 && b->name)

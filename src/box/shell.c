@@ -330,6 +330,13 @@ void shell_moved(struct box *b)
 		s->moved = true;
 }
 
+void shell_drop_mounts(struct box *b)
+{
+	for (struct shell *s = b->shells; s; s = s->next)
+		if (!s->busy)
+			close_fd(&s->ends[SHELL_END_DIR]);
+}
+
 void shell_drop_all(struct box *b)
 {
 	for (struct shell *s = b->shells, *next; s; s = next) {

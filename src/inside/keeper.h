@@ -76,7 +76,7 @@ struct ahead;
 struct working; /* work.c */
 struct job;	/* jobs.c */
 
-enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256, LEAVING_MAX = 16 };
+enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256, LEAVING_MAX = 16, LATER_MAX = 64 };
 
 struct keeper {
 	struct prepare prep;
@@ -103,6 +103,7 @@ struct keeper {
 	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
 	unsigned numbers; /* of generations so far */
 	pid_t leaving[LEAVING_MAX]; /* processes that only end, with the namespaces of old ones (reset.c); 0: none */
+	int later[LATER_MAX], nlater; /* mounts that are closed when the old generation is (reset_close) */
 	uint64_t full_until_ns; /* nobody more is welcomed until then; 0: now */
 	bool for_job; /* no job has begun yet: it is its maker's still */
 	bool want_spare;
@@ -209,6 +210,7 @@ int reset_revive(struct keeper *k, struct err *e); /* if the present one has end
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
+void reset_close(struct keeper *k, int mount); /* -1: nothing. During a reset not yet: the kernel takes its time */
 bool reset_abandon(struct keeper *k); /* nothing lives inside any more: end its mounts; false: could not be done */
 bool reset_leaves(const struct keeper *k, pid_t pid); /* is it one that only ends? */
 bool reset_left(struct keeper *k, pid_t pid);	      /* likewise; it has ended */

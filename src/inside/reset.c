@@ -127,6 +127,20 @@ bool reset_left(struct keeper *k, pid_t pid)
 	return at;
 }
 
+void reset_close(struct keeper *k, int mount)
+{
+	if (mount >= 0 && !k->now.pid && k->nlater < LATER_MAX)
+		k->later[k->nlater++] = mount;
+	else
+		close_fd(&mount);
+}
+
+static void close_those(struct keeper *k)
+{
+	while (k->nlater)
+		close_fd(&k->later[--k->nlater]);
+}
+
 /* See above. Where no process can be made, we close them. */
 static void drop_later(struct keeper *k, struct generation *g)
 {
@@ -142,6 +156,7 @@ static void drop_later(struct keeper *k, struct generation *g)
 		(void)generation_return(k, &e);
 	}
 	drop(g);
+	close_those(k);
 }
 
 static void give_up(struct keeper *k, struct generation *g)
@@ -254,6 +269,7 @@ int reset_revive(struct keeper *k, struct err *e)
 		drop(&next);
 		return err_wrap(e, "its first process was killed, and to begin anew on its files");
 	}
+	close_those(k);
 	return 0;
 }
 

@@ -88,8 +88,9 @@ static int need_fifos(struct keeper *k, struct err *e)
 
 /* ---- one shell -------------------------------------------------------------------------------- */
 
-static void close_ends(struct shell *s)
+static void close_ends(struct keeper *k, struct shell *s)
 {
+	reset_close(k, take_fd(&s->ends[SHELL_END_DIR]));
 	for (int i = 0; i < SHELL_ENDS; i++)
 		close_fd(&s->ends[i]);
 }
@@ -101,7 +102,7 @@ static void forget(struct keeper *k, struct shell *s)
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
-	close_ends(s);
+	close_ends(k, s);
 	free(s->name);
 	free(s->cwd);
 	free(s);
@@ -214,7 +215,7 @@ static int start(struct keeper *k, struct shell *s, struct client *c, struct msg
 	if (r == 0)
 		r = exec_start(k, c, m, s->cwd, e);
 	if (r < 0) {
-		close_ends(s);
+		close_ends(k, s);
 		return r;
 	}
 	s->pid = exec_pid(k, c, m->head.id);
@@ -365,7 +366,7 @@ static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t i
 			fds[n++] = s->ends[i];
 	(void)client_tell(c, &is, NULL, 0, fds, n);
 	if (!s->name) /* all of them are his */
-		close_ends(s);
+		close_ends(k, s);
 }
 
 int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
@@ -456,7 +457,7 @@ void shell_ended(struct keeper *k, pid_t pid)
 	if (!s)
 		return;
 	s->pid = 0;
-	close_ends(s);
+	close_ends(k, s);
 	if (!s->name || !s->lent || s->dying)
 		retire(k, s);
 }
