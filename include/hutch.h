@@ -655,9 +655,9 @@ HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
 /**
  * hutch_box_delete() - End a sandbox and remove what it left
  *
- * Kills everything in it, waits for its end, frees @box and all its commands, also on failure. What
- * it wrote is moved aside and removed by a helper, off this path. NULL is fine. In a forked child
- * only memory is freed.
+ * Kills everything in it, waits until nothing of it runs any more, frees @box and all its commands, also on failure. What
+ * it wrote is moved aside and removed by a helper, off this path; mounts and the network end in the kernel a moment later. NULL
+ * is fine. In a forked child only memory is freed.
  *
  * Return: 0, TIMEOUT (a process in it hangs in the kernel), or STATE (somebody else has started it again
  *	   meanwhile).
@@ -668,6 +668,63 @@ HUTCH_PUBLIC int hutch_box_delete(struct hutch_box *box, struct hutch_error *err
 /* Prints the microseconds of each step of the start of @box on standard error. Threads: one call at
  * a time on the same box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_box_trace(const struct hutch_box *box);
+
+/* ---- without waiting -------------------------------------------------------------------------- */
+
+struct hutch_op; /* a reset, a snapshot, a fork and the like that was begun */
+
+/**
+ * hutch_ready_start() and those below - Begin what the functions with a box in their names do whole
+ * @flags:  As of the other one; of a reset HUTCH_RESTORE_KEEP_PROCESSES: as hutch_box_reset_files()
+ * @ret_op: To be freed with hutch_op_free()
+ *
+ * For event loops, and programs that have something to do meanwhile. What they did is done, with all that follows from it,
+ * when hutch_op_wait() says so. As long as one is under way no other can be begun with the same box (BUSY), and
+ * nothing can be started in it that a reset, a restore or a deletion would end. One that was begun comes to its end: there
+ * is no way to stop it.
+ *
+ * Return: 0, BUSY, or as the functions with a box in their names; nothing was begun then. After
+ *	   hutch_delete_start() has returned 0 the handle is not the caller's any more.
+ * Threads: one call at a time on the same box, hutch_op_wait() and hutch_op_free() included. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_ready_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err); /* hutch_box_wait_ready() */
+HUTCH_PUBLIC int hutch_reset_start(struct hutch_box *box, unsigned flags, struct hutch_op **ret_op,
+				   struct hutch_error *err);
+HUTCH_PUBLIC int hutch_snapshot_start(struct hutch_box *box, const char *tag, struct hutch_op **ret_op,
+				      struct hutch_error *err);
+HUTCH_PUBLIC int hutch_restore_start(struct hutch_box *box, const char *name, unsigned flags, struct hutch_op **ret_op,
+				     struct hutch_error *err);
+HUTCH_PUBLIC int hutch_diff_start(struct hutch_box *box, const char *from, const char *to, struct hutch_op **ret_op,
+				  struct hutch_error *err);
+HUTCH_PUBLIC int hutch_fork_start(struct hutch_box *box, const char *snapshot, const char *const *names, size_t n,
+				  unsigned flags, struct hutch_op **ret_op, struct hutch_error *err);
+HUTCH_PUBLIC int hutch_delete_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err);
+
+/**
+ * hutch_op_wait() - Wait for the end of what was begun
+ * @timeout_ms: At most so many milliseconds; 0: only look; -1: without end
+ *
+ * Return: 1 it is done, 0 not yet, or a negative HUTCH_E_*: it failed, as the function with a box in its name would have;
+ *	   the same from then on.
+ * Threads: see hutch_ready_start(). Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_op_wait(struct hutch_op *op, int timeout_ms, struct hutch_error *err);
+
+/* A descriptor for poll() and the like: readable when hutch_op_wait() with 0 may have something to do. It should be called
+ * each tenth of a second in any case: some ends come with time alone. It belongs to @op. Return: at least 0, or SYSTEM.
+ * Threads: see hutch_ready_start(). Since: 0.1 */
+HUTCH_PUBLIC int hutch_op_fd(struct hutch_op *op, struct hutch_error *err);
+
+/* What came of it: the name of a snapshot, or the records of a comparison, with a NUL behind; NULL: nothing is told, or it is not done.
+ * It belongs to @op. @ret_len: its length in bytes; may be NULL. Threads: see hutch_ready_start(). Since: 0.1 */
+HUTCH_PUBLIC const char *hutch_op_text(const struct hutch_op *op, size_t *ret_len);
+
+/* The new sandboxes of a fork that is done, once: they are the caller's then, who ends each with hutch_box_delete(); those of which he
+ * does not ask end with @op. @ret_boxes: room for all. Return: how many. Threads: see hutch_ready_start(). Since: 0.1 */
+HUTCH_PUBLIC size_t hutch_op_boxes(struct hutch_op *op, struct hutch_box **ret_boxes);
+
+/* Waits for its end, where it has not come. NULL is fine. Threads: see hutch_ready_start(). Since: 0.1 */
+HUTCH_PUBLIC void hutch_op_free(struct hutch_op *op);
 
 /* ---- a command in it -------------------------------------------------------------------------- */
 

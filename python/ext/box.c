@@ -258,7 +258,7 @@ enum { METHODS_MAX = 64 };
 static PyMethodDef *all_methods(void)
 {
 	static PyMethodDef all[METHODS_MAX];
-	PyMethodDef *const lists[] = {methods, snapshot_methods, job_methods, file_methods};
+	PyMethodDef *const lists[] = {methods, snapshot_methods, op_methods, job_methods, file_methods};
 	size_t n = 0;
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)

@@ -69,11 +69,24 @@ int home_setup(PyObject *module);
 int box_setup(PyObject *module);
 int run_setup(PyObject *module);
 int proc_setup(PyObject *module);
+int op_setup(PyObject *module);
 PyObject *box_wrap(struct home_object *home, struct hutch_box *box, int detached);
 PyObject *box_run_start(PyObject *self, PyObject *args);
 PyObject *box_run(PyObject *self, PyObject *args);
 PyObject *box_exec(PyObject *self, PyObject *args);
-extern PyMethodDef snapshot_methods[], job_methods[], file_methods[]; /* of a box */
+extern PyMethodDef snapshot_methods[], op_methods[], job_methods[], file_methods[]; /* of a box */
+
+/* snapshot.c: what a fork was asked for, as long as Python's objects are held; the new ones, added to @list (NULL: ended), which is
+ * returned, or NULL; a comparison as a list. */
+struct fork_ask {
+	struct text snapshot;
+	struct words names;
+	unsigned n, flags;
+};
+int fork_get(PyObject *args, struct fork_ask *a);
+void fork_done(struct fork_ask *a);
+PyObject *boxes_wrap(PyObject *list, struct home_object *home, struct hutch_box **boxes, size_t n, int detached);
+PyObject *records_make(const char *records, size_t len);
 
 /* Waits on @fd for at most @seconds (less than 0: for ever) without the interpreter lock, in short turns.
  * Return: 1 there is something, 0 not, -1 with an exception (a signal handler raised). */

@@ -100,6 +100,20 @@ static PyObject *snapshot_delete(PyObject *self, PyObject *name)
 	Py_RETURN_NONE;
 }
 
+PyObject *records_make(const char *records, size_t len)
+{
+	PyObject *ret = PyList_New(0);
+
+	for (size_t at = 0; ret && at + 2 < len; at += strlen(records + at) + 1) {
+		PyObject *one = Py_BuildValue("(CN)", records[at], text_make(records + at + 2));
+
+		if (!one || PyList_Append(ret, one) < 0)
+			Py_CLEAR(ret);
+		Py_XDECREF(one);
+	}
+	return ret;
+}
+
 /* diff(from, to) -> [(kind, path)] */
 static PyObject *diff(PyObject *self, PyObject *args)
 {
@@ -124,62 +138,76 @@ static PyObject *diff(PyObject *self, PyObject *args)
 	text_done(&to);
 	if (r < 0)
 		return raise_error(&e);
-	ret = PyList_New(0);
-	for (size_t at = 0; ret && at + 2 < len; at += strlen(records + at) + 1) {
-		PyObject *one = Py_BuildValue("(CN)", records[at], text_make(records + at + 2));
-
-		if (!one || PyList_Append(ret, one) < 0)
-			Py_CLEAR(ret);
-		Py_XDECREF(one);
-	}
+	ret = records_make(records, len);
 	free(records);
 	return ret;
 }
 
 enum { FORKS_MAX = 100000 };
 
+/* (snapshot, names or None, n, flags) */
+int fork_get(PyObject *args, struct fork_ask *a)
+{
+	PyObject *snapshot, *names;
+
+	memset(a, 0, sizeof(*a));
+	if (!PyArg_ParseTuple(args, "OOII", &snapshot, &names, &a->n, &a->flags))
+		return -1;
+	if (text_plain(snapshot, &a->snapshot) < 0 || words_get(names, &a->names) < 0) {
+		text_done(&a->snapshot);
+		return -1;
+	}
+	if (a->names.v)
+		a->n = (unsigned)a->names.n;
+	if (a->n >= 1 && a->n <= FORKS_MAX)
+		return 0;
+	PyErr_Format(PyExc_ValueError, "%u forks: 1 to %d can be made at once", a->n, FORKS_MAX);
+	fork_done(a);
+	return -1;
+}
+
+void fork_done(struct fork_ask *a)
+{
+	text_done(&a->snapshot);
+	words_done(&a->names);
+}
+
+PyObject *boxes_wrap(PyObject *list, struct home_object *home, struct hutch_box **boxes, size_t n, int detached)
+{
+	for (size_t i = 0; i < n; i++) {
+		PyObject *one = list ? box_wrap(home, boxes[i], detached) : NULL;
+
+		if (!list)
+			hutch_box_delete(boxes[i], NULL);
+		else if (!one || PyList_Append(list, one) < 0)
+			Py_CLEAR(list);
+		Py_XDECREF(one);
+	}
+	return list;
+}
+
 /* fork(snapshot, names or None, n, flags) -> [Box] */
 static PyObject *fork_box(PyObject *self, PyObject *args)
 {
 	struct box_object *b = (struct box_object *)self;
-	PyObject *o_snapshot, *o_names, *ret;
-	struct hutch_box **boxes = NULL;
-	struct words names = {NULL};
-	struct text t = {NULL};
+	struct hutch_box **boxes;
 	struct hutch_error e;
-	unsigned n, flags;
+	struct fork_ask a;
+	PyObject *ret;
 	int r;
 
-	if (!PyArg_ParseTuple(args, "OOII", &o_snapshot, &o_names, &n, &flags) || forked(b))
+	if (forked(b) || fork_get(args, &a) < 0)
 		return NULL;
-	if (text_plain(o_snapshot, &t) < 0 || words_get(o_names, &names) < 0) {
-		text_done(&t);
-		return NULL;
-	}
-	if (names.v)
-		n = (unsigned)names.n;
-	boxes = n < 1 || n > FORKS_MAX ? NULL : calloc(n, sizeof(*boxes));
+	boxes = calloc(a.n, sizeof(*boxes));
 	if (!boxes) {
-		PyErr_Format(PyExc_ValueError, "%u forks: 1 to %d can be made at once", n, FORKS_MAX);
-		text_done(&t);
-		words_done(&names);
-		return NULL;
+		fork_done(&a);
+		return PyErr_NoMemory();
 	}
 	BOX_BEGIN(b)
-	r = b->box ? hutch_box_fork(b->box, t.s, names.v, n, flags, boxes, &e) : gone(&e);
+	r = b->box ? hutch_box_fork(b->box, a.snapshot.s, a.names.v, a.n, a.flags, boxes, &e) : gone(&e);
 	BOX_END(b)
-	ret = r < 0 ? raise_error(&e) : PyList_New(0);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		PyObject *one = ret ? box_wrap(b->home, boxes[i], !!(flags & HUTCH_START_DETACHED)) : NULL;
-
-		if (!ret)
-			hutch_box_delete(boxes[i], NULL);
-		else if (!one || PyList_Append(ret, one) < 0)
-			Py_CLEAR(ret);
-		Py_XDECREF(one);
-	}
-	text_done(&t);
-	words_done(&names);
+	ret = r < 0 ? raise_error(&e) : boxes_wrap(PyList_New(0), b->home, boxes, a.n, !!(a.flags & HUTCH_START_DETACHED));
+	fork_done(&a);
 	free(boxes);
 	return ret;
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 # asyncio takes longer to import than all of hutch; who calls these has it.
 if TYPE_CHECKING:
@@ -96,3 +96,15 @@ async def finish(run: _hutch.Run) -> _hutch._Result:
         run.stop()
         await until(lambda: run.wait(0), _STOP_SECONDS)
         raise
+
+
+async def done(op: _hutch.Op) -> Any:
+    """What came of what was begun. Cancelled, it is waited for all the same: half of it would be worse."""
+    import asyncio
+
+    try:
+        await told(op.fileno(), lambda: op.wait(False) or None)
+    except asyncio.CancelledError:
+        op.wait(True)
+        raise
+    return op.result()

@@ -34,27 +34,32 @@ class Pool:
         self.size, self._uses = size, uses
         self._free: list[Sandbox] = []
         self._used: dict[Sandbox, int] = {}  # how often, also of those that are free
+        self._coming = 0  # how many are being made
         self._closed = False
         self._changed = threading.Condition()
         self._awaiting: deque[asyncio.Future[None]] = deque()  # of who waits in an event loop
 
     # ---- take and give --------------------------------------------------------------------------------
 
-    def _try_take(self) -> Sandbox | None:
-        """With the lock held. A new one counts before it is there."""
+    def _try_take(self) -> Sandbox | bool:
+        """With the lock held: one that is free; True: one may be made, and counts as being there already; False: neither."""
         if self._closed:
             raise SandboxStateError("the pool was closed")
         if self._free:
             return self._free.pop()
-        if len(self._used) >= self.size:
-            return None
-        try:
-            sandbox = Sandbox(self.config)
-        except BaseException:
-            self._wake()  # whoever waits may try, too
-            raise
-        self._used[sandbox] = 0
-        return sandbox
+        if len(self._used) + self._coming >= self.size:
+            return False
+        self._coming += 1
+        return True
+
+    def _made(self, sandbox: Sandbox | None) -> None:
+        """What came of that."""
+        with self._changed:
+            self._coming -= 1
+            if sandbox is None:
+                self._wake()  # whoever waits may try, too
+            else:
+                self._used[sandbox] = 0
 
     def take(self, timeout: float | None = None) -> Sandbox:
         """One that is as it was made, to be handed to :meth:`give`. ``timeout``: seconds to wait for one; None: for ever.
@@ -62,17 +67,17 @@ class Pool:
         :raises SandboxTimeoutError: all of them are in use
         """
         with self._changed:
-            found: list[Sandbox] = []
-
-            def some() -> bool:
-                one = self._try_take()
-                if one is not None:
-                    found.append(one)
-                return one is not None
-
-            if not self._changed.wait_for(some, timeout):
-                raise SandboxTimeoutError(f"all {self.size} sandboxes of the pool are in use")
-            return found[0]
+            found: Sandbox | bool = self._changed.wait_for(self._try_take, timeout)
+        if not found:
+            raise SandboxTimeoutError(f"all {self.size} sandboxes of the pool are in use")
+        if isinstance(found, Sandbox):
+            return found
+        sandbox = None
+        try:
+            sandbox = Sandbox(self.config)
+        finally:
+            self._made(sandbox)
+        return sandbox
 
     def _wake(self) -> None:
         """With the lock held: something may be had, so one thread and one loop's task look again."""
@@ -93,9 +98,11 @@ class Pool:
         end = None if timeout is None else loop.time() + timeout
         while True:
             with self._changed:
-                sandbox = self._try_take()
-                if sandbox is not None:
-                    return sandbox
+                found = self._try_take()
+                if isinstance(found, Sandbox):
+                    return found
+                if found:
+                    break
                 waiter: asyncio.Future[None] = loop.create_future()
                 self._awaiting.append(waiter)
             looks = False
@@ -110,32 +117,57 @@ class Pool:
                         self._awaiting.remove(waiter)
                     elif not looks:  # it was woken all the same: the next one's turn
                         self._wake()
+        sandbox = None
+        try:
+            sandbox = await Sandbox.acreate(self.config)
+        finally:
+            self._made(sandbox)
+        return sandbox
 
-    def give(self, sandbox: Sandbox) -> None:
-        """Takes one back: it is reset. One that has died is forgotten, and replaced when it is needed."""
+    def _used_again(self, sandbox: Sandbox) -> tuple[int, bool]:
+        """How often it was used, and whether it may be once more."""
         uses = self._used.get(sandbox, -1) + 1
         if not uses:
             raise SandboxStateError(f"{sandbox!r} is not of this pool")
-        good = not self._closed and (self._uses is None or uses < self._uses)
+        return uses, not self._closed and (self._uses is None or uses < self._uses)
+
+    def _put_back(self, sandbox: Sandbox, uses: int, good: bool) -> bool:
+        """Return: whether it was kept; else it is to be deleted."""
+        with self._changed:
+            good = good and not self._closed
+            if good:
+                self._used[sandbox] = uses
+                self._free.append(sandbox)
+            else:
+                del self._used[sandbox]
+            self._wake()
+        return good
+
+    def give(self, sandbox: Sandbox) -> None:
+        """Takes one back: it is reset. One that has died is forgotten, and replaced when it is needed."""
+        uses, good = self._used_again(sandbox)
         try:
             if good:
                 sandbox.reset()
         except SandboxError:
             good = False
-        if not good:
+        if not good:  # before another one takes its place
             sandbox.delete()
-        with self._changed:
-            if good and not self._closed:
-                self._used[sandbox] = uses
-                self._free.append(sandbox)
-            else:
-                del self._used[sandbox]
-                sandbox.delete()
-            self._wake()
+        if not self._put_back(sandbox, uses, good):
+            sandbox.delete()
 
     async def agive(self, sandbox: Sandbox) -> None:
-        """:meth:`give` in an event loop: a reset takes a millisecond or so."""
-        self.give(sandbox)
+        """:meth:`give` in an event loop."""
+        uses, good = self._used_again(sandbox)
+        try:
+            if good:
+                await sandbox.areset()
+        except SandboxError:
+            good = False
+        if not good:
+            await sandbox.adelete()
+        if not self._put_back(sandbox, uses, good):
+            await sandbox.adelete()
 
     @contextlib.contextmanager
     def use(self, timeout: float | None = None) -> Iterator[Sandbox]:
@@ -153,7 +185,7 @@ class Pool:
         try:
             yield sandbox
         finally:
-            self.give(sandbox)
+            await self.agive(sandbox)
 
     # ---- its end ----------------------------------------------------------------------------------------
 
@@ -175,16 +207,13 @@ class Pool:
             sandbox.delete()
 
     async def aclose(self) -> None:
-        """The same in an event loop, which has its turn after each sandbox."""
-        import asyncio
-
+        """The same in an event loop."""
         with self._changed:
             self._end()
         while self._free:
             sandbox = self._free.pop()
             del self._used[sandbox]
-            sandbox.delete()
-            await asyncio.sleep(0)
+            await sandbox.adelete()
 
     async def __aenter__(self) -> Pool:
         return self

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
-from ._async import finish, told
+from ._async import done, finish, told
 from ._errors import (SandboxConfigError, SandboxError, SandboxInitError, SandboxNotFoundError, SandboxStateError,
                       interpreter_ends)
 from ._files import SandboxPath
@@ -101,13 +101,13 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | Mapping[str, Any] | None = None, name: str | None = None,
                  **fields: Any) -> None:
-        enters = fields.pop("_enters", True)  # acreate() does that itself
+        waits = fields.pop("_waits", True)  # acreate() does that itself, and enters
         if config is None or isinstance(config, Mapping):
             config = self._config_type().from_dict({**(config or {}), **fields})
         elif fields:
             config = config.replace(**fields)
-        self._setup(config, self._start(config, name))
-        if config.entrypoint and enters:
+        self._setup(config, self._start(config, name, 0 if waits else _hutch.START_NOWAIT))
+        if config.entrypoint and waits:
             with self._entered():
                 self.run("true")
 
@@ -136,16 +136,14 @@ class Sandbox:
         return SandboxConfig
 
     @classmethod
-    def _start(cls, config: SandboxConfig, name: str | None) -> _hutch.Box:
+    def _start(cls, config: SandboxConfig, name: str | None, flags: int = 0) -> _hutch.Box:
         asked = config.to_fields()
         if name is not None:
             asked = [(field, value) for field, value in asked if field != "name"] + [("name", name)]
         try:
-            return home(config.env_base_dir).start(asked, 0)
+            return home(config.env_base_dir).start(asked, flags)
         except SandboxError as failure:
-            if failure.code not in ("SYSTEM", "DIED", "LIMIT", "INTERNAL", "TIMEOUT"):
-                raise
-            raise SandboxInitError(str(failure), failure.code, failure.errno) from None
+            raise _init_error(failure) from None
 
     def _setup(self, config: SandboxConfig, box: _hutch.Box) -> None:
         self._box, self._config = box, config
@@ -490,18 +488,18 @@ class Sandbox:
     def fs_snapshot(self, path: str | os.PathLike[str]) -> None:
         """Copies what was changed since the start to the directory @path of this machine, which must not be there; with a
         file ``.deleted`` that names what was deleted."""
-        for name, target in self._fs_snapshot(path):
+        for name, target in self._fs_snapshot(path, self.diff()):
             if target is not None:
                 self._box.copy_out(name, target, _hutch.COPY_EXACT)
 
-    def _fs_snapshot(self, path: str | os.PathLike[str]) -> Iterator[tuple[str, str | None]]:
+    def _fs_snapshot(self, path: str | os.PathLike[str], changes: list[tuple[str, str]]) -> Iterator[tuple[str, str | None]]:
         """What is to be copied, and whereto; None: nothing, it was a directory or is gone."""
         from pathlib import Path
 
         target = Path(path)
         target.mkdir()
         deleted = []
-        for kind, name in self.diff():
+        for kind, name in changes:
             there = target / name.lstrip("/")
             if kind == "D":
                 deleted.append(name)
@@ -517,20 +515,16 @@ class Sandbox:
 
     def fs_restore(self, path: str | os.PathLike[str]) -> None:
         """Puts the files back to what :meth:`fs_snapshot` kept in @path. :raises FileNotFoundError:"""
-        for source, name in self._fs_restore(path):
+        kept = _kept(path)
+        self.reset()
+        for source, name in self._fs_restore(kept):
             if source is not None:
                 self._box.copy_in(source, name, _hutch.COPY_EXACT)
             else:
                 self.files(name).rmtree()
 
-    def _fs_restore(self, path: str | os.PathLike[str]) -> Iterator[tuple[str | None, str]]:
+    def _fs_restore(self, kept: Path) -> Iterator[tuple[str | None, str]]:
         """What is to be copied, and whereto; None: that is to be removed."""
-        from pathlib import Path
-
-        kept = Path(path)
-        if not kept.is_dir():
-            raise FileNotFoundError(f"no snapshot in {os.fspath(path)!r}")
-        self.reset()
         for entry in kept.iterdir():
             if entry.name != ".deleted":
                 yield str(entry), "/" + entry.name
@@ -542,7 +536,9 @@ class Sandbox:
     def fork(self: Self, n: int = 1, *, snapshot: str | int | None = None, names: Sequence[str] | None = None) -> list[Self]:
         """New sandboxes that begin with the files of this one (or of a snapshot of it). Nothing of what one of them writes is
         seen by another; processes are not copied. All are made, or none."""
-        boxes = self._box.fork(None if snapshot is None else str(snapshot), names, n, 0)
+        return self._forks(self._box.fork(None if snapshot is None else str(snapshot), names, n, 0))
+
+    def _forks(self: Self, boxes: list[_hutch.Box]) -> list[Self]:
         forks = []
         for box in boxes:
             fork = type(self).__new__(type(self))
@@ -573,41 +569,56 @@ class Sandbox:
             box.delete()
 
     # ---- the same in an event loop ------------------------------------------------------------------------
-    # Those that only call take a millisecond or so, and nothing in them waits for the inside. What can take longer goes
-    # piece by piece (_copy.py), or waits on a descriptor.
+    # What can take longer than a call goes piece by piece (_copy.py), or waits on a descriptor.
 
     @classmethod
     async def acreate(cls: type[Self], config: SandboxConfig | Mapping[str, Any] | None = None,
                       name: str | None = None, **fields: Any) -> Self:
         """``await Sandbox.acreate(...)``: as the constructor."""
-        self = cls(config, name, _enters=False, **fields)
+        self = cls(config, name, _waits=False, **fields)
+        try:
+            await done(self._box.ready_start())
+        except SandboxError as failure:
+            self.delete()
+            raise _init_error(failure) from None
+        except BaseException:
+            self.delete()
+            raise
         if self._config.entrypoint:
             with self._entered():
                 await self.arun("true")
         return self
 
     async def adelete(self) -> None:
-        self.delete()
+        """:meth:`delete`. What came of a failure is told, and nothing is left to be done."""
+        _alive.discard(self)
+        op = self._box.delete_start()
+        if op is not None:
+            await done(op)
 
     async def areset(self, keep_processes: bool = False) -> None:
-        self.reset(keep_processes)
+        """:meth:`reset`. Until it is done nothing else can be begun with this sandbox (SandboxBusyError)."""
+        await done(self._box.reset_start(keep_processes))
 
     async def asnapshot(self, tag: str | int | None = None) -> str | int:
-        return self.snapshot(tag)
+        return _tag(await done(self._box.snapshot_start(None if tag is None else str(tag))))
 
     async def arestore(self, tag: str | int | None = None, keep_processes: bool = False) -> None:
-        self.restore(tag, keep_processes)
+        """:meth:`restore`; see :meth:`areset`."""
+        flags = _hutch.RESTORE_KEEP_PROCESSES if keep_processes else 0
+        await done(self._box.restore_start(None if tag is None else str(tag), flags))
 
     async def adelete_snapshot(self, tag: str | int) -> None:
-        self.delete_snapshot(tag)
+        self.delete_snapshot(tag)  # that is a note on the disk
 
     async def adiff(self, start: str | int | None = None, end: str | int | None = None) -> list[tuple[str, str]]:
-        """:meth:`diff`, in one piece: it looks at each file that was changed."""
-        return self.diff(start, end)
+        found: list[tuple[str, str]] = await done(self._box.diff_start(None if start is None else str(start),
+                                                                       None if end is None else str(end)))
+        return found
 
     async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None,
                     names: Sequence[str] | None = None) -> list[Self]:
-        return self.fork(n, snapshot=snapshot, names=names)
+        return self._forks(await done(self._box.fork_start(None if snapshot is None else str(snapshot), names, n, 0)))
 
     async def apopen(self, command: Command, **kwargs: Any) -> AsyncPopen:
         """:meth:`popen` for an event loop: ``stdin``, ``stdout``, ``stderr`` are asyncio's streams, ``await process.wait()``,
@@ -661,7 +672,7 @@ class Sandbox:
         from ._copy import Turns, copy_out
 
         turns = Turns()
-        for name, target in self._fs_snapshot(path):
+        for name, target in self._fs_snapshot(path, await self.adiff()):
             if target is not None:
                 await copy_out(self._box, name, target, _hutch.COPY_EXACT, turns)
             await turns.pause()
@@ -671,7 +682,9 @@ class Sandbox:
         from ._copy import Turns, copy_in, remove
 
         turns = Turns()
-        for source, name in self._fs_restore(path):
+        kept = _kept(path)
+        await self.areset()
+        for source, name in self._fs_restore(kept):
             if source is not None:
                 await copy_in(self._box, source, name, _hutch.COPY_EXACT, turns)
             else:
@@ -735,6 +748,23 @@ class Session:
 
 
 # ---- helpers --------------------------------------------------------------------------------------------
+
+
+def _init_error(failure: SandboxError) -> SandboxError:
+    """What a constructor raises for it."""
+    if failure.code not in ("SYSTEM", "DIED", "LIMIT", "INTERNAL", "TIMEOUT"):
+        return failure
+    return SandboxInitError(str(failure), failure.code, failure.errno)
+
+
+def _kept(path: str | os.PathLike[str]) -> Path:
+    """Where :meth:`Sandbox.fs_snapshot` kept something."""
+    from pathlib import Path
+
+    kept = Path(path)
+    if not kept.is_dir():
+        raise FileNotFoundError(f"no snapshot in {os.fspath(path)!r}")
+    return kept
 
 
 def _tag(name: str) -> str | int:

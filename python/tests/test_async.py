@@ -8,7 +8,8 @@ import threading
 import time
 import unittest
 
-from hutch import End, Pool, Sandbox, SandboxConfigError, SandboxPath, Session
+from hutch import (End, Pool, Sandbox, SandboxBusyError, SandboxConfigError, SandboxError, SandboxNotFoundError, SandboxPath,
+                   Session)
 from world import Case, config
 
 
@@ -95,6 +96,63 @@ class Async(Case):
                 (fork,) = await box.afork()
                 self.assertEqual((await fork.arun("cat /x")).output, "1")
                 await fork.adelete()
+
+        self.run_it(work)
+
+    def test_the_loop_goes_on(self) -> None:
+        """However much is to be copied."""
+
+        async def work() -> None:
+            async with await Sandbox.acreate(config()) as box:
+                await box.arun("head -c 150000000 /dev/urandom >/root/large; sleep 1000 >/dev/null 2>&1 &")
+                await asyncio.sleep(0.5)
+                for verb in (box.asnapshot(), box.afork(), box.adiff(), box.arestore(), box.areset()):
+                    ticks = 0
+                    task = asyncio.create_task(verb)
+                    await asyncio.sleep(0)
+                    while not task.done():
+                        ticks += 1
+                        await asyncio.sleep(0.001)
+                    result = task.result()
+                    self.assertGreater(ticks, 0)
+                    if isinstance(result, list) and result and isinstance(result[0], Sandbox):
+                        await result[0].adelete()
+
+        self.run_it(work)
+
+    def test_one_thing_at_a_time(self) -> None:
+        async def work() -> None:
+            async with await Sandbox.acreate(config()) as box:
+                await box.awrite_file("/root/f", "x")
+                task = asyncio.create_task(box.areset())
+                await asyncio.sleep(0)
+                for verb in (box.arun("true"), box.arun(["true"]), box.areset(), box.asnapshot(), box.arestore(), box.afork()):
+                    with self.assertRaisesRegex(SandboxBusyError, "a reset of sandbox .* is under way"):
+                        await verb
+                await task
+                task = asyncio.create_task(box.areset())
+                await asyncio.sleep(0)
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+                self.assertEqual((await box.arun("ls /root")).output, "", "it was done all the same")
+                with self.assertRaises(SandboxNotFoundError):
+                    await box.arestore("none")
+            await box.adelete()
+
+        self.run_it(work)
+
+    def test_creation_fails_as_it_does_in_a_constructor(self) -> None:
+        async def work() -> None:
+            for fields in ({"image": "/none"}, {"working_dir": "/etc/passwd/x"}):
+                with self.assertRaises(SandboxError) as here:
+                    Sandbox(config().replace(**fields))
+                with self.assertRaises(SandboxError) as there:
+                    await Sandbox.acreate(config().replace(**fields))
+                self.assertIs(type(here.exception), type(there.exception))
+            async with await Sandbox.acreate(config()) as box:
+                with self.assertRaises(SandboxError):
+                    await Sandbox.acreate(config(), box.name)
 
         self.run_it(work)
 

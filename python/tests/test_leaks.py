@@ -156,6 +156,19 @@ def forget(w: World, name: str) -> None:
     w.box.file_remove(name, _hutch.FILE_RECURSIVE)
 
 
+def comparison(w: World) -> _hutch.Op:
+    op = w.box.diff_start(None, None)
+    op.wait(True)
+    op.result()
+    return op
+
+
+def forked(w: World) -> _hutch.Op:
+    op = w.box.fork_start(None, None, 2, 0)
+    op.wait(True)
+    return op
+
+
 BOXES = 3  # of calls that make one: they take longest
 
 #: All that the extension has.
@@ -215,6 +228,21 @@ TABLE: dict[str, Call] = {
                      undo=lambda w, boxes: [box.delete() for box in boxes],
                      wrong=(lambda w, of: of.fork("none", None, 2, 0), lambda w, of: of.fork(None, None, 0, 0),
                             lambda w, of: of.fork(None, ["fresh", w.box.name], 0, 0))),
+    "Box.ready_start": Call(of=lambda w: w.start(_hutch.START_NOWAIT), times=BOXES, undo=lambda w, op: op.wait(True)),
+    "Box.reset_start": Call(lambda w: (False,), of=new_box, times=BOXES, undo=lambda w, op: op.wait(True)),
+    "Box.snapshot_start": Call(lambda w: (w.name()[1:],), undo=lambda w, op: (op.wait(True), w.box.snapshot_delete(op.result())),
+                               times=10, wrong=(lambda w, of: of.snapshot_start("/"), lambda w, of: of.snapshot_start("a\0b"))),
+    "Box.restore_start": Call(lambda w: ("kept", _hutch.RESTORE_KEEP_PROCESSES), of=lambda w: with_snapshot(w), times=BOXES,
+                              undo=lambda w, op: op.wait(True), wrong=(lambda w, of: of.restore_start("none", 0),)),
+    "Box.diff_start": Call(lambda w: (None, None), undo=lambda w, op: op.wait(True),
+                           wrong=(lambda w, of: of.diff_start("none", "none"),)),
+    "Box.fork_start": Call(lambda w: (None, [w.name()[1:], w.name()[1:]], 0, 0), times=BOXES,
+                           wrong=(lambda w, of: of.fork_start("none", None, 2, 0), lambda w, of: of.fork_start(None, None, 0, 0))),
+    "Box.delete_start": Call(of=new_box, times=BOXES),
+    "Op.__reduce__": Call(of=comparison, never=True),
+    "Op.fileno": Call(of=comparison),
+    "Op.wait": Call(lambda w: (True,), of=comparison),
+    "Op.result": Call(of=forked, times=BOXES, undo=lambda w, boxes: [box.delete() for box in boxes]),
     "Box.job_start": Call(lambda w: ("echo x", None, 0, ["A=1"], "/usr", "0", w.name()[1:], 0, 0),
                           undo=lambda w, job: w.box.job_stop(job, 9, 1, 0),
                           wrong=(lambda w, of: of.job_start("x", None, 0, None, None, None, w.job, 0, 0),
@@ -424,4 +452,4 @@ class Leaks(Case):
             invoke(self.world.gone, name, args)
         except Exception:  # noqa: BLE001
             return
-        self.assertIn(name, ("delete", "close", "remark", "alive"))
+        self.assertIn(name, ("delete", "delete_start", "close", "remark", "alive"))

@@ -71,6 +71,7 @@ struct box {
 	uint32_t generation; /* the present one, as the last reset told */
 	struct proc *procs;
 	struct shell *shells;
+	struct op *op; /* what the keeper does for a while; NULL: nothing */
 	struct run *runs, *looked_at; /* the one that run_wait() is called for */
 	struct job_question *questions; /* about jobs, not answered yet or not taken */
 	char *job_output; /* of the last answer */
@@ -144,8 +145,23 @@ int box_start_on(struct home *h, const struct spec *s, const struct stack *on, b
 int box_attach(struct home *h, const char *name, struct box **ret, struct err *e);
 void box_close(struct box *b);
 
+/* ---- what the keeper does for a while (op.h) -------------------------------------------------- */
+
+/* Each has a form that begins it. *ret is to be freed, which waits for its end; whoever waits for that must not begin another
+ * with the same box meanwhile: BUSY. */
+struct op;
+/* Return: 1 it is done, 0 not yet, or less than 0: it failed. @timeout_ms -1: never, 0: only look. */
+int op_wait(struct op *o, int timeout_ms, struct err *e);
+int op_fd(struct op *o, struct err *e); /* readable when there is something to look at */
+void op_free(struct op *o);
+const char *op_text(const struct op *o, size_t *ret_len); /* what came of it; NULL: nothing is to be told */
+size_t op_boxes(struct op *o, struct box **ret);	  /* of a fork: the new ones, which are the caller's then. How many */
+
+int box_ready_start(struct box *b, struct op **ret, struct err *e); /* done when it is ready */
+
 /* Back to how it was right after start: files, processes, everything inside; or files only. */
 int box_reset(struct box *b, bool keep_processes, struct err *e);
+int box_reset_start(struct box *b, bool keep_processes, struct op **ret, struct err *e);
 
 /* ---- snapshots -------------------------------------------------------------------------------- */
 
@@ -158,16 +174,21 @@ struct snapshot_listed {
 
 /* @tag NULL: the next number. */
 int box_snapshot(struct box *b, const char *tag, char **ret_name, struct err *e);
+int box_snapshot_start(struct box *b, const char *tag, struct op **ret, struct err *e); /* its text: the name */
 /* @name NULL: the one that was made last. */
 int box_restore(struct box *b, const char *name, bool keep_processes, struct err *e);
+int box_restore_start(struct box *b, const char *name, bool keep_processes, struct op **ret, struct err *e);
 int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, struct err *e);
 int box_snapshot_delete(struct box *b, const char *name, struct err *e);
 /* Records "A /path" (added), "C" (changed), "D" (removed), each with its NUL. @from NULL: the start; @to NULL: how
  * it is now. */
 int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t *ret_len, struct err *e);
+int box_diff_start(struct box *b, const char *from, const char *to, struct op **ret, struct err *e); /* its text: those */
 /* @n new sandboxes on the files of @b (@snapshot NULL: as they are now), with these names (NULL: made up). All, or none. */
 int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, enum box_life life,
 	     struct box **ret, struct err *e);
+int box_fork_start(struct box *b, const char *snapshot, const char *const *names, size_t n, enum box_life life,
+		   struct op **ret, struct err *e);
 
 /* The one of that name, stopped or dead, goes on with its files. One that runs already is attached to. */
 int box_start_stopped(struct home *h, const char *name, bool wait, struct box **ret, struct err *e);
@@ -273,6 +294,7 @@ int job_list(struct box *b, struct job_facts **ret, size_t *ret_n, struct err *e
 
 /* Ends everything in it, and removes what it left. Frees @b, also on failure. */
 int box_delete(struct box *b, struct err *e);
+int box_delete_start(struct box *b, struct op **ret, struct err *e); /* whose the box is then, if that succeeds */
 
 /* ---- between the files of this room ----------------------------------------------------------- */
 
@@ -391,13 +413,9 @@ void shell_drop_mounts(struct box *b); /* only what they hold of those; none can
 /* After the root was replaced under them they stand in the old one. */
 void shell_moved(struct box *b);
 
-/* attach.c: the reset that @op is (OP_RESET, OP_RESTORE). On failure with b->why it is stopped. */
-int reset_to(struct box *b, uint16_t op, const char *body, size_t len, bool keep_processes, struct err *e);
-
-/* snapshot.c: the keeper's word; after a reset; the layers of how it is now, frozen. */
+/* snapshot.c: the keeper's word; after a reset. */
 void layers_given(struct box *b, struct msg *m);
 int snapshots_at_start(struct box *b, struct err *e);
-int box_freeze(struct box *b, struct stack *ret, struct err *e);
 
 /* files.c: one operation on a file of the inside; see wire/plan.h. @path: absolute; @other: as the operation
  * has it, or NULL. */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
+#include "box/op.h"
 #include "sys/proc.h"
 #include "wire/msg.h"
 
@@ -61,9 +61,21 @@ static bool wait_for_word(struct box *b)
 	return b->ended;
 }
 
+static int hangs(const struct box *b, struct err *e)
+{
+	return err_set(e, ERR_TIMEOUT, "sandbox '%s' has not ended within %d s (a process in it may hang in the kernel)",
+		       b->name, END_WITHIN_MS / 1000);
+}
+
+/* Nobody else looks whether it is there. */
+static bool may_end_early(const struct box *b)
+{
+	return !b->shared && !b->child;
+}
+
 int box_end_keeper(struct box *b, struct err *e)
 {
-	bool early = !b->shared && !b->child;
+	bool early = may_end_early(b);
 	int r = 0;
 
 	learn_pidfd(b);
@@ -80,16 +92,14 @@ int box_end_keeper(struct box *b, struct err *e)
 	}
 	if (r == 1 && b->child)
 		home_reap_keeper(b->pidfd);
-	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT,
-				    "sandbox '%s' has not ended within %d s (a process in it may "
-				    "hang in the kernel)",
-				    b->name, END_WITHIN_MS / 1000);
+	return r == 1 ? 0 : hangs(b, e);
 }
 
 void box_close(struct box *b)
 {
 	if (!b)
 		return;
+	op_end(b);
 	while (b->runs)
 		run_free(b->runs);
 	while (b->procs)
@@ -133,22 +143,66 @@ static int give_back(struct box *b, struct err *e)
 	return 0;
 }
 
-int box_delete(struct box *b, struct err *e)
+/* It has ended, or (@r) not. */
+static int forget(struct box *b, int r, struct err *e)
 {
-	int r = 0;
-
-	if (!b)
-		return 0;
-	if (b->home->owner == getpid()) {
-		shell_drop_mounts(b); /* whoever closes a mount last waits for its end: it shall be the keeper */
-		r = box_end_keeper(b, e);
-		shell_drop_all(b); /* not before: it would wake all that wait for text, and die */
-		close_fd(&b->ctl); /* where descriptors are few, a sweeper needs them */
-		close_fd(&b->pidfd);
-		if (r == 0 && b->name)
-			r = give_back(b, e);
-		place_sweep_others(b->home);
-	}
+	shell_drop_all(b); /* not before: it would wake all that wait for text, and die */
+	close_fd(&b->ctl); /* where descriptors are few, a sweeper needs them */
+	close_fd(&b->pidfd);
+	if (r == 0 && b->name)
+		r = give_back(b, e);
+	place_sweep_others(b->home);
 	box_close(b);
 	return r;
+}
+
+int box_delete(struct box *b, struct err *e)
+{
+	if (!b)
+		return 0;
+	op_end(b);
+	if (b->home->owner != getpid()) {
+		box_close(b);
+		return 0;
+	}
+	shell_drop_mounts(b); /* whoever closes a mount last waits for its end: it shall be the keeper */
+	return forget(b, box_end_keeper(b, e), e);
+}
+
+static int look(struct op *o, struct err *e)
+{
+	struct box *b = o->b;
+	uint64_t now = sys_now_ns();
+	int r = b->pidfd < 0 || (may_end_early(b) && b->ended) ? 1 : wait_for_end(b->pidfd, 0);
+
+	if (r != 1 && now < o->look_by_ns)
+		return 0;
+	if (r != 1 && !o->killed) {
+		(void)sys_pidfd_signal(b->pidfd, SIGKILL); /* gone already is fine */
+		o->killed = true;
+		o->look_by_ns = now + END_WITHIN_MS * 1000000ull;
+		return 0;
+	}
+	if (r == 1 && b->child)
+		home_reap_keeper(b->pidfd);
+	r = r == 1 ? 0 : hangs(b, e);
+	b->op = NULL;
+	o->b = o->talks = NULL;
+	o->pidfd = -1;
+	r = forget(b, r, e);
+	return r < 0 ? r : 1;
+}
+
+int box_delete_start(struct box *b, struct op **ret, struct err *e)
+{
+	struct op *o;
+	int r = op_new(b, "deletion", look, &o, e);
+
+	if (r < 0)
+		return r;
+	shell_drop_mounts(b);
+	learn_pidfd(b);
+	o->pidfd = b->pidfd;
+	o->look_by_ns = sys_now_ns() + (b->pidfd >= 0 && ask(b, may_end_early(b)) ? HEAR_WITHIN_MS * 1000000ull : 0);
+	return op_began(o, 0, ret, e);
 }

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
+#include "box/op.h"
 #include "sys/proc.h"
 #include "wire/draft.h"
 #include "wire/msg.h"
@@ -218,6 +218,8 @@ int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struc
 	struct proc *p;
 	int r = home_check_owner(b->home, e);
 
+	if (r == 0)
+		r = op_check(b, e);
 	if (r < 0)
 		return r;
 	p = calloc(1, sizeof(*p));

@@ -13,21 +13,20 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
 #include "box/nodes.h"
+#include "box/op.h"
 
-static int layers_of(struct box *b, const char *snapshot, struct stack *ret, struct err *e)
+static int layers_of(struct op *o, const char *snapshot, struct err *e)
 {
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
-	auto_with(node_done) struct node x = {0};
-	int r;
+	int r = nodes_open(o->b->home, o->b->name, false, &n, e);
 
-	if (!snapshot)
-		return box_freeze(b, ret, e);
-	r = nodes_open(b->home, b->name, false, &n, e);
 	if (r == 0)
-		r = node_read(&n, snapshot, &x, e);
-	return r < 0 ? r : stack_copy(ret, &x.layers, e);
+		r = node_read(&n, snapshot, &o->node, e);
+	if (r == 0)
+		r = stack_copy(&o->on, &o->node.layers, e);
+	o->frozen = r == 0;
+	return r;
 }
 
 /* As long as it is held, no layer is removed that nobody has noted yet. */
@@ -66,29 +65,88 @@ static int one(struct box *b, const struct stack *on, const char *name, enum box
 	return r;
 }
 
+/* They are built beside each other. */
+static int start_all(struct op *o, struct err *e)
+{
+	int r = 0;
+
+	for (; r == 0 && o->made < o->n; o->made += r == 0)
+		r = one(o->b, &o->on, o->names ? o->names[o->made] : NULL, o->life, &o->boxes[o->made], e);
+	return r;
+}
+
+static int next(struct op *o, struct err *e)
+{
+	int r = o->frozen ? 1 : freeze_look(o, e);
+
+	if (r <= 0)
+		return r;
+	o->frozen = true;
+	r = o->made < o->n ? start_all(o, e) : 0;
+	for (; r == 0 && o->nready < o->made; o->nready++) {
+		struct box *x = o->boxes[o->nready];
+
+		if (!x->ready && !x->why.code && !x->dead) {
+			if (o->talks != x)
+				op_talks_to(o, x);
+			return 0;
+		}
+		r = box_wait_ready(x, e);
+	}
+	return r < 0 ? r : 1;
+}
+
+static int look(struct op *o, struct err *e)
+{
+	int r = next(o, e);
+
+	return r < 0 ? err_wrap(e, "fork '%s'", o->b->name) : r;
+}
+
+static int copy_names(struct op *o, const char *const *names, struct err *e)
+{
+	o->names = names ? calloc(o->n + 1, sizeof(*o->names)) : NULL;
+	for (size_t i = 0; i < o->n && o->names; i++)
+		if (!(o->names[i] = strdup(names[i])))
+			return err_oom(e);
+	return names && !o->names ? err_oom(e) : 0;
+}
+
+int box_fork_start(struct box *b, const char *snapshot, const char *const *names, size_t n, enum box_life life,
+		   struct op **ret, struct err *e)
+{
+	struct op *o;
+	int r = op_usable(b, e);
+
+	if (r == 0)
+		r = op_new(b, "fork", look, &o, e);
+	if (r < 0)
+		return err_wrap(e, "fork '%s'", b->name);
+	o->keeps = true;
+	o->n = n;
+	o->life = life;
+	o->boxes = calloc(n + 1, sizeof(struct box *));
+	r = o->boxes ? copy_names(o, names, e) : err_oom(e);
+	if (r == 0)
+		r = o->file = hold_layers(b->home, e);
+	if (r >= 0)
+		r = snapshot ? layers_of(o, snapshot, e) : freeze_ask(o, e);
+	if (r < 0)
+		err_wrap(e, "fork '%s'", b->name);
+	return op_began(o, r, ret, e);
+}
+
 int box_fork(struct box *b, const char *snapshot, const char *const *names, size_t n, enum box_life life,
 	     struct box **ret, struct err *e)
 {
-	auto_with(stack_done) struct stack on = {0};
-	auto_fd int held = -1;
-	size_t made = 0;
-	int r = home_check_owner(b->home, e);
+	struct op *o;
+	int r = box_fork_start(b, snapshot, names, n, life, &o, e);
 
-	if (r == 0)
-		r = box_wait_ready(b, e);
-	if (r == 0) {
-		held = hold_layers(b->home, e);
-		r = held < 0 ? held : 0;
-	}
-	if (r == 0)
-		r = layers_of(b, snapshot, &on, e);
-	for (; r == 0 && made < n; made += r == 0)
-		r = one(b, &on, names ? names[made] : NULL, life, &ret[made], e);
-	for (size_t i = 0; r == 0 && i < made; i++) /* they are built beside each other */
-		r = box_wait_ready(ret[i], e);
-	if (r == 0)
-		return 0;
-	while (made)
-		(void)box_delete(ret[--made], NULL);
-	return err_wrap(e, "fork '%s'", b->name);
+	if (r < 0)
+		return r;
+	r = op_wait(o, -1, e);
+	if (r == 1)
+		(void)op_boxes(o, ret);
+	op_free(o);
+	return r < 0 ? r : 0;
 }

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "box/op.h"
 #include "box/run.h"
 #include "sys/proc.h"
 
@@ -132,6 +133,8 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	struct run *r;
 	int code = home_check_owner(b->home, e);
 
+	if (code == 0)
+		code = op_check(b, e);
 	if (code == 0)
 		code = check(ask, e);
 	if (code < 0)

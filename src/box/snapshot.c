@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
 #include "box/nodes.h"
+#include "box/op.h"
 #include "wire/msg.h"
 
 /* ---- words with the keeper -------------------------------------------------------------------- */
@@ -47,7 +47,6 @@ void layers_given(struct box *b, struct msg *m)
 	}
 }
 
-/* Return: 0, with b->layers.stack. */
 static int ask(struct box *b, uint16_t op, const void *body, size_t len, const int *fd, struct err *e)
 {
 	struct msg_head head = {.op = op, .id = ++b->next_id};
@@ -57,37 +56,28 @@ static int ask(struct box *b, uint16_t op, const void *body, size_t len, const i
 	b->layers.bad = (struct err){0};
 	b->layers.id = head.id;
 	r = box_say(b, &head, body, len, fd, fd ? 1 : 0);
-	if (r < 0)
-		return r == -EPIPE || r == -ECONNRESET ? box_gone(b, e) : err_sys(e, r, "ask the keeper");
-	while (b->layers.id && !b->why.code) {
-		r = box_talk(b, -1, e);
-		if (r < 0)
-			return r;
-	}
-	if (b->why.code)
+	if (r == 0)
+		return 0;
+	b->layers.id = 0;
+	return r == -EPIPE || r == -ECONNRESET ? box_gone(b, e) : err_sys(e, r, "ask the keeper");
+}
+
+/* Return: 1, with b->layers.stack, 0 not yet, or less than 0. */
+static int answered(struct box *b, struct err *e)
+{
+	if (b->layers.id && !b->why.code && !b->dead)
+		return 0;
+	if (b->layers.id || b->why.code)
 		return box_gone(b, e);
 	if (b->layers.bad.code)
 		*e = b->layers.bad;
-	return b->layers.bad.code;
-}
-
-static int usable(struct box *b, struct err *e)
-{
-	int r = home_check_owner(b->home, e);
-
-	if (r == 0)
-		r = box_wait_ready(b, e);
-	if (r == 0 && b->spent)
-		r = err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
-	return r;
+	return b->layers.bad.code < 0 ? b->layers.bad.code : 1;
 }
 
 static int open_nodes(struct box *b, bool make, struct nodes *n, struct err *e)
 {
-	int r = usable(b, e);
+	int r = nodes_open(b->home, b->name, make, n, e);
 
-	if (r == 0)
-		r = nodes_open(b->home, b->name, make, n, e);
 	if (r == 0 && make)
 		b->has_upper = true; /* the directory is there and is given back at the end */
 	return r;
@@ -154,10 +144,10 @@ static int take_over(struct box *b, struct nodes *n, const char *layer, struct e
 	return r < 0 ? r : layer_name_new(LAYER_FROZEN, n->next_layer, e);
 }
 
-/* @name NULL: only the layers. */
-static int take(struct box *b, struct nodes *n, const char *name, struct err *e)
+static int take(struct op *o, struct err *e)
 {
 	struct snapshot_ask ask_for = {0};
+	struct nodes *n = &o->nodes;
 	bool changed;
 	int r = reserve(n, &changed, e);
 
@@ -165,92 +155,191 @@ static int take(struct box *b, struct nodes *n, const char *name, struct err *e)
 		r = nodes_write(n, e);
 	if (r < 0)
 		return r;
+	o->keeps = true;
+	memcpy(o->layer, n->next_layer, LAYER_NAME);
 	memcpy(ask_for.layer, n->next_layer, LAYER_NAME);
 	memcpy(ask_for.merged, n->next_merged, LAYER_NAME);
-	r = ask(b, OP_SNAPSHOT, &ask_for, sizeof(ask_for), NULL, e);
-	if (r < 0)
+	return ask(o->b, OP_SNAPSHOT, &ask_for, sizeof(ask_for), NULL, e);
+}
+
+/* @name NULL: only the layers. Return: as op.look. */
+static int taken(struct op *o, const char *name, struct err *e)
+{
+	struct nodes *n = &o->nodes;
+	struct box *b = o->b;
+	int r = answered(b, e);
+
+	if (r != 1)
 		return r;
 	shell_moved(b);
 	close_fd(&b->files);
-	if (name)
-		r = node_add(n, name, &b->layers.stack, time(NULL), e);
+	r = name ? node_add(n, name, &b->layers.stack, time(NULL), e) : 0;
 	if (r == 0)
-		r = take_over(b, n, ask_for.layer, e);
+		r = take_over(b, n, o->layer, e);
 	if (r == 0 && name)
 		r = nodes_set_at(n, name, e);
-	return r < 0 ? r : nodes_write(n, e);
+	if (r == 0)
+		r = nodes_write(n, e);
+	return r < 0 ? r : 1;
+}
+
+static int look_snapshot(struct op *o, struct err *e)
+{
+	int r = taken(o, o->text, e);
+
+	return r < 0 ? err_wrap(e, "snapshot of '%s'", o->b->name) : r;
+}
+
+/* Return: 0, with a name for it. */
+static int choose_name(struct op *o, const char *tag, struct err *e)
+{
+	struct nodes *n = &o->nodes;
+	char number[24];
+	uint64_t as_number;
+
+	if (!tag) {
+		do {
+			snprintf(number, sizeof(number), "%llu", (unsigned long long)n->next++);
+		} while (node_is_there(n, number));
+	} else if (node_is_there(n, tag)) {
+		return err_set(e, ERR_EXISTS, "sandbox '%s' has a snapshot '%s' already", o->b->name, tag);
+	} else if (is_number(tag, &as_number) && as_number >= n->next && as_number < UINT64_MAX / 2) {
+		n->next = as_number + 1;
+	}
+	o->text = strdup(tag ? tag : number);
+	o->len = o->text ? strlen(o->text) : 0;
+	return o->text ? 0 : err_oom(e);
+}
+
+int box_snapshot_start(struct box *b, const char *tag, struct op **ret, struct err *e)
+{
+	struct op *o;
+	int r = tag ? check_name(tag, e) : 0;
+
+	if (r == 0)
+		r = op_usable(b, e);
+	if (r == 0)
+		r = op_new(b, "snapshot", look_snapshot, &o, e);
+	if (r < 0)
+		return err_wrap(e, "snapshot of '%s'", b->name);
+	r = open_nodes(b, true, &o->nodes, e);
+	if (r == 0)
+		r = choose_name(o, tag, e);
+	if (r == 0)
+		r = take(o, e);
+	if (r < 0 && r != ERR_EXISTS)
+		err_wrap(e, "snapshot of '%s'", b->name);
+	return op_began(o, r, ret, e);
+}
+
+/* What came of it, and the op is freed. */
+static int finish_text(struct op *o, char **ret, size_t *ret_len, struct err *e)
+{
+	int r = op_wait(o, -1, e);
+
+	if (r == 1) {
+		*ret = take_ptr(&o->text);
+		*ret_len = o->len;
+	}
+	op_free(o);
+	return r < 0 ? r : 0;
 }
 
 int box_snapshot(struct box *b, const char *tag, char **ret_name, struct err *e)
 {
-	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
-	char number[24];
-	const char *name = tag ? tag : number;
-	uint64_t as_number;
-	int r = tag ? check_name(tag, e) : 0;
+	struct op *o;
+	size_t len;
+	int r = box_snapshot_start(b, tag, &o, e);
 
-	if (r == 0)
-		r = open_nodes(b, true, &n, e);
-	if (r < 0)
-		return err_wrap(e, "snapshot of '%s'", b->name);
-	if (!tag) {
-		do {
-			snprintf(number, sizeof(number), "%llu", (unsigned long long)n.next++);
-		} while (node_is_there(&n, number));
-	} else if (node_is_there(&n, tag)) {
-		return err_set(e, ERR_EXISTS, "sandbox '%s' has a snapshot '%s' already", b->name, tag);
-	} else if (is_number(tag, &as_number) && as_number >= n.next && as_number < UINT64_MAX / 2) {
-		n.next = as_number + 1;
-	}
-	r = take(b, &n, name, e);
-	if (r < 0)
-		return err_wrap(e, "snapshot of '%s'", b->name);
-	*ret_name = strdup(name);
-	return *ret_name ? 0 : err_oom(e);
+	return r < 0 ? r : finish_text(o, ret_name, &len, e);
 }
 
-int box_freeze(struct box *b, struct stack *ret, struct err *e)
+int freeze_ask(struct op *o, struct err *e)
 {
-	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
-	int r = open_nodes(b, true, &n, e);
+	int r = open_nodes(o->b, true, &o->nodes, e);
 
-	if (r == 0)
-		r = take(b, &n, NULL, e);
-	return r < 0 ? r : stack_copy(ret, &b->layers.stack, e);
+	return r < 0 ? r : take(o, e);
+}
+
+int freeze_look(struct op *o, struct err *e)
+{
+	int r = taken(o, NULL, e);
+
+	if (r == 1 && stack_copy(&o->on, &o->b->layers.stack, e) < 0)
+		r = e->code;
+	if (r == 1)
+		nodes_close(&o->nodes); /* those who start on them need the lock */
+	return r;
 }
 
 /* ---- go back ---------------------------------------------------------------------------------- */
 
-int box_restore(struct box *b, const char *name, bool keep_processes, struct err *e)
+/* @r: what came of it. */
+static int note_restored(struct op *o, int r, struct err *e)
 {
-	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
-	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
-	auto_with(node_done) struct node x = {0};
-	int r = open_nodes(b, false, &n, e);
+	struct nodes *n = &o->nodes;
+	struct err later;
+
+	if (r == 1)
+		n->generation = o->b->generation;
+	else if (stack_copy(&n->now, &n->was, &later) < 0)
+		return r; /* both are noted */
+	n->was.n = 0;
+	if (nodes_write(n, r < 0 ? &later : e) < 0 && r == 1)
+		r = e->code;
+	return r < 0 ? err_wrap(e, "restore '%s'", o->b->name) : 1;
+}
+
+static int look_restore(struct op *o, struct err *e)
+{
+	int r = reset_look(o, e);
+
+	return r == 0 ? 0 : note_restored(o, r, e);
+}
+
+static int prepare_restore(struct op *o, const char *name, struct err *e)
+{
+	struct nodes *n = &o->nodes;
+	int r = open_nodes(o->b, false, n, e);
 
 	if (r == 0)
-		r = node_read(&n, name, &x, e);
+		r = node_read(n, name, &o->node, e);
 	if (r == 0)
-		r = stack_copy(&n.was, &n.now, e);
+		r = stack_copy(&n->was, &n->now, e);
 	if (r == 0)
-		r = stack_copy(&n.now, &x.layers, e);
+		r = stack_copy(&n->now, &o->node.layers, e);
 	if (r == 0)
-		r = nodes_set_at(&n, x.name, e);
+		r = nodes_set_at(n, o->node.name, e);
 	if (r == 0)
-		r = nodes_write(&n, e);
+		r = nodes_write(n, e);
+	return r < 0 ? err_wrap(e, "restore '%s'", o->b->name) : 0;
+}
+
+int box_restore_start(struct box *b, const char *name, bool keep_processes, struct op **ret, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
+	struct op *o;
+	int r = op_usable(b, e);
+
+	if (r == 0)
+		r = op_new(b, "restore", look_restore, &o, e);
 	if (r < 0)
 		return err_wrap(e, "restore '%s'", b->name);
-	stack_to_text(&n.now, &text);
-	r = reset_to(b, OP_RESTORE, text.data ? text.data : "", text.len, keep_processes, e);
-	if (r == 0) {
-		n.generation = b->generation;
-	} else if (stack_copy(&n.now, &n.was, e) < 0) {
-		return r; /* both are noted */
-	}
-	n.was.n = 0;
-	if (nodes_write(&n, r < 0 ? NULL : e) < 0 && r == 0)
-		r = e->code;
-	return r < 0 ? err_wrap(e, "restore '%s'", b->name) : 0;
+	o->keep_processes = keep_processes;
+	r = prepare_restore(o, name, e);
+	if (r < 0)
+		return op_began(o, r, ret, e);
+	stack_to_text(&o->nodes.now, &text);
+	r = reset_ask(o, OP_RESTORE, text.data ? text.data : "", text.len, e);
+	return op_began(o, r < 0 ? note_restored(o, r, e) : 0, ret, e);
+}
+
+int box_restore(struct box *b, const char *name, bool keep_processes, struct err *e)
+{
+	struct op *o;
+	int r = box_restore_start(b, name, keep_processes, &o, e);
+
+	return r < 0 ? r : op_finish(o, e);
 }
 
 /* After a reset. */
@@ -360,26 +449,55 @@ static int read_back(int fd, char **ret, size_t *ret_len, struct err *e)
 	return 0;
 }
 
-int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t *ret_len, struct err *e)
+static int look_diff(struct op *o, struct err *e)
 {
-	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	int r = answered(o->b, e);
+
+	if (r == 1 && read_back(o->file, &o->text, &o->len, e) < 0)
+		r = e->code;
+	return r < 0 ? err_wrap(e, "compare snapshots of '%s'", o->b->name) : r;
+}
+
+static int ask_diff(struct op *o, const char *from, const char *to, struct err *e)
+{
 	auto_buf struct buf body = BUF_INIT(MSG_BODY_MAX);
-	auto_fd int file = -1;
 	auto_with(node_done) struct node x = {0};
 	auto_with(node_done) struct node y = {0};
-	int r = open_nodes(b, false, &n, e);
+	struct nodes *n = &o->nodes;
+	int r = open_nodes(o->b, false, n, e);
 
+	o->keeps = true;
 	if (r == 0 && from)
-		r = node_read(&n, from, &x, e);
+		r = node_read(n, from, &x, e);
 	if (r == 0 && to)
-		r = node_read(&n, to, &y, e);
+		r = node_read(n, to, &y, e);
 	if (r == 0)
-		r = make_ask(&body, from ? &x.layers : &n.base, to ? &y.layers : NULL, e);
-	if (r == 0) {
-		file = memfd_create("hutch-diff", MFD_CLOEXEC);
-		r = file < 0 ? err_sys(e, errno, "memfd_create") : ask(b, OP_DIFF, body.data, body.len, &file, e);
-	}
+		r = make_ask(&body, from ? &x.layers : &n->base, to ? &y.layers : NULL, e);
+	if (r < 0)
+		return r;
+	o->file = memfd_create("hutch-diff", MFD_CLOEXEC);
+	return o->file < 0 ? err_sys(e, errno, "memfd_create") : ask(o->b, OP_DIFF, body.data, body.len, &o->file, e);
+}
+
+int box_diff_start(struct box *b, const char *from, const char *to, struct op **ret, struct err *e)
+{
+	struct op *o;
+	int r = op_usable(b, e);
+
 	if (r == 0)
-		r = read_back(file, ret, ret_len, e);
-	return r < 0 ? err_wrap(e, "compare snapshots of '%s'", b->name) : 0;
+		r = op_new(b, "comparison", look_diff, &o, e);
+	if (r < 0)
+		return err_wrap(e, "compare snapshots of '%s'", b->name);
+	r = ask_diff(o, from, to, e);
+	if (r < 0)
+		err_wrap(e, "compare snapshots of '%s'", b->name);
+	return op_began(o, r, ret, e);
+}
+
+int box_diff(struct box *b, const char *from, const char *to, char **ret, size_t *ret_len, struct err *e)
+{
+	struct op *o;
+	int r = box_diff_start(b, from, to, &o, e);
+
+	return r < 0 ? r : finish_text(o, ret, ret_len, e);
 }

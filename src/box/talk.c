@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
+#include "box/op.h"
 #include "sys/proc.h"
 #include "wire/msg.h"
 
@@ -125,6 +125,7 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 	if (r == 0) {
 		b->dead = true;
 		runs_told(b);
+		op_told(b);
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
 	}
 	if (r < 0)
@@ -132,6 +133,7 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 	take(b, &m);
 	msg_done(&m);
 	runs_told(b);
+	op_told(b);
 	return 1;
 }
 

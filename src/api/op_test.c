@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * op_test.c - resets, snapshots and the like that are begun, and waited for on a descriptor
+ */
+#include <poll.h>
+
+#include "api/world_test.h"
+#include "base/own.h"
+
+enum { FORKS = 5 };
+
+static void says(struct world *w, struct hutch_box *box, const char *script, const char *want)
+{
+	char *out = NULL;
+
+	(void)world_sh(w, box, script, &out);
+	is_str(out ? out : "", want);
+	free(out);
+}
+
+/* As an event loop does it. Return: as hutch_op_wait(). */
+static int by_descriptor(struct world *w, struct hutch_op *op)
+{
+	int fd = hutch_op_fd(op, &w->e), r = fd < 0 ? fd : hutch_op_wait(op, 0, &w->e);
+
+	for (int i = 0; i < 200 && r == 0; i++) {
+		struct pollfd p = {fd, POLLIN, 0};
+
+		(void)poll(&p, 1, 100);
+		r = hutch_op_wait(op, 0, &w->e);
+	}
+	return r;
+}
+
+#define DONE(w, begun, op)                                                                                             \
+	(ok((begun) == 0, "%s", (w)->e.message) && is_int(by_descriptor(w, op), 1) && is_int(hutch_op_wait(op, -1, NULL), 1))
+
+static void each_does_what_the_whole_one_does(void)
+{
+	auto_world w;
+	struct hutch_box *box, *forks[FORKS];
+	struct hutch_op *op = NULL;
+	size_t len;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	says(&w, box, "echo 1 >/root/f; cat /root/f", "1\n");
+	if (DONE(&w, hutch_snapshot_start(box, NULL, &op, &w.e), op))
+		is_str(hutch_op_text(op, &len), "0");
+	is_int((int)len, 1);
+	hutch_op_free(op);
+	says(&w, box, "echo 2 >/root/f; echo n >/root/n", "");
+	if (DONE(&w, hutch_diff_start(box, "0", NULL, &op, &w.e), op))
+		ok((hutch_op_text(op, &len), len == strlen("C /root/f") + strlen("A /root/n") + 2) &&
+		   !strcmp(hutch_op_text(op, NULL), "C /root/f"), "%zu '%s'", len, hutch_op_text(op, NULL));
+	hutch_op_free(op);
+	if (DONE(&w, hutch_fork_start(box, NULL, NULL, FORKS, 0, &op, &w.e), op))
+		is_int((int)hutch_op_boxes(op, forks), FORKS);
+	is_int((int)hutch_op_boxes(op, forks), 0);
+	hutch_op_free(op);
+	for (int i = 0; i < FORKS; i++)
+		says(&w, forks[i], "cat /root/f", "2\n");
+	if (DONE(&w, hutch_restore_start(box, "0", 0, &op, &w.e), op))
+		says(&w, box, "cat /root/f", "1\n");
+	hutch_op_free(op);
+	if (DONE(&w, hutch_reset_start(box, 0, &op, &w.e), op))
+		says(&w, box, "ls /root", "");
+	hutch_op_free(op);
+	for (int i = 0; i < FORKS; i++) {
+		(void)DONE(&w, hutch_delete_start(forks[i], &op, &w.e), op);
+		hutch_op_free(op);
+	}
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void one_at_a_time_and_nothing_is_started_that_it_would_end(void)
+{
+	static const char *const argv[] = {"true", NULL};
+	struct hutch_exec_options x = {.size = sizeof(x), .argv = argv};
+	struct hutch_run_options o = {.size = sizeof(o), .text = "true"};
+	auto_world w;
+	struct hutch_box *box;
+	struct hutch_op *op = NULL, *second = NULL;
+	struct hutch_proc *p = NULL;
+	struct hutch_run *run = NULL;
+	char *name;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	ok(hutch_reset_start(box, 0, &op, &w.e) == 0, "%s", w.e.message);
+	is_int(hutch_snapshot_start(box, NULL, &second, &w.e), HUTCH_E_BUSY);
+	ok(strstr(w.e.message, "a reset of sandbox") != NULL, "%s", w.e.message);
+	is_int(hutch_box_snapshot(box, NULL, &name, &w.e), HUTCH_E_BUSY);
+	is_int(hutch_box_reset(box, &w.e), HUTCH_E_BUSY);
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_BUSY);
+	is_int(hutch_box_exec(box, &x, &p, &w.e), HUTCH_E_BUSY);
+	hutch_op_free(op); /* waits */
+	says(&w, box, "echo well", "well\n");
+	ok(hutch_snapshot_start(box, "a", &op, &w.e) == 0, "%s", w.e.message);
+	says(&w, box, "echo beside", "beside\n"); /* that ends nothing */
+	is_int(hutch_op_wait(op, -1, &w.e), 1);
+	hutch_op_free(op);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void failures_are_those_of_the_whole_one(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+	struct hutch_op *op = NULL;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	is_int(hutch_restore_start(box, "none", 0, &op, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_snapshot_start(box, "a/b", &op, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_fork_start(box, "none", NULL, 2, 0, &op, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_diff_start(box, "none", NULL, &op, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_op_wait(NULL, 0, &w.e), HUTCH_E_INVALID);
+	says(&w, box, "echo well", "well\n"); /* nothing is under way */
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+/* Whoever goes without having waited leaves nothing behind, and nothing half done. */
+static void what_nobody_waits_for_is_done_all_the_same(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+	struct hutch_op *op = NULL;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	ok(hutch_fork_start(box, NULL, NULL, 3, 0, &op, &w.e) == 0, "%s", w.e.message);
+	hutch_op_free(op); /* the three end with it */
+	ok(hutch_delete_start(box, &op, &w.e) == 0, "%s", w.e.message);
+	hutch_op_free(op);
+	if (!(box = world_start(&w)))
+		return;
+	ok(hutch_reset_start(box, 0, &op, &w.e) == 0, "%s", w.e.message);
+	is_int(hutch_box_delete(box, &w.e), 0); /* it ends with the box */
+	is_int(hutch_op_wait(op, -1, &w.e), 1);
+	hutch_op_free(op);
+}
+
+/* Stopped, it does not hear that it shall end. */
+static void a_keeper_that_does_not_answer_is_killed(void)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED};
+	struct hutch_listed *v = NULL;
+	auto_world w;
+	struct hutch_box *box;
+	struct hutch_op *op = NULL;
+	size_t n = 0;
+
+	if (!world_open(&w) || !ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
+		return;
+	if (ok(hutch_list(w.hutch, &v, &n, &w.e) == 0 && n == 1 && v[0].pid > 1))
+		is_int(kill(v[0].pid, SIGSTOP), 0);
+	free(v);
+	ok(hutch_delete_start(box, &op, &w.e) == 0, "%s", w.e.message);
+	is_int(by_descriptor(&w, op), 1);
+	hutch_op_free(op);
+}
+
+int main(void)
+{
+	static const struct tap_test t[] = {
+		TAP_TEST(each_does_what_the_whole_one_does),
+		TAP_TEST(one_at_a_time_and_nothing_is_started_that_it_would_end),
+		TAP_TEST(failures_are_those_of_the_whole_one),
+		TAP_TEST(what_nobody_waits_for_is_done_all_the_same),
+		TAP_TEST(a_keeper_that_does_not_answer_is_killed),
+	};
+
+	return tap_run(t, sizeof(t) / sizeof(*t));
+}
