@@ -683,8 +683,8 @@ struct hutch_op; /* a reset, a snapshot, a fork and the like that was begun */
  * nothing can be started in it that a reset, a restore or a deletion would end. One that was begun comes to its end: there
  * is no way to stop it.
  *
- * Return: 0, BUSY, or as the functions with a box in their names; nothing was begun then. After
- *	   hutch_delete_start() has returned 0 the handle is not the caller's any more.
+ * Return: 0, BUSY, or as the functions with a box in their names; nothing was begun then. hutch_delete_start() waits for what
+ *	   is under way, as hutch_box_delete() does; once it has returned 0 the handle is not the caller's any more.
  * Threads: one call at a time on the same box, hutch_op_wait() and hutch_op_free() included. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_ready_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err); /* hutch_box_wait_ready() */

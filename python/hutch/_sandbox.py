@@ -694,7 +694,7 @@ class Sandbox:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.delete()
+        await self.adelete()
 
     # ---- of all sandboxes -----------------------------------------------------------------------------------
 

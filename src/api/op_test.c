@@ -125,7 +125,7 @@ static void what_nobody_waits_for_is_done_all_the_same(void)
 {
 	auto_world w;
 	struct hutch_box *box;
-	struct hutch_op *op = NULL;
+	struct hutch_op *op = NULL, *last = NULL;
 
 	if (!world_open(&w) || !(box = world_start(&w)))
 		return;
@@ -138,6 +138,13 @@ static void what_nobody_waits_for_is_done_all_the_same(void)
 	ok(hutch_reset_start(box, 0, &op, &w.e) == 0, "%s", w.e.message);
 	is_int(hutch_box_delete(box, &w.e), 0); /* it ends with the box */
 	is_int(hutch_op_wait(op, -1, &w.e), 1);
+	hutch_op_free(op);
+	if (!(box = world_start(&w)))
+		return;
+	ok(hutch_snapshot_start(box, NULL, &op, &w.e) == 0, "%s", w.e.message);
+	ok(hutch_delete_start(box, &last, &w.e) == 0, "%s", w.e.message);
+	is_int(hutch_op_wait(last, -1, &w.e), 1);
+	hutch_op_free(last);
 	hutch_op_free(op);
 }
 

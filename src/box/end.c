@@ -196,8 +196,12 @@ static int look(struct op *o, struct err *e)
 int box_delete_start(struct box *b, struct op **ret, struct err *e)
 {
 	struct op *o;
-	int r = op_new(b, "deletion", look, &o, e);
+	int r = home_check_owner(b->home, e);
 
+	if (r == 0)
+		op_end(b);
+	if (r == 0)
+		r = op_new(b, "deletion", look, &o, e);
 	if (r < 0)
 		return r;
 	shell_drop_mounts(b);

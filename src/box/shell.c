@@ -63,7 +63,7 @@ static const char loop_warm[] =
  * At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
  * then on its debugging trap passes over every command up to ours behind the text. */
 static const char loop_session[] =
-	"_hi=0; if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hf=9; "
+	"if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hi=0; _hf=9; "
 	"for _hn in _hq _hp _hw; do _hf=$((_hf+1)); while [ -e /proc/self/fd/$_hf ]; do _hf=$((_hf+1)); done; "
 	"eval \"$_hn=$_hf\"; done; "
 	"_hr() { IFS= read -r -d '' _hx <\"/proc/self/fd/$_hw/$1.t\"; }; "
@@ -74,7 +74,7 @@ static const char loop_session[] =
 	"printf \"E%d %d %s\\0\" $((++_hi)) $? \"$PWD\" >&'$_hp'; _hx=; done; } 7<&- 8>&- 9<&-'; "
 	"else "
 	READ_IN_SH
-	"printf 'R0 0\\0' >&8; "
+	"_hi=0; printf 'R0 0\\0' >&8; "
 	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done; "
 	"fi";
 
