@@ -112,6 +112,7 @@ static int read_state(struct nodes *n, struct js *root, struct err *e)
 	n->order = read_number(js_get(root, "order"));
 	n->generation = (uint32_t)read_number(js_get(root, "generation"));
 	n->at = copy_text(js_get(root, "at"));
+	n->last = copy_text(js_get(root, "last"));
 	read_name(js_get(root, "next_layer"), n->next_layer);
 	read_name(js_get(root, "next_merged"), n->next_merged);
 	return 0;
@@ -146,6 +147,7 @@ int nodes_write(struct nodes *n, struct err *e)
 	write_number(&o, "order", n->order);
 	write_number(&o, "generation", n->generation);
 	write_text(&o, "at", n->at);
+	write_text(&o, "last", n->last);
 	write_stack(&o, "base", &n->base);
 	write_stack(&o, "now", &n->now);
 	write_stack(&o, "was", &n->was);
@@ -204,12 +206,13 @@ bool nodes_exist(struct home *h, const char *box)
 void nodes_close(struct nodes *n)
 {
 	free(n->at);
+	free(n->last);
 	stack_done(&n->base);
 	stack_done(&n->now);
 	stack_done(&n->was);
 	close_fd(&n->dir);
 	close_fd(&n->layers_lock);
-	n->at = NULL;
+	n->at = n->last = NULL;
 }
 
 int nodes_set_at(struct nodes *n, const char *name, struct err *e)
@@ -291,8 +294,13 @@ int node_add(struct nodes *n, const char *name, const struct stack *layers, int6
 {
 	struct node x = {.name = (char *)(uintptr_t)name, .parent = n->at, .created_s = now_s, .order = ++n->order,
 			 .layers = *layers};
+	int r = write_one(n, &x, e);
 
-	return write_one(n, &x, e);
+	if (r < 0)
+		return r;
+	free(n->last);
+	n->last = strdup(name);
+	return n->last ? 0 : err_oom(e);
 }
 
 unsigned nodes_count(struct home *h, const char *box)
@@ -381,6 +389,8 @@ int node_read(const struct nodes *n, const char *name, struct node *ret, struct 
 	bool fits = name && *name && *name != '.' && !strchr(name, '/'); /* else it is one of no snapshot */
 	int r = dir >= 0 && fits ? read_one(dir, name, ret, e) : 0;
 
+	if (!name && n->last && dir >= 0) /* the files of all need not be read */
+		r = read_one(dir, n->last, ret, e);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = nodes_list(n, &v, &len, e);

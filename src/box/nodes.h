@@ -33,6 +33,7 @@ struct nodes {
 	uint64_t order;		   /* of the last one that was made */
 	struct stack base, now, was; /* right after start; at present; while that changes: before */
 	char *at;		   /* the snapshot from which the present comes; NULL: the start */
+	char *last;		   /* the one that was made last, which may be deleted; NULL: not known */
 	/* Names that the keeper may use, noted before he does; "": none yet. */
 	char next_layer[LAYER_NAME], next_merged[LAYER_NAME];
 	uint32_t generation;	   /* where changes go at present: gN; 0: not known */

@@ -115,6 +115,7 @@ static void who_grew_from_what_is_removed_grows_from_its_parent(void)
 {
 	auto_with(made_done) struct made m;
 	auto_with(stack_done) struct stack a = one(A);
+	struct node last;
 	struct nodes n;
 
 	begin(&m);
@@ -131,6 +132,9 @@ static void who_grew_from_what_is_removed_grows_from_its_parent(void)
 	ok(grows_from(&n, "c", "a"));
 	is_int(node_remove(&n, "c", &m.e), 0);
 	is_str(n.at, "a");
+	is_int(node_read(&n, NULL, &last, &m.e), 0); /* the one that was made last is not there any more */
+	is_str(last.name, "a");
+	node_done(&last);
 	is_int(node_remove(&n, "a", &m.e), 0);
 	ok(!n.at);
 	nodes_close(&n);
