@@ -40,7 +40,7 @@ static void each_does_what_the_whole_one_does(void)
 	auto_world w;
 	struct hutch_box *box, *forks[FORKS];
 	struct hutch_op *op = NULL;
-	size_t len;
+	size_t len = 0;
 
 	if (!world_open(&w) || !(box = world_start(&w)))
 		return;
