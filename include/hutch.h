@@ -680,7 +680,8 @@ struct hutch_op; /* a reset, a snapshot, a fork and the like that was begun */
  *
  * For event loops, and programs that have something to do meanwhile. What they did is done, with all that follows from it,
  * when hutch_op_wait() says so. As long as one is under way no other can be begun with the same box (BUSY), and
- * nothing can be started in it that a reset, a restore or a deletion would end. One that was begun comes to its end: there
+ * nothing can be started in it that a reset, a restore or a deletion would end, nor text in a shell, whose directory a snapshot
+ * replaces. One that was begun comes to its end: there
  * is no way to stop it.
  *
  * Return: 0, BUSY, or as the functions with a box in their names; nothing was begun then. hutch_delete_start() waits for what

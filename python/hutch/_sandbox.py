@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _hutch
@@ -25,6 +25,7 @@ from ._result import CommandError, RunResult
 from ._stream import Stream
 
 if TYPE_CHECKING:
+    import asyncio
     import logging
     from pathlib import Path
 
@@ -152,6 +153,7 @@ class Sandbox:
         self._terminals: list[int] = []
         self._jobs: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._changing: asyncio.Future[None] | None = None
         _alive.add(self)
         if box.remark:
             _log().warning("%s: %s", self._name, box.remark)
@@ -267,6 +269,8 @@ class Sandbox:
         return self._given(command, await self._arun(ask), check)
 
     async def _arun(self, ask: tuple[Any, ...]) -> RunResult:
+        if self._changing is not None:
+            await self._settled()
         began = time.monotonic()
         run = self._box.run_start(*ask)
         try:
@@ -589,36 +593,63 @@ class Sandbox:
                 await self.arun("true")
         return self
 
+    async def _settled(self) -> None:
+        """When nothing that this loop has begun changes the state of the sandbox."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        while self._changing is not None and self._changing.get_loop() is loop:
+            await asyncio.shield(self._changing)
+
+    async def _change(self, begin: Callable[[], _hutch.Op | None]) -> Any:
+        """One after the other, and what is called meanwhile waits for its turn."""
+        import asyncio
+
+        await self._settled()
+        op = begin()
+        if op is None:
+            return None
+        mine = self._changing = asyncio.get_running_loop().create_future()
+        try:
+            return await done(op)
+        finally:
+            self._changing = None
+            mine.set_result(None)
+
     async def adelete(self) -> None:
-        """:meth:`delete`. What came of a failure is told, and nothing is left to be done."""
+        """:meth:`delete`"""
         _alive.discard(self)
-        op = self._box.delete_start()
-        if op is not None:
-            await done(op)
+        await self._change(self._box.delete_start)
 
     async def areset(self, keep_processes: bool = False) -> None:
-        """:meth:`reset`. Until it is done nothing else can be begun with this sandbox (SandboxBusyError)."""
-        await done(self._box.reset_start(keep_processes))
+        """:meth:`reset`. What is called in the same loop meanwhile waits until it is done; in another thread it is refused
+        (SandboxBusyError). Cancelled, it is done all the same."""
+        await self._change(lambda: self._box.reset_start(keep_processes))
 
     async def asnapshot(self, tag: str | int | None = None) -> str | int:
-        return _tag(await done(self._box.snapshot_start(None if tag is None else str(tag))))
+        """:meth:`snapshot`; see :meth:`areset`."""
+        return _tag(await self._change(lambda: self._box.snapshot_start(None if tag is None else str(tag))))
 
     async def arestore(self, tag: str | int | None = None, keep_processes: bool = False) -> None:
         """:meth:`restore`; see :meth:`areset`."""
         flags = _hutch.RESTORE_KEEP_PROCESSES if keep_processes else 0
-        await done(self._box.restore_start(None if tag is None else str(tag), flags))
+        await self._change(lambda: self._box.restore_start(None if tag is None else str(tag), flags))
 
     async def adelete_snapshot(self, tag: str | int) -> None:
+        await self._settled()
         self.delete_snapshot(tag)  # that is a note on the disk
 
     async def adiff(self, start: str | int | None = None, end: str | int | None = None) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = await done(self._box.diff_start(None if start is None else str(start),
-                                                                       None if end is None else str(end)))
+        """:meth:`diff`; see :meth:`areset`."""
+        found: list[tuple[str, str]] = await self._change(
+            lambda: self._box.diff_start(None if start is None else str(start), None if end is None else str(end)))
         return found
 
     async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None,
                     names: Sequence[str] | None = None) -> list[Self]:
-        return self._forks(await done(self._box.fork_start(None if snapshot is None else str(snapshot), names, n, 0)))
+        """:meth:`fork`; see :meth:`areset`."""
+        return self._forks(await self._change(
+            lambda: self._box.fork_start(None if snapshot is None else str(snapshot), names, n, 0)))
 
     async def apopen(self, command: Command, **kwargs: Any) -> AsyncPopen:
         """:meth:`popen` for an event loop: ``stdin``, ``stdout``, ``stderr`` are asyncio's streams, ``await process.wait()``,
@@ -627,6 +658,7 @@ class Sandbox:
 
         if any(kwargs.get(name) for name in ("text", "universal_newlines", "encoding", "errors")):
             raise SandboxConfigError("apopen: its streams are of bytes; text, encoding and errors are popen()'s")
+        await self._settled()
         return await AsyncPopen.start(self.popen(command, **{**kwargs, "bufsize": 0}))
 
     async def aexec(self, command: Command, **kwargs: Any) -> AsyncPopen:
@@ -635,11 +667,13 @@ class Sandbox:
 
     async def arun_background(self, command: Command, *, env: Mapping[str, str] | None = None, cwd: str | None = None,
                               timeout: float | None = None, keep: int = 0) -> str:
+        await self._settled()
         return self.run_background(command, env=env, cwd=cwd, timeout=timeout, keep=keep)
 
     async def awrite_file(self, path: str | os.PathLike[str], content: str | bytes) -> None:
         data = content.encode() if isinstance(content, str) else bytes(content)
         target = self.files(path)
+        await self._settled()
         try:
             await target.awrite_bytes(data)
         except SandboxNotFoundError:
@@ -650,12 +684,14 @@ class Sandbox:
         return (await self.aread_bytes(path)).decode("utf-8", "surrogateescape")
 
     async def aread_bytes(self, path: str | os.PathLike[str]) -> bytes:
+        await self._settled()
         return await self.files(path).aread_bytes()
 
     async def acopy_to(self, local: str | os.PathLike[str], container: str | os.PathLike[str]) -> None:
         """:meth:`copy_to`, which lets the loop go on between pieces. Cancelled, it leaves what was copied until then."""
         from ._copy import copy_in
 
+        await self._settled()
         await copy_in(self._box, os.path.abspath(local), posixpath.join("/", os.fspath(container)),
                       _hutch.COPY_EXACT | _hutch.COPY_PARENTS | _hutch.COPY_FOLLOW)
 
@@ -663,6 +699,7 @@ class Sandbox:
         """:meth:`copy_from`, in the same way."""
         from ._copy import copy_out
 
+        await self._settled()
         target = os.path.abspath(local)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         await copy_out(self._box, posixpath.join("/", os.fspath(container)), target, _hutch.COPY_EXACT | _hutch.COPY_FOLLOW)

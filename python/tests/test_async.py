@@ -120,15 +120,34 @@ class Async(Case):
 
         self.run_it(work)
 
-    def test_one_thing_at_a_time(self) -> None:
+    def test_one_change_after_the_other(self) -> None:
+        """And what runs in it before, or after, but not in the middle."""
+
+        async def work() -> None:
+            async with await Sandbox.acreate(config()) as box:
+                session = box.session()
+                await session.arun("mkdir -p /root/d; cd /root/d")
+                await box.awrite_file("/root/f", "1")
+                tag, told, _, changed, again, there = await asyncio.gather(
+                    box.asnapshot(), session.arun("echo 2 >x; pwd"), box.awrite_file("/root/f", "2"), box.adiff("0"),
+                    box.asnapshot(), box.arun("cat /root/f"))
+                self.assertEqual((tag, again), (0, 1))
+                self.assertEqual((told.output, there.output), ("/root/d\n", "2"), "a session goes to its directory again")
+                self.assertLessEqual(set(changed), {("C", "/root/f"), ("A", "/root/d/x"), ("C", "/root/d")})
+                await asyncio.gather(box.arestore(0), box.areset(), *(box.arun("true") for _ in range(3)), box.aread_bytes("/etc/passwd"))
+                self.assertEqual((await box.arun("ls /root")).output, "")
+
+        self.run_it(work)
+
+    def test_who_does_not_wait_is_told(self) -> None:
         async def work() -> None:
             async with await Sandbox.acreate(config()) as box:
                 await box.awrite_file("/root/f", "x")
                 task = asyncio.create_task(box.areset())
                 await asyncio.sleep(0)
-                for verb in (box.arun("true"), box.arun(["true"]), box.areset(), box.asnapshot(), box.arestore(), box.afork()):
+                for call in (lambda: box.run("true"), lambda: box.run(["true"]), box.reset, box.snapshot, box.fork):
                     with self.assertRaisesRegex(SandboxBusyError, "a reset of sandbox .* is under way"):
-                        await verb
+                        call()
                 await task
                 task = asyncio.create_task(box.areset())
                 await asyncio.sleep(0)

@@ -98,6 +98,11 @@ static void one_at_a_time_and_nothing_is_started_that_it_would_end(void)
 	says(&w, box, "echo well", "well\n");
 	ok(hutch_snapshot_start(box, "a", &op, &w.e) == 0, "%s", w.e.message);
 	says(&w, box, "echo beside", "beside\n"); /* that ends nothing */
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_BUSY); /* but its shells will have to go elsewhere */
+	o.flags = HUTCH_RUN_CLEAN;
+	if (is_int(hutch_run_start(box, &o, &run, &w.e), 0))
+		is_int(hutch_run_wait(run, -1, -1, NULL, &w.e), 1);
+	hutch_run_free(run);
 	is_int(hutch_op_wait(op, -1, &w.e), 1);
 	hutch_op_free(op);
 	is_int(hutch_box_delete(box, &w.e), 0);

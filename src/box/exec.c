@@ -219,7 +219,7 @@ int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struc
 	int r = home_check_owner(b->home, e);
 
 	if (r == 0)
-		r = op_check(b, e);
+		r = op_check(b, false, e);
 	if (r < 0)
 		return r;
 	p = calloc(1, sizeof(*p));

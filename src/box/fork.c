@@ -82,6 +82,7 @@ static int next(struct op *o, struct err *e)
 	if (r <= 0)
 		return r;
 	o->frozen = true;
+	o->moves = false;
 	r = o->made < o->n ? start_all(o, e) : 0;
 	for (; r == 0 && o->nready < o->made; o->nready++) {
 		struct box *x = o->boxes[o->nready];

@@ -89,9 +89,12 @@ int op_began(struct op *o, int r, struct op **ret, struct err *e)
 	return r;
 }
 
-int op_check(const struct box *b, struct err *e)
+int op_check(const struct box *b, bool shell, struct err *e)
 {
-	return b->op && !b->op->keeps ? err_set(e, ERR_BUSY, "a %s of sandbox '%s' is under way", b->op->what, b->name) : 0;
+	const struct op *o = b->op;
+
+	return o && (!o->keeps || (shell && o->moves)) ?
+	       err_set(e, ERR_BUSY, "a %s of sandbox '%s' is under way", o->what, b->name) : 0;
 }
 
 void op_told(const struct box *b)

@@ -26,6 +26,7 @@ struct op {
 	int pidfd;	     /* whose end it waits for, too; borrowed; -1: none */
 	uint64_t look_by_ns; /* when to look although nothing came; 0: never */
 	bool keeps;	     /* processes go on meanwhile, and can be started */
+	bool moves;	     /* shells must go to their directories again afterwards: no text can be sent to them */
 	bool over;
 	int code; /* once it is over, with @e where it failed */
 	struct err e;
@@ -50,8 +51,8 @@ int op_usable(struct box *b, struct err *e); /* waits until it is ready; STATE: 
 int op_new(struct box *b, const char *what, int (*look)(struct op *o, struct err *e), struct op **ret, struct err *e);
 /* What was begun is under way now (@r 0), or failed and is freed. */
 int op_began(struct op *o, int r, struct op **ret, struct err *e);
-/* BUSY: one under way ends all that runs. */
-int op_check(const struct box *b, struct err *e);
+/* BUSY: one under way ends what would be started; @shell: or moves it. */
+int op_check(const struct box *b, bool shell, struct err *e);
 void op_told(const struct box *b); /* by whoever takes the keeper's words */
 /* reset.c: a reset that @op is (OP_RESET, OP_RESTORE). On failure with b->why it is stopped. */
 int reset_ask(struct op *o, uint16_t op, const char *body, size_t len, struct err *e);

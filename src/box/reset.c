@@ -19,7 +19,7 @@ int reset_ask(struct op *o, uint16_t op, const char *body, size_t len, struct er
 		return err_sys(e, r, "ask the keeper");
 	b->layers.bad = (struct err){0};
 	b->reset_id = head.id;
-	o->keeps = o->keep_processes;
+	o->keeps = o->moves = o->keep_processes;
 	return 0;
 }
 

@@ -134,9 +134,9 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	int code = home_check_owner(b->home, e);
 
 	if (code == 0)
-		code = op_check(b, e);
-	if (code == 0)
 		code = check(ask, e);
+	if (code == 0)
+		code = op_check(b, ask->text && !ask->clean, e);
 	if (code < 0)
 		return code;
 	r = calloc(1, sizeof(*r));

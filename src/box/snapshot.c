@@ -155,7 +155,7 @@ static int take(struct op *o, struct err *e)
 		r = nodes_write(n, e);
 	if (r < 0)
 		return r;
-	o->keeps = true;
+	o->keeps = o->moves = true;
 	memcpy(o->layer, n->next_layer, LAYER_NAME);
 	memcpy(ask_for.layer, n->next_layer, LAYER_NAME);
 	memcpy(ask_for.merged, n->next_merged, LAYER_NAME);
