@@ -674,21 +674,20 @@ HUTCH_PUBLIC void hutch_box_trace(const struct hutch_box *box);
 struct hutch_op; /* a reset, a snapshot, a fork and the like that was begun */
 
 /**
- * hutch_ready_start() and those below - Begin what the functions with a box in their names do whole
+ * hutch_ready_start() - As those below: begin what the function with a box in its name does whole
  * @flags:  As of the other one; of a reset HUTCH_RESTORE_KEEP_PROCESSES: as hutch_box_reset_files()
  * @ret_op: To be freed with hutch_op_free()
  *
- * For event loops, and programs that have something to do meanwhile. What they did is done, with all that follows from it,
- * when hutch_op_wait() says so. As long as one is under way no other can be begun with the same box (BUSY), and
- * nothing can be started in it that a reset, a restore or a deletion would end, nor text in a shell, whose directory a snapshot
- * replaces. One that was begun comes to its end: there
- * is no way to stop it.
+ * For event loops, and programs that have something to do meanwhile; hutch_ready_start() is hutch_box_wait_ready(). What
+ * was begun is done, with all that follows from it, when hutch_op_wait() says so. As long as one is under way no other can be begun
+ * with the same box (BUSY), nothing can be started in it that a reset, a restore or a deletion would end, and no text can be
+ * sent to a shell whose directory a snapshot replaces. One that was begun comes to its end: there is no way to stop it.
  *
  * Return: 0, BUSY, or as the functions with a box in their names; nothing was begun then. hutch_delete_start() waits for what
  *	   is under way, as hutch_box_delete() does; once it has returned 0 the handle is not the caller's any more.
  * Threads: one call at a time on the same box, hutch_op_wait() and hutch_op_free() included. Since: 0.1
  */
-HUTCH_PUBLIC int hutch_ready_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err); /* hutch_box_wait_ready() */
+HUTCH_PUBLIC int hutch_ready_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err);
 HUTCH_PUBLIC int hutch_reset_start(struct hutch_box *box, unsigned flags, struct hutch_op **ret_op,
 				   struct hutch_error *err);
 HUTCH_PUBLIC int hutch_snapshot_start(struct hutch_box *box, const char *tag, struct hutch_op **ret_op,

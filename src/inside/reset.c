@@ -321,7 +321,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	done.arg = old.number;
 	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
 	present_note(k);
-	sched_yield();
+	sched_yield(); /* whom we have told may be waiting for our processor */
 	drop_later(k, &old);
 	k->want_spare = true;
 	return 0;
