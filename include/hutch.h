@@ -674,30 +674,45 @@ HUTCH_PUBLIC void hutch_box_trace(const struct hutch_box *box);
 struct hutch_op; /* a reset, a snapshot, a fork and the like that was begun */
 
 /**
- * hutch_ready_start() - As those below: begin what the function with a box in its name does whole
- * @flags:  As of the other one; of a reset HUTCH_RESTORE_KEEP_PROCESSES: as hutch_box_reset_files()
+ * hutch_ready_start() - Begin to wait until a sandbox is ready, as hutch_box_wait_ready() does whole
  * @ret_op: To be freed with hutch_op_free()
  *
- * For event loops, and programs that have something to do meanwhile; hutch_ready_start() is hutch_box_wait_ready(). What
- * was begun is done, with all that follows from it, when hutch_op_wait() says so. As long as one is under way no other can be begun
- * with the same box (BUSY), nothing can be started in it that a reset, a restore or a deletion would end, and no text can be
- * sent to a shell whose directory a snapshot replaces. One that was begun comes to its end: there is no way to stop it.
+ * This and the functions below are for event loops, and programs that have something to do meanwhile. What was begun is done,
+ * with all that follows from it, when hutch_op_wait() says so. As long as one is under way no other can be begun with the same box,
+ * nothing can be started in it that a reset, a restore or a deletion would end, and no text can be sent to a shell whose
+ * directory a snapshot replaces: BUSY. One that was begun comes to its end: there is no way to stop it.
  *
- * Return: 0, BUSY, or as the functions with a box in their names; nothing was begun then. hutch_delete_start() waits for what
- *	   is under way, as hutch_box_delete() does; once it has returned 0 the handle is not the caller's any more.
+ * Return: 0, BUSY, or as the function with a box in its name; nothing was begun then.
  * Threads: one call at a time on the same box, hutch_op_wait() and hutch_op_free() included. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_ready_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err);
+
+/* Begins hutch_box_reset(), or, with HUTCH_RESTORE_KEEP_PROCESSES in @flags, hutch_box_reset_files(). Return: as
+ * hutch_ready_start(). Threads: see there. Since: 0.1 */
 HUTCH_PUBLIC int hutch_reset_start(struct hutch_box *box, unsigned flags, struct hutch_op **ret_op,
 				   struct hutch_error *err);
+
+/* Begins hutch_box_snapshot(); hutch_op_text() is the name. Return: as hutch_ready_start(). Threads: see there. Since:
+ * 0.1 */
 HUTCH_PUBLIC int hutch_snapshot_start(struct hutch_box *box, const char *tag, struct hutch_op **ret_op,
 				      struct hutch_error *err);
+
+/* Begins hutch_box_restore(). Return: as hutch_ready_start(). Threads: see there. Since: 0.1 */
 HUTCH_PUBLIC int hutch_restore_start(struct hutch_box *box, const char *name, unsigned flags, struct hutch_op **ret_op,
 				     struct hutch_error *err);
+
+/* Begins hutch_box_diff(); hutch_op_text() is the records. Return: as hutch_ready_start(). Threads: see there. Since:
+ * 0.1 */
 HUTCH_PUBLIC int hutch_diff_start(struct hutch_box *box, const char *from, const char *to, struct hutch_op **ret_op,
 				  struct hutch_error *err);
+
+/* Begins hutch_box_fork(); hutch_op_boxes() are the new ones. Return: as hutch_ready_start(). Threads: see there. Since:
+ * 0.1 */
 HUTCH_PUBLIC int hutch_fork_start(struct hutch_box *box, const char *snapshot, const char *const *names, size_t n,
 				  unsigned flags, struct hutch_op **ret_op, struct hutch_error *err);
+
+/* Begins hutch_box_delete(), when it has waited for what is under way. Once it has returned 0 the handle is not the
+ * caller's any more. Return: as hutch_ready_start(). Threads: see there. Since: 0.1 */
 HUTCH_PUBLIC int hutch_delete_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err);
 
 /**
@@ -715,12 +730,12 @@ HUTCH_PUBLIC int hutch_op_wait(struct hutch_op *op, int timeout_ms, struct hutch
  * Threads: see hutch_ready_start(). Since: 0.1 */
 HUTCH_PUBLIC int hutch_op_fd(struct hutch_op *op, struct hutch_error *err);
 
-/* What came of it: the name of a snapshot, or the records of a comparison, with a NUL behind; NULL: nothing is told, or it is not done.
- * It belongs to @op. @ret_len: its length in bytes; may be NULL. Threads: see hutch_ready_start(). Since: 0.1 */
+/* What came of it. It belongs to @op. @ret_len: its length in bytes; may be NULL. Return: the name of a snapshot, or the records of a
+ * comparison, with a NUL behind; NULL: nothing is told, or it is not done. Threads: see hutch_ready_start(). Since: 0.1 */
 HUTCH_PUBLIC const char *hutch_op_text(const struct hutch_op *op, size_t *ret_len);
 
-/* The new sandboxes of a fork that is done, once: they are the caller's then, who ends each with hutch_box_delete(); those of which he
- * does not ask end with @op. @ret_boxes: room for all. Return: how many. Threads: see hutch_ready_start(). Since: 0.1 */
+/* The new sandboxes of a fork that is done, once: they are the caller's then, who ends each with hutch_box_delete(). Those for
+ * which he does not ask end with @op. @ret_boxes: room for all. Return: how many. Threads: see hutch_ready_start(). Since: 0.1 */
 HUTCH_PUBLIC size_t hutch_op_boxes(struct hutch_op *op, struct hutch_box **ret_boxes);
 
 /* Waits for its end, where it has not come. NULL is fine. Threads: see hutch_ready_start(). Since: 0.1 */
