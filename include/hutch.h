@@ -692,8 +692,8 @@ HUTCH_PUBLIC int hutch_ready_start(struct hutch_box *box, struct hutch_op **ret_
 HUTCH_PUBLIC int hutch_reset_start(struct hutch_box *box, unsigned flags, struct hutch_op **ret_op,
 				   struct hutch_error *err);
 
-/* Begins hutch_box_snapshot(); hutch_op_text() is the name. Return: as hutch_ready_start(). Threads: see there. Since:
- * 0.1 */
+/* Begins hutch_box_snapshot(); hutch_op_text() is the name. Return: as hutch_ready_start(). Threads: see there.
+ * Since: 0.1 */
 HUTCH_PUBLIC int hutch_snapshot_start(struct hutch_box *box, const char *tag, struct hutch_op **ret_op,
 				      struct hutch_error *err);
 
@@ -701,13 +701,13 @@ HUTCH_PUBLIC int hutch_snapshot_start(struct hutch_box *box, const char *tag, st
 HUTCH_PUBLIC int hutch_restore_start(struct hutch_box *box, const char *name, unsigned flags, struct hutch_op **ret_op,
 				     struct hutch_error *err);
 
-/* Begins hutch_box_diff(); hutch_op_text() is the records. Return: as hutch_ready_start(). Threads: see there. Since:
- * 0.1 */
+/* Begins hutch_box_diff(); hutch_op_text() is the records. Return: as hutch_ready_start(). Threads: see there.
+ * Since: 0.1 */
 HUTCH_PUBLIC int hutch_diff_start(struct hutch_box *box, const char *from, const char *to, struct hutch_op **ret_op,
 				  struct hutch_error *err);
 
-/* Begins hutch_box_fork(); hutch_op_boxes() are the new ones. Return: as hutch_ready_start(). Threads: see there. Since:
- * 0.1 */
+/* Begins hutch_box_fork(); hutch_op_boxes() are the new ones. Return: as hutch_ready_start(). Threads: see there.
+ * Since: 0.1 */
 HUTCH_PUBLIC int hutch_fork_start(struct hutch_box *box, const char *snapshot, const char *const *names, size_t n,
 				  unsigned flags, struct hutch_op **ret_op, struct hutch_error *err);
 
