@@ -25,7 +25,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,7 +251,6 @@ static void one_message(struct nursery *n)
 		_exit(0);
 	if (r < 0)
 		return;
-	sched_yield(); /* what is asked for is for later, as a rule: whoever asked shall go on, where that is on our processor */
 	if (m.head.op == OP_HELLO && m.head.body == sizeof(n->hello) && m.nfds == 1) {
 		memcpy(&n->hello, m.body, sizeof(n->hello));
 		n->owner = m.fds[0];
