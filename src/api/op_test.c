@@ -121,6 +121,7 @@ static void failures_are_those_of_the_whole_one(void)
 	is_int(hutch_fork_start(box, "none", NULL, 2, 0, &op, &w.e), HUTCH_E_NOT_FOUND);
 	is_int(hutch_diff_start(box, "none", NULL, &op, &w.e), HUTCH_E_NOT_FOUND);
 	is_int(hutch_op_wait(NULL, 0, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_fork(box, NULL, NULL, 0, 0, NULL, &w.e), 0); /* of none all are made */
 	says(&w, box, "echo well", "well\n"); /* nothing is under way */
 	is_int(hutch_box_delete(box, &w.e), 0);
 }

@@ -245,7 +245,8 @@ size_t op_boxes(struct op *o, struct box **ret)
 {
 	size_t n = o->over && o->code == 0 ? o->made : 0;
 
-	memcpy(ret, o->boxes, n * sizeof(*ret));
+	if (n)
+		memcpy(ret, o->boxes, n * sizeof(*ret));
 	o->made -= n;
 	return n;
 }
