@@ -68,20 +68,6 @@ static PyObject *wait_ready(PyObject *self, PyObject *none)
 	return answer(r, &e);
 }
 
-static PyObject *reset(PyObject *self, PyObject *args)
-{
-	struct box_object *b = (struct box_object *)self;
-	struct hutch_error e;
-	int keep, r;
-
-	if (!PyArg_ParseTuple(args, "p", &keep) || forked(b))
-		return NULL;
-	BOX_BEGIN(b)
-	r = !b->box ? gone(&e) : keep ? hutch_box_reset_files(b->box, &e) : hutch_box_reset(b->box, &e);
-	BOX_END(b)
-	return answer(r, &e);
-}
-
 /* Of a box that is gone already: nothing. In a forked child only memory is freed. */
 static PyObject *end(PyObject *self, int delete)
 {
@@ -220,7 +206,6 @@ static PyObject *fileno_of(PyObject *self, PyObject *none)
 static PyMethodDef methods[] = {
 	{"__reduce__", no_pickle, METH_NOARGS, "refuses"},
 	{"wait_ready", wait_ready, METH_NOARGS, "wait_ready()"},
-	{"reset", reset, METH_VARARGS, "reset(keep_processes)"},
 	{"delete", delete_box, METH_NOARGS, "delete()"},
 	{"close", close_box, METH_NOARGS, "close()"},
 	{"stop", stop, METH_VARARGS, "stop(timeout_ms)"},

@@ -82,6 +82,7 @@ struct fork_ask {
 	struct text snapshot;
 	struct words names;
 	unsigned n, flags;
+	int whole;
 };
 int fork_get(PyObject *args, struct fork_ask *a);
 void fork_done(struct fork_ask *a);

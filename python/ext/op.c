@@ -40,6 +40,15 @@ static PyObject *made(struct box_object *b, int r, struct hutch_op *op, const st
 	return (PyObject *)x;
 }
 
+/* Waits for its end, under the lock under which it was begun: no other thread comes in between. Return: as @r, or less than 0. */
+static int to_its_end(int whole, int r, struct hutch_op **op, struct hutch_error *e)
+{
+	if (r < 0 || !whole || hutch_op_wait(*op, -1, e) > 0)
+		return r;
+	hutch_op_free(*op);
+	return e->code;
+}
+
 /* ---- begin ------------------------------------------------------------------------------------ */
 
 static PyObject *ready_start(PyObject *self, PyObject *none)
@@ -63,28 +72,31 @@ static PyObject *reset_start(PyObject *self, PyObject *args)
 	struct box_object *b = (struct box_object *)self;
 	struct hutch_op *op = NULL;
 	struct hutch_error e;
-	int keep, r;
+	int keep, whole = 0, r;
 
-	if (!PyArg_ParseTuple(args, "p", &keep) || forked(b))
+	if (!PyArg_ParseTuple(args, "pp", &keep, &whole) || forked(b))
 		return NULL;
 	BOX_BEGIN(b)
 	r = b->box ? hutch_reset_start(b->box, keep ? HUTCH_RESTORE_KEEP_PROCESSES : 0, &op, &e) : gone(&e);
+	r = to_its_end(whole, r, &op, &e);
 	BOX_END(b)
 	return made(b, r, op, &e, (struct op_object){.n = 0});
 }
 
-static PyObject *snapshot_start(PyObject *self, PyObject *tag)
+static PyObject *snapshot_start(PyObject *self, PyObject *args)
 {
 	struct box_object *b = (struct box_object *)self;
 	struct hutch_op *op = NULL;
 	struct hutch_error e;
+	int whole = 0, r;
+	PyObject *tag;
 	struct text t;
-	int r;
 
-	if (forked(b) || text_plain(tag, &t) < 0)
+	if (!PyArg_ParseTuple(args, "Op", &tag, &whole) || forked(b) || text_plain(tag, &t) < 0)
 		return NULL;
 	BOX_BEGIN(b)
 	r = b->box ? hutch_snapshot_start(b->box, t.s, &op, &e) : gone(&e);
+	r = to_its_end(whole, r, &op, &e);
 	BOX_END(b)
 	text_done(&t);
 	return made(b, r, op, &e, (struct op_object){.n = 0});
@@ -98,12 +110,13 @@ static PyObject *restore_start(PyObject *self, PyObject *args)
 	PyObject *name;
 	struct text t;
 	unsigned flags;
-	int r;
+	int whole = 0, r;
 
-	if (!PyArg_ParseTuple(args, "OI", &name, &flags) || forked(b) || text_plain(name, &t) < 0)
+	if (!PyArg_ParseTuple(args, "OIp", &name, &flags, &whole) || forked(b) || text_plain(name, &t) < 0)
 		return NULL;
 	BOX_BEGIN(b)
 	r = b->box ? hutch_restore_start(b->box, t.s, flags, &op, &e) : gone(&e);
+	r = to_its_end(whole, r, &op, &e);
 	BOX_END(b)
 	text_done(&t);
 	return made(b, r, op, &e, (struct op_object){.n = 0});
@@ -116,9 +129,9 @@ static PyObject *diff_start(PyObject *self, PyObject *args)
 	struct hutch_op *op = NULL;
 	PyObject *o_from, *o_to;
 	struct hutch_error e;
-	int r;
+	int whole = 0, r;
 
-	if (!PyArg_ParseTuple(args, "OO", &o_from, &o_to) || forked(b) || text_plain(o_from, &from) < 0)
+	if (!PyArg_ParseTuple(args, "OOp", &o_from, &o_to, &whole) || forked(b) || text_plain(o_from, &from) < 0)
 		return NULL;
 	if (text_plain(o_to, &to) < 0) {
 		text_done(&from);
@@ -126,6 +139,7 @@ static PyObject *diff_start(PyObject *self, PyObject *args)
 	}
 	BOX_BEGIN(b)
 	r = b->box ? hutch_diff_start(b->box, from.s, to.s, &op, &e) : gone(&e);
+	r = to_its_end(whole, r, &op, &e);
 	BOX_END(b)
 	text_done(&from);
 	text_done(&to);
@@ -144,6 +158,7 @@ static PyObject *fork_start(PyObject *self, PyObject *args)
 		return NULL;
 	BOX_BEGIN(b)
 	r = b->box ? hutch_fork_start(b->box, a.snapshot.s, a.names.v, a.n, a.flags, &op, &e) : gone(&e);
+	r = to_its_end(a.whole, r, &op, &e);
 	BOX_END(b)
 	fork_done(&a);
 	return made(b, r, op, &e, (struct op_object){.n = a.n, .detached = !!(a.flags & HUTCH_START_DETACHED)});
@@ -176,11 +191,12 @@ static PyObject *delete_start(PyObject *self, PyObject *none)
 
 PyMethodDef op_methods[] = {
 	{"ready_start", ready_start, METH_NOARGS, "ready_start() -> Op"},
-	{"reset_start", reset_start, METH_VARARGS, "reset_start(keep_processes) -> Op"},
-	{"snapshot_start", snapshot_start, METH_O, "snapshot_start(tag) -> Op"},
-	{"restore_start", restore_start, METH_VARARGS, "restore_start(name, flags) -> Op"},
-	{"diff_start", diff_start, METH_VARARGS, "diff_start(from, to) -> Op"},
-	{"fork_start", fork_start, METH_VARARGS, "fork_start(snapshot, names, n, flags) -> Op"},
+	/* @whole: to its end. */
+	{"reset_start", reset_start, METH_VARARGS, "reset_start(keep_processes, whole) -> Op"},
+	{"snapshot_start", snapshot_start, METH_VARARGS, "snapshot_start(tag, whole) -> Op"},
+	{"restore_start", restore_start, METH_VARARGS, "restore_start(name, flags, whole) -> Op"},
+	{"diff_start", diff_start, METH_VARARGS, "diff_start(from, to, whole) -> Op"},
+	{"fork_start", fork_start, METH_VARARGS, "fork_start(snapshot, names, n, flags, whole) -> Op"},
 	{"delete_start", delete_start, METH_NOARGS, "delete_start() -> Op or None"},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,55 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * snapshot.c - methods of a box: snapshots and forks
+ * snapshot.c - methods of a box: its snapshots; what op.c needs to make some, and forks
  */
 #include "ext.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* snapshot(tag) -> str */
-static PyObject *snapshot(PyObject *self, PyObject *tag)
-{
-	struct box_object *b = (struct box_object *)self;
-	struct hutch_error e;
-	struct text t;
-	PyObject *ret;
-	char *name;
-	int r;
-
-	if (forked(b) || text_plain(tag, &t) < 0)
-		return NULL;
-	BOX_BEGIN(b)
-	r = b->box ? hutch_box_snapshot(b->box, t.s, &name, &e) : gone(&e);
-	BOX_END(b)
-	text_done(&t);
-	if (r < 0)
-		return raise_error(&e);
-	ret = text_make(name);
-	free(name);
-	return ret;
-}
-
-/* restore(name, flags) */
-static PyObject *restore(PyObject *self, PyObject *args)
-{
-	struct box_object *b = (struct box_object *)self;
-	struct hutch_error e;
-	PyObject *name;
-	struct text t;
-	unsigned flags;
-	int r;
-
-	if (!PyArg_ParseTuple(args, "OI", &name, &flags) || forked(b) || text_plain(name, &t) < 0)
-		return NULL;
-	BOX_BEGIN(b)
-	r = b->box ? hutch_box_restore(b->box, t.s, flags, &e) : gone(&e);
-	BOX_END(b)
-	text_done(&t);
-	if (r < 0)
-		return raise_error(&e);
-	Py_RETURN_NONE;
-}
 
 /* snapshots() -> [(name, parent, created, layers, present)] */
 static PyObject *snapshots(PyObject *self, PyObject *none)
@@ -114,44 +70,15 @@ PyObject *records_make(const char *records, size_t len)
 	return ret;
 }
 
-/* diff(from, to) -> [(kind, path)] */
-static PyObject *diff(PyObject *self, PyObject *args)
-{
-	struct box_object *b = (struct box_object *)self;
-	struct text from = {NULL}, to = {NULL};
-	PyObject *o_from, *o_to, *ret;
-	char *records = NULL;
-	struct hutch_error e;
-	size_t len = 0;
-	int r;
-
-	if (!PyArg_ParseTuple(args, "OO", &o_from, &o_to) || forked(b) || text_plain(o_from, &from) < 0)
-		return NULL;
-	if (text_plain(o_to, &to) < 0) {
-		text_done(&from);
-		return NULL;
-	}
-	BOX_BEGIN(b)
-	r = b->box ? hutch_box_diff(b->box, from.s, to.s, &records, &len, &e) : gone(&e);
-	BOX_END(b)
-	text_done(&from);
-	text_done(&to);
-	if (r < 0)
-		return raise_error(&e);
-	ret = records_make(records, len);
-	free(records);
-	return ret;
-}
-
 enum { FORKS_MAX = 100000 };
 
-/* (snapshot, names or None, n, flags) */
+/* (snapshot, names or None, n, flags, whole) */
 int fork_get(PyObject *args, struct fork_ask *a)
 {
 	PyObject *snapshot, *names;
 
 	memset(a, 0, sizeof(*a));
-	if (!PyArg_ParseTuple(args, "OOII", &snapshot, &names, &a->n, &a->flags))
+	if (!PyArg_ParseTuple(args, "OOIIp", &snapshot, &names, &a->n, &a->flags, &a->whole))
 		return -1;
 	if (text_plain(snapshot, &a->snapshot) < 0 || words_get(names, &a->names) < 0) {
 		text_done(&a->snapshot);
@@ -186,38 +113,8 @@ PyObject *boxes_wrap(PyObject *list, struct home_object *home, struct hutch_box 
 	return list;
 }
 
-/* fork(snapshot, names or None, n, flags) -> [Box] */
-static PyObject *fork_box(PyObject *self, PyObject *args)
-{
-	struct box_object *b = (struct box_object *)self;
-	struct hutch_box **boxes;
-	struct hutch_error e;
-	struct fork_ask a;
-	PyObject *ret;
-	int r;
-
-	if (forked(b) || fork_get(args, &a) < 0)
-		return NULL;
-	boxes = calloc(a.n, sizeof(*boxes));
-	if (!boxes) {
-		fork_done(&a);
-		return PyErr_NoMemory();
-	}
-	BOX_BEGIN(b)
-	r = b->box ? hutch_box_fork(b->box, a.snapshot.s, a.names.v, a.n, a.flags, boxes, &e) : gone(&e);
-	BOX_END(b)
-	ret = r < 0 ? raise_error(&e) : boxes_wrap(PyList_New(0), b->home, boxes, a.n, !!(a.flags & HUTCH_START_DETACHED));
-	fork_done(&a);
-	free(boxes);
-	return ret;
-}
-
 PyMethodDef snapshot_methods[] = {
-	{"snapshot", snapshot, METH_O, "snapshot(tag) -> str"},
-	{"restore", restore, METH_VARARGS, "restore(name, flags)"},
 	{"snapshots", snapshots, METH_NOARGS, "snapshots() -> [(name, parent, created, layers, present)]"},
 	{"snapshot_delete", snapshot_delete, METH_O, "snapshot_delete(name)"},
-	{"diff", diff, METH_VARARGS, "diff(from, to) -> [(kind, path)]"},
-	{"fork", fork_box, METH_VARARGS, "fork(snapshot, names, n, flags) -> [Box]"},
 	{NULL, NULL, 0, NULL},
 };

@@ -463,15 +463,15 @@ class Sandbox:
     def reset(self, keep_processes: bool = False) -> None:
         """Back to how it was right after the start: files, processes, shells, jobs, memory, in a time that does not depend on
         what was written. ``keep_processes``: files only."""
-        self._box.reset(keep_processes)
+        self._box.reset_start(keep_processes, True)
 
     def snapshot(self, tag: str | int | None = None) -> str | int:
         """Keeps how its files are now. Return: the tag; None makes 0, 1, 2... :raises SandboxExistsError:"""
-        return _tag(self._box.snapshot(None if tag is None else str(tag)))
+        return _tag(self._box.snapshot_start(_text(tag), True).result())
 
     def restore(self, tag: str | int | None = None, keep_processes: bool = False) -> None:
         """Puts its files back; None: the snapshot that was made last. :raises SandboxNotFoundError:"""
-        self._box.restore(None if tag is None else str(tag), _hutch.RESTORE_KEEP_PROCESSES if keep_processes else 0)
+        self._box.restore_start(_text(tag), _hutch.RESTORE_KEEP_PROCESSES if keep_processes else 0, True)
 
     def list_snapshots(self) -> list[str | int]:
         """Tags, in the order in which they were made."""
@@ -487,7 +487,8 @@ class Sandbox:
     def diff(self, start: str | int | None = None, end: str | int | None = None) -> list[tuple[str, str]]:
         """Which paths differ: ``("A", path)`` added, ``("C", path)`` changed, ``("D", path)`` deleted. ``start``, ``end``: snapshots;
         None: right after the start, and now."""
-        return self._box.diff(None if start is None else str(start), None if end is None else str(end))
+        found: list[tuple[str, str]] = self._box.diff_start(_text(start), _text(end), True).result()
+        return found
 
     def fs_snapshot(self, path: str | os.PathLike[str]) -> None:
         """Copies what was changed since the start to the directory @path of this machine, which must not be there; with a
@@ -540,7 +541,7 @@ class Sandbox:
     def fork(self: Self, n: int = 1, *, snapshot: str | int | None = None, names: Sequence[str] | None = None) -> list[Self]:
         """New sandboxes that begin with the files of this one (or of a snapshot of it). Nothing of what one of them writes is
         seen by another; processes are not copied. All are made, or none."""
-        return self._forks(self._box.fork(None if snapshot is None else str(snapshot), names, n, 0))
+        return self._forks(self._box.fork_start(_text(snapshot), names, n, 0, True).result())
 
     def _forks(self: Self, boxes: list[_hutch.Box]) -> list[Self]:
         forks = []
@@ -624,16 +625,16 @@ class Sandbox:
     async def areset(self, keep_processes: bool = False) -> None:
         """:meth:`reset`. What is called in the same loop meanwhile waits until it is done; in another thread it is refused
         (SandboxBusyError). Cancelled, it is done all the same."""
-        await self._change(lambda: self._box.reset_start(keep_processes))
+        await self._change(lambda: self._box.reset_start(keep_processes, False))
 
     async def asnapshot(self, tag: str | int | None = None) -> str | int:
         """:meth:`snapshot`; see :meth:`areset`."""
-        return _tag(await self._change(lambda: self._box.snapshot_start(None if tag is None else str(tag))))
+        return _tag(await self._change(lambda: self._box.snapshot_start(_text(tag), False)))
 
     async def arestore(self, tag: str | int | None = None, keep_processes: bool = False) -> None:
         """:meth:`restore`; see :meth:`areset`."""
         flags = _hutch.RESTORE_KEEP_PROCESSES if keep_processes else 0
-        await self._change(lambda: self._box.restore_start(None if tag is None else str(tag), flags))
+        await self._change(lambda: self._box.restore_start(_text(tag), flags, False))
 
     async def adelete_snapshot(self, tag: str | int) -> None:
         await self._settled()
@@ -641,15 +642,13 @@ class Sandbox:
 
     async def adiff(self, start: str | int | None = None, end: str | int | None = None) -> list[tuple[str, str]]:
         """:meth:`diff`; see :meth:`areset`."""
-        found: list[tuple[str, str]] = await self._change(
-            lambda: self._box.diff_start(None if start is None else str(start), None if end is None else str(end)))
+        found: list[tuple[str, str]] = await self._change(lambda: self._box.diff_start(_text(start), _text(end), False))
         return found
 
     async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None,
                     names: Sequence[str] | None = None) -> list[Self]:
         """:meth:`fork`; see :meth:`areset`."""
-        return self._forks(await self._change(
-            lambda: self._box.fork_start(None if snapshot is None else str(snapshot), names, n, 0)))
+        return self._forks(await self._change(lambda: self._box.fork_start(_text(snapshot), names, n, 0, False)))
 
     async def apopen(self, command: Command, **kwargs: Any) -> AsyncPopen:
         """:meth:`popen` for an event loop: ``stdin``, ``stdout``, ``stderr`` are asyncio's streams, ``await process.wait()``,
@@ -802,6 +801,10 @@ def _kept(path: str | os.PathLike[str]) -> Path:
     if not kept.is_dir():
         raise FileNotFoundError(f"no snapshot in {os.fspath(path)!r}")
     return kept
+
+
+def _text(tag: str | int | None) -> str | None:
+    return None if tag is None else str(tag)
 
 
 def _tag(name: str) -> str | int:

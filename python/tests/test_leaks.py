@@ -129,7 +129,7 @@ def stopped(w: World) -> str:
 
 def with_snapshot(w: World) -> _hutch.Box:
     box = w.start()
-    box.snapshot("kept")
+    box.snapshot_start("kept", True)
     return box
 
 
@@ -140,7 +140,7 @@ def made(w: World) -> str:
 
 
 def kept(w: World) -> str:
-    return w.box.snapshot(None)
+    return w.box.snapshot_start(None, True).result()
 
 
 def copied(w: World) -> str:
@@ -157,14 +157,14 @@ def forget(w: World, name: str) -> None:
 
 
 def comparison(w: World) -> _hutch.Op:
-    op = w.box.diff_start(None, None)
+    op = w.box.diff_start(None, None, False)
     op.wait(True)
     op.result()
     return op
 
 
 def forked(w: World) -> _hutch.Op:
-    op = w.box.fork_start(None, None, 2, 0)
+    op = w.box.fork_start(None, None, 2, 0, False)
     op.wait(True)
     return op
 
@@ -197,7 +197,6 @@ TABLE: dict[str, Call] = {
     "Box.remark": Call(),
     "Box.alive": Call(),
     "Box.wait_ready": Call(of=lambda w: w.start(_hutch.START_NOWAIT), times=BOXES),
-    "Box.reset": Call(lambda w: (False,), of=new_box, times=BOXES),
     "Box.delete": Call(of=new_box, times=BOXES),
     "Box.close": Call(of=detached, times=BOXES),
     "Box.stop": Call(lambda w: (0,), of=detached, times=BOXES),
@@ -217,27 +216,19 @@ TABLE: dict[str, Call] = {
                      wrong=(lambda w, of: of.exec([], 0, None, None, None, PIPES, (-1, -1, -1), 0, 0, 0),
                             lambda w, of: of.exec(["x"], 0, None, None, None, (_hutch.STDIO_FD,) * 3, (-1,) * 3, 0, 0, 0),
                             lambda w, of: of.exec(["x"], 0, None, None, None, (99,) * 3, (-1,) * 3, 0, 0, 0))),
-    "Box.snapshot": Call(lambda w: (w.name()[1:],), undo=lambda w, name: w.box.snapshot_delete(name), times=10,
-                         wrong=(lambda w, of: of.snapshot("/"), lambda w, of: of.snapshot("a\0b"))),
-    "Box.restore": Call(lambda w: ("kept", _hutch.RESTORE_KEEP_PROCESSES), of=lambda w: with_snapshot(w), times=BOXES,
-                        wrong=(lambda w, of: of.restore("none", 0),)),
     "Box.snapshots": Call(of=lambda w: with_snapshot(w), times=BOXES),
     "Box.snapshot_delete": Call(lambda w: (kept(w),), times=10, wrong=(lambda w, of: of.snapshot_delete("none"),)),
-    "Box.diff": Call(lambda w: (None, None), wrong=(lambda w, of: of.diff("none", "none"),)),
-    "Box.fork": Call(lambda w: (None, [w.name()[1:], w.name()[1:]], 0, 0), times=BOXES,
-                     undo=lambda w, boxes: [box.delete() for box in boxes],
-                     wrong=(lambda w, of: of.fork("none", None, 2, 0), lambda w, of: of.fork(None, None, 0, 0),
-                            lambda w, of: of.fork(None, ["fresh", w.box.name], 0, 0))),
     "Box.ready_start": Call(of=lambda w: w.start(_hutch.START_NOWAIT), times=BOXES, undo=lambda w, op: op.wait(True)),
-    "Box.reset_start": Call(lambda w: (False,), of=new_box, times=BOXES, undo=lambda w, op: op.wait(True)),
-    "Box.snapshot_start": Call(lambda w: (w.name()[1:],), undo=lambda w, op: (op.wait(True), w.box.snapshot_delete(op.result())),
-                               times=10, wrong=(lambda w, of: of.snapshot_start("/"), lambda w, of: of.snapshot_start("a\0b"))),
-    "Box.restore_start": Call(lambda w: ("kept", _hutch.RESTORE_KEEP_PROCESSES), of=lambda w: with_snapshot(w), times=BOXES,
-                              undo=lambda w, op: op.wait(True), wrong=(lambda w, of: of.restore_start("none", 0),)),
-    "Box.diff_start": Call(lambda w: (None, None), undo=lambda w, op: op.wait(True),
-                           wrong=(lambda w, of: of.diff_start("none", "none"),)),
-    "Box.fork_start": Call(lambda w: (None, [w.name()[1:], w.name()[1:]], 0, 0), times=BOXES,
-                           wrong=(lambda w, of: of.fork_start("none", None, 2, 0), lambda w, of: of.fork_start(None, None, 0, 0))),
+    "Box.reset_start": Call(lambda w: (False, False), of=new_box, times=BOXES, undo=lambda w, op: op.wait(True)),
+    "Box.snapshot_start": Call(lambda w: (w.name()[1:], True), undo=lambda w, op: w.box.snapshot_delete(op.result()),
+                               times=10, wrong=(lambda w, of: of.snapshot_start("/", True), lambda w, of: of.snapshot_start("a\0b", True))),
+    "Box.restore_start": Call(lambda w: ("kept", _hutch.RESTORE_KEEP_PROCESSES, True), of=lambda w: with_snapshot(w),
+                              times=BOXES, wrong=(lambda w, of: of.restore_start("none", 0, True),)),
+    "Box.diff_start": Call(lambda w: (None, None, False), undo=lambda w, op: op.wait(True),
+                           wrong=(lambda w, of: of.diff_start("none", "none", True),)),
+    "Box.fork_start": Call(lambda w: (None, [w.name()[1:], w.name()[1:]], 0, 0, False), times=BOXES,
+                           wrong=(lambda w, of: of.fork_start("none", None, 2, 0, True), lambda w, of: of.fork_start(None, None, 0, 0, True),
+                                  lambda w, of: of.fork_start(None, ["fresh", w.box.name], 0, 0, True))),
     "Box.delete_start": Call(of=new_box, times=BOXES),
     "Op.__reduce__": Call(of=comparison, never=True),
     "Op.fileno": Call(of=comparison),
