@@ -72,7 +72,7 @@ static PyObject *reset_start(PyObject *self, PyObject *args)
 	struct box_object *b = (struct box_object *)self;
 	struct hutch_op *op = NULL;
 	struct hutch_error e;
-	int keep, whole = 0, r;
+	int keep, whole, r;
 
 	if (!PyArg_ParseTuple(args, "pp", &keep, &whole) || forked(b))
 		return NULL;
@@ -88,7 +88,7 @@ static PyObject *snapshot_start(PyObject *self, PyObject *args)
 	struct box_object *b = (struct box_object *)self;
 	struct hutch_op *op = NULL;
 	struct hutch_error e;
-	int whole = 0, r;
+	int whole, r;
 	PyObject *tag;
 	struct text t;
 
@@ -110,7 +110,7 @@ static PyObject *restore_start(PyObject *self, PyObject *args)
 	PyObject *name;
 	struct text t;
 	unsigned flags;
-	int whole = 0, r;
+	int whole, r;
 
 	if (!PyArg_ParseTuple(args, "OIp", &name, &flags, &whole) || forked(b) || text_plain(name, &t) < 0)
 		return NULL;
@@ -129,7 +129,7 @@ static PyObject *diff_start(PyObject *self, PyObject *args)
 	struct hutch_op *op = NULL;
 	PyObject *o_from, *o_to;
 	struct hutch_error e;
-	int whole = 0, r;
+	int whole, r;
 
 	if (!PyArg_ParseTuple(args, "OOp", &o_from, &o_to, &whole) || forked(b) || text_plain(o_from, &from) < 0)
 		return NULL;
@@ -164,28 +164,36 @@ static PyObject *fork_start(PyObject *self, PyObject *args)
 	return made(b, r, op, &e, (struct op_object){.n = a.n, .detached = !!(a.flags & HUTCH_START_DETACHED)});
 }
 
-/* The handle is that of no sandbox any more, as after delete(). Of one that is gone already: None. */
+/* The handle is that of no sandbox any more, as after delete(). Of one that is gone already: None; and in a forked child, where
+ * only memory is freed. */
 static PyObject *delete_start(PyObject *self, PyObject *none)
 {
 	struct box_object *b = (struct box_object *)self;
 	struct hutch_op *op = NULL;
 	struct hutch_error e;
-	int r = 0, any;
+	struct hutch_box *box;
+	int r = 0;
 
 	(void)none;
-	if (forked(b))
-		return NULL;
+	if (b->owner != getpid()) {
+		box = b->box;
+		b->box = NULL;
+		hutch_box_close(box);
+		Py_RETURN_NONE;
+	}
 	Py_BEGIN_ALLOW_THREADS
 	PyThread_acquire_lock(b->lock, WAIT_LOCK); /* after the calls of other threads */
 	Py_END_ALLOW_THREADS
-	any = b->box != NULL;
-	if (any)
-		r = hutch_delete_start(b->box, &op, &e);
-	if (r == 0)
-		b->box = NULL;
-	PyThread_release_lock(b->lock);
-	if (!any)
+	box = b->box; /* under both locks, see delete() */
+	b->box = NULL;
+	Py_BEGIN_ALLOW_THREADS
+	if (box)
+		r = hutch_delete_start(box, &op, &e);
+	BOX_END(b)
+	if (!box)
 		Py_RETURN_NONE;
+	if (r < 0)
+		b->box = box;
 	return made(b, r, op, &e, (struct op_object){.n = 0});
 }
 
@@ -276,7 +284,9 @@ static void op_dealloc(PyObject *self)
 	struct op_object *x = (struct op_object *)self;
 	PyTypeObject *type = Py_TYPE(self);
 
-	if (x->op) {
+	if (x->op && x->box->owner != getpid()) {
+		hutch_op_free(x->op); /* who held the lock is not there */
+	} else if (x->op) {
 		BOX_BEGIN(x->box)
 		hutch_op_free(x->op);
 		BOX_END(x->box)

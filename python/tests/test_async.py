@@ -168,6 +168,38 @@ class Async(Case):
 
         self.run_it(work)
 
+    def test_a_fork_of_the_program_is_held_up_by_nothing(self) -> None:
+        """Another thread may have held the sandbox when it was forked: nobody lets go of it there."""
+
+        async def work() -> None:
+            async with await Sandbox.acreate(config()) as box:
+                await self.much(box)
+                ended = box._box.diff_start(None, None, True)
+                copies = box._box.snapshot_start(None, False)
+                thread = threading.Thread(target=copies.wait, args=(True,))
+                thread.start()
+                await asyncio.sleep(0.01)
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        del ended
+                        asyncio.run(box.adelete())  # as delete(): only memory is freed
+                        os._exit(0)
+                    finally:
+                        os._exit(1)
+                thread.join()
+                for _ in range(500):
+                    if (found := os.waitpid(pid, os.WNOHANG))[0]:
+                        break
+                    await asyncio.sleep(0.01)
+                else:
+                    os.kill(pid, 9)
+                    os.waitpid(pid, 0)
+                self.assertEqual(found, (pid, 0))
+                self.assertEqual((await box.arun("echo here")).output, "here\n", "it is the parent's as before")
+
+        self.run_it(work)
+
     def test_creation_fails_as_it_does_in_a_constructor(self) -> None:
         async def work() -> None:
             for fields in ({"image": "/none"}, {"working_dir": "/etc/passwd/x"}):

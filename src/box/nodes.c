@@ -162,6 +162,7 @@ static int lock(struct home *h, struct nodes *n, struct err *e)
 	n->layers_lock = openat(h->data, "layers", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (n->layers_lock < 0)
 		return err_sys(e, errno, "open '%s/layers'", h->data_path);
+	n->owner = getpid();
 	while (flock(n->layers_lock, LOCK_SH) < 0 || flock(n->dir, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return err_sys(e, errno, "lock the snapshots");
@@ -210,6 +211,10 @@ void nodes_close(struct nodes *n)
 	stack_done(&n->base);
 	stack_done(&n->now);
 	stack_done(&n->was);
+	if (n->owner == getpid()) { /* to close them is not enough where a fork of ours lives */
+		(void)flock(n->dir, LOCK_UN);
+		(void)flock(n->layers_lock, LOCK_UN);
+	}
 	close_fd(&n->dir);
 	close_fd(&n->layers_lock);
 	n->at = n->last = NULL;

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "box/home.h"
@@ -28,6 +29,7 @@ struct node {
 
 struct nodes {
 	int dir, layers_lock;
+	pid_t owner;		   /* who holds the locks, alone: not a fork of his, which has the descriptors too */
 	bool kept;		   /* the sandbox may outlast a crash of the machine */
 	uint64_t next;		   /* number of the next without a tag */
 	uint64_t order;		   /* of the last one that was made */

@@ -204,6 +204,29 @@ static void one_at_a_time_and_the_sweeper_not_meanwhile(void)
 	is_int(flock(layers, LOCK_EX | LOCK_NB), 0);
 }
 
+static void a_fork_that_lives_on_holds_nobody_up(void)
+{
+	auto_with(made_done) struct made m;
+	struct nodes n;
+	pid_t pid;
+
+	begin(&m);
+	is_int(nodes_open(&m.h, "box", true, &n, &m.e), 0);
+	pid = fork();
+	if (pid == 0) {
+		alarm(20); /* in any case */
+		for (;;)
+			pause();
+	}
+	nodes_close(&n);
+	alarm(5);
+	is_int(nodes_open(&m.h, "box", true, &n, &m.e), 0);
+	alarm(0);
+	nodes_close(&n);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -213,6 +236,7 @@ int main(void)
 		TAP_TEST(what_is_missing_is_said_with_what_there_is),
 		TAP_TEST(a_file_that_is_none_is_an_error_with_its_path),
 		TAP_TEST(one_at_a_time_and_the_sweeper_not_meanwhile),
+		TAP_TEST(a_fork_that_lives_on_holds_nobody_up),
 	};
 
 	return tap_run(t, sizeof(t) / sizeof(*t));

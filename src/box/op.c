@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -68,6 +69,8 @@ static void over(struct op *o, int code)
 {
 	o->over = true;
 	o->code = code < 0 ? code : 0;
+	if (o->b && o->b->home->owner == getpid())
+		(void)flock(o->file, LOCK_UN); /* of the layers, see nodes_close() */
 	if (o->b)
 		o->b->op = NULL;
 	o->b = o->talks = NULL;
@@ -105,7 +108,7 @@ void op_told(const struct box *b)
 		(void)!write(b->op->woken, &one, sizeof(one));
 }
 
-/* Milliseconds until it must be looked at, at most @most (-1: no end). */
+/* Milliseconds until it must be looked at (-1: without end); @over_ns counts where it @ends. */
 static int next_look(const struct op *o, uint64_t over_ns, bool ends)
 {
 	uint64_t at = o->look_by_ns, now = sys_now_ns();
