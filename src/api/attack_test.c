@@ -90,6 +90,43 @@ static void any_number_of_orphans_is_ended_at_the_timeout(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* The keeper's pid: it is the only sandbox of @w. */
+static pid_t keeper_of(struct world *w)
+{
+	struct hutch_listed *v = NULL;
+	pid_t pid = 0;
+	size_t n = 0;
+
+	if (ok(hutch_list(w->hutch, &v, &n, &w->e) == 0 && n == 1 && v[0].pid > 1))
+		pid = v[0].pid;
+	free(v);
+	return pid;
+}
+
+static void a_keeper_that_hears_late_of_a_timeout_spares_none(void)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED}; /* or it is not listed */
+	auto_world w;
+	struct hutch_box *box;
+	pid_t keeper, helper;
+
+	if (!world_open(&w) || !ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
+		return;
+	keeper = keeper_of(&w);
+	over_after(&w, box, "sleep 7108", 100); /* now there is a shell, and the keeper is not needed for the next text */
+	is_int(keeper ? kill(keeper, SIGSTOP) : -1, 0);
+	helper = fork();
+	if (helper == 0) {
+		usleep(900000);
+		_exit(keeper && kill(keeper, SIGCONT) < 0);
+	}
+	over_after(&w, box, "(sleep 7106 &); sleep 7107", 400);
+	is_int(left(&w, box, "sleep 7106"), 0);
+	is_int(left(&w, box, "sleep 7107"), 0);
+	(void)waitpid(helper, NULL, 0);
+	hutch_box_delete(box, NULL);
+}
+
 static void who_lets_its_first_thread_end_is_ended_at_the_timeout(void)
 {
 	static const char program[] =
@@ -295,6 +332,7 @@ int main(void)
 		TAP_TEST(a_text_that_names_another_process_as_itself_is_ended_at_the_timeout),
 		TAP_TEST(who_reads_from_the_shells_pipe_is_ended_at_the_timeout),
 		TAP_TEST(any_number_of_orphans_is_ended_at_the_timeout),
+		TAP_TEST(a_keeper_that_hears_late_of_a_timeout_spares_none),
 		TAP_TEST(who_lets_its_first_thread_end_is_ended_at_the_timeout),
 		TAP_TEST(many_commands_end_before_anybody_waits),
 		TAP_TEST(who_does_not_listen_holds_up_nobody_else),

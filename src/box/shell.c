@@ -479,7 +479,7 @@ void shell_give(struct box *b, struct shell *s)
 int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e)
 {
 	struct msg_head head = {.op = OP_SHELL_KILL, .id = s->id};
-	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns,
+	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns, .sent_ns = sys_now_ns(),
 				  .shell = whole ? SHELL_KILLED :
 					   s->session && s->bash ? SHELL_TOLD : SHELL_SPARED};
 	int r = box_say(b, &head, &what, sizeof(what), NULL, 0);

@@ -29,6 +29,7 @@
 #include "sys/proc.h"
 
 enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 200 };
+#define WAITED_MAX_NS 60000000000ull /* a question; whoever's is older reads another clock */
 
 struct tree {
 	pid_t *pids;
@@ -322,18 +323,28 @@ static bool kill_of_run(struct keeper *k, struct run *r)
 	return kill_those(k, &children, is_of_run, r);
 }
 
+/* When a run began, as the start of a process is told. Its age is that when the caller asked, and the keeper may have come to
+ * it later. A caller in a time namespace of its own has another clock. */
+static unsigned long long start_of_run(const struct shell_kill *what)
+{
+	uint64_t waited = sys_now_ns() - what->sent_ns; /* from ahead of ours: more than any maximum */
+	unsigned long long at, age = what->age_ns;
+	struct timespec now;
+
+	if (waited < WAITED_MAX_NS)
+		age += waited;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	at = (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec;
+	return age < at ? (at - age) / 10000000u : 0;
+}
+
 /* The shell is stopped meanwhile: it would make the next of its children. What it then inherits from
  * those that end is of the run too. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
 {
 	const struct timespec nap = {.tv_nsec = 200000};
-	struct run r = {.what = what, .shell = shell};
-	unsigned long long since;
-	struct timespec now;
+	struct run r = {.what = what, .shell = shell, .since = start_of_run(what)};
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	since = (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec;
-	r.since = what->age_ns < since ? (since - what->age_ns) / 10000000u : 0;
 	(void)kill(shell, SIGSTOP);
 	if (what->shell == SHELL_TOLD)
 		(void)kill(shell, SHELL_SIGNAL);
@@ -378,13 +389,16 @@ static bool is_not_spared(const struct keeper *k, pid_t pid, const void *arg)
 	return !tree_is_zombie(k, pid);
 }
 
-/* Until there are none: those that were killed may have been about to lose children of their own. */
+/* Until there are none: those that were killed may have been about to lose children of their own. Twice nobody, as above. */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
 {
 	const struct timespec nap = {.tv_nsec = 200000};
 	const struct spared but = {spared, n};
 	struct tree orphans;
 
-	for (int i = 0; i < 200 && look_at_orphans(k, &orphans) && kill_those(k, &orphans, is_not_spared, &but); i++)
-		nanosleep(&nap, NULL);
+	for (int i = 0, nobody = 0; i < 200 && nobody < 2 && look_at_orphans(k, &orphans); i++) {
+		nobody = kill_those(k, &orphans, is_not_spared, &but) ? 0 : nobody + 1;
+		if (!nobody)
+			nanosleep(&nap, NULL);
+	}
 }

@@ -190,9 +190,10 @@ enum shell_fate {
 };
 
 struct shell_kill {
-	int32_t inside;	 /* a child of the shell, by its pid as the inside sees it; 0: none */
-	uint32_t shell;	 /* enum shell_fate */
-	uint64_t age_ns; /* and its children that are younger */
+	int32_t inside;	  /* a child of the shell, by its pid as the inside sees it; 0: none */
+	uint32_t shell;	  /* enum shell_fate */
+	uint64_t age_ns;  /* and its children that are younger */
+	uint64_t sent_ns; /* when that was said, by the caller's CLOCK_MONOTONIC: it may have waited */
 };
 
 enum { SHELL_NAME_MAX = 64, SHELL_CWD_MAX = 4096 };
