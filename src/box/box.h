@@ -56,6 +56,7 @@ struct box {
 	bool ready, dead;
 	bool ended; /* nothing of it runs any more */
 	bool told_ready; /* to who waited for it */
+	bool shell_early; /* one was started with it, and none was asked for yet */
 	bool shared; /* others can attach too */
 	bool kept; /* there is a record from which it can be started again */
 	bool spent;  /* it is there for one command, which was started: no reset, no shells */
@@ -396,6 +397,7 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 void shell_give(struct box *b, struct shell *s); /* free again */
 bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
+void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);
 /* text.c: what a shell is given for it, @moved: after it has gone to its directory again; and by a file. */

@@ -104,6 +104,8 @@ void box_close(struct box *b)
 		run_free(b->runs);
 	while (b->procs)
 		proc_free(b->procs);
+	if (b->shell_early)
+		b->home->shells = false;
 	shell_drop_all(b);
 	stack_done(&b->layers.stack);
 	job_drop_all(b);

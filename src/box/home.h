@@ -49,6 +49,7 @@ struct home {
 	int self;	      /* pidfd of the owner */
 	struct spare spare;   /* under the lock */
 	bool keep_spare;      /* one stands ready at all times */
+	_Atomic bool shells;  /* sandboxes are asked for a shell: the last was */
 };
 
 /* What home_open() is to do beside opening. */

@@ -415,7 +415,10 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 		if (x->busy && (session ? x->session && !strcmp(x->session, session) : !x->session))
 			return session ? err_set(e, ERR_BUSY, "session '%s' is in use by another call",
 						 session) : 0;
+	b->shell_early &= session != NULL;
 	if (!s) {
+		if (!session && !b->shared)
+			b->home->shells = true;
 		s = make(b, session);
 		if (!s)
 			return err_oom(e);
@@ -442,6 +445,24 @@ void shell_ask_ahead(struct box *b)
 
 	if (s && ask_keeper(b, s, false, NULL) < 0)
 		drop(b, s); /* who takes one says why */
+}
+
+/* Which is code that nobody has asked for yet. */
+static bool runs_a_file(const struct spec *spec)
+{
+	for (size_t i = 0; i < spec->env.n; i++)
+		if (!strncmp(spec->env.v[i], "BASH_ENV=", 9) || !strncmp(spec->env.v[i], "ENV=", 4))
+			return true;
+	return shell_behind(spec);
+}
+
+/* Most of a first text is the start of its shell: who ran one in the sandbox before will in this one, too. */
+void shell_ask_early(struct box *b)
+{
+	if (!b->home->shells || b->shared || b->spent || runs_a_file(b->spec))
+		return;
+	shell_ask_ahead(b);
+	b->shell_early = true;
 }
 
 /* One waits already, of those that were needed beside each other. */

@@ -423,8 +423,10 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	r = run_steps(s, e);
 	draft_done(&s->d); /* with the lock, which the keeper has now */
 	close_fd(&b->userns);
-	if (r == 0 && wait)
+	if (r == 0 && wait) {
+		shell_ask_early(b);
 		r = box_wait_ready(b, e);
+	}
 	if (r < 0) {
 		s->b = NULL;
 		give_up(s, b);
