@@ -32,10 +32,15 @@ struct plan_extent {
 
 enum { PLAN_EXTENTS_MAX = 16 };
 
+/* Directories of a kind that wait for their next use, at most: as many sandboxes as a program may delete and make again
+ * without a fresh inode. */
+enum { PLAN_UNUSED_MAX = 1024 };
+
 /* A keeper before there is a plan. */
 struct prepare {
 	uint32_t ids;	       /* enum plan_ids */
 	uint32_t net, timens;  /* namespaces of its own */
+	uint32_t ahead;	       /* nobody waits for it */
 	int32_t oom_score_adj; /* less than 0: to be born with, as the keeper itself has not the power */
 	uint32_t nuid, ngid;
 	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
