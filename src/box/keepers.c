@@ -201,7 +201,7 @@ static bool nurseless(const struct home *h)
 	return h->nurseless && h->ids.persona != NS_SUBIDS;
 }
 
-static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, struct spare *ret,
+static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, bool ahead, struct spare *ret,
 		       struct err *e)
 {
 	auto_with(home_drop_keeper) struct spare s = SPARE_NONE;
@@ -216,6 +216,7 @@ static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_ad
 	s.host_ids = host_ids;
 	s.prep.net = net;
 	s.prep.timens = 1;
+	s.prep.ahead = ahead;
 	s.prep.oom_score_adj = oom_score_adj;
 	ns_ids_prepare(&h->ids, host_ids, range, &s.prep);
 	r = nurseless(h) ? start_keeper(h, theirs, lock, &s, e) :
@@ -251,7 +252,7 @@ int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj,
 		*ret = h->spare;
 		h->spare = SPARE_NONE;
 	} else {
-		r = make_keeper(h, net, host_ids, oom_score_adj, ret, e);
+		r = make_keeper(h, net, host_ids, oom_score_adj, false, ret, e);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return r;
@@ -261,7 +262,7 @@ void home_fill_spare(struct home *h, bool net, bool host_ids)
 {
 	pthread_mutex_lock(&h->lock);
 	if (h->keep_spare && h->spare.ctl < 0)
-		(void)make_keeper(h, net, host_ids, 0, &h->spare, NULL);
+		(void)make_keeper(h, net, host_ids, 0, true, &h->spare, NULL);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -314,7 +315,7 @@ int keepers_open(struct home *h, struct err *e)
 
 int keepers_first(struct home *h, bool net, bool host_ids, struct err *e)
 {
-	return make_keeper(h, net, host_ids, 0, &h->spare, e);
+	return make_keeper(h, net, host_ids, 0, false, &h->spare, e);
 }
 
 void keepers_close(struct home *h)

@@ -199,6 +199,8 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	if (r == 0)
 		_exit(0);
 	k->marks[MARK_PLAN] = sys_now_ns();
+	if (k->prep.ahead)
+		sys_background(false);
 	if (r == -EMFILE)
 		return err_sys(e, r, "take the plan's descriptors");
 	if (r < 0 || k->start.head.op != OP_PLAN)
@@ -536,6 +538,8 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
 	setsid(); /* an autogroup of its own */
+	if (k.prep.ahead)
+		sys_background(true);
 	r = generation_begin(&k, &first, &e); /* what takes longest needs no ids */
 	if (r == 0)
 		r = become(&k, go, &e);

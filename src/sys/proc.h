@@ -8,6 +8,7 @@
 #define HUTCH_SYS_PROC_H
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -62,7 +63,11 @@ void sys_limits_raise(pid_t pid, const struct rlimit now[RLIM_NLIMITS]);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t sys_now_ns(void);
-uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms); /* so much later; at most UINT64_MAX */
+uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms); /* Work that nobody waits for: whoever wakes up beside it has the processor at once (Linux 6.12; nothing before), not when
+ * its slice is over. Its share stays as it is, and it can be taken back without powers. */
+void sys_background(bool on);
+
+/* so much later; at most UINT64_MAX */
 
 /* write() of a whole short text into a file below @dir. */
 int sys_write_file(int dir, const char *path, const char *text);
