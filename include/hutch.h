@@ -897,8 +897,12 @@ struct hutch_run_options {
  * hutch_run_start() - Run text in the sandbox's warm shell, in a session or in a new shell, or a command
  * @ret_run: Belongs to the box; hutch_run_free() frees it earlier
  *
- * Standard input is /dev/null. The first call starts the shell, which takes about a millisecond. While
- * the warm shell is busy with another call of this handle, text runs in a new one. With the field "shell_entrypoint" shells
+ * Standard input is /dev/null. The first call starts the shell, which takes about a millisecond, where none waits: once text
+ * has run in a sandbox of this handle, the next ones are started with a shell, until one is deleted that was not asked for it
+ * (not where it would run a file of the image: behind an entrypoint, with BASH_ENV or ENV). While
+ * the warm shell is busy with another call of this handle, text runs in a new one. A text that is one program with its words and
+ * redirections runs in place of bash's sub-shell, as with `bash -c`; what its shell would say of the signal that ended it is in
+ * the output all the same. With the field "shell_entrypoint" shells
  * start behind the entrypoint, which may take up to five minutes.
  *
  * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell

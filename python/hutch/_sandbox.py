@@ -230,10 +230,10 @@ class Sandbox:
             check: bool = False, max_output: int | None = None, stream: bool = False) -> RunResult | Stream:
         """Runs a command to its end.
 
-        ``command``: a str is run by the sandbox' warm shell, in a fresh sub-shell each time; a list is executed without a
-        shell. ``timeout``: seconds, after which all that it started is killed; None or 0: none. ``env``: variables over
-        those of the configuration. ``cwd``: None: ``working_dir``. ``stdin``: what it can read; None: nothing. ``clean``: in a new
-        shell, whose result nothing inside can forge (so it is of a list). ``apart``: standard error by itself. ``check``:
+        ``command``: a str is run by the sandbox' warm shell, in a fresh sub-shell each time (a single program in place of
+        it); a list is executed without a shell. ``timeout``: seconds, after which all that it started is killed; None or 0:
+        none. ``env``: variables over those of the configuration. ``cwd``: None: ``working_dir``. ``stdin``: what it can read;
+        None: nothing. ``clean``: in a new shell, whose result nothing inside can forge (so it is of a list). ``apart``: standard error by itself. ``check``:
         raise :class:`CommandError` when it does not end with 0. ``max_output``: bytes of each output that are kept, the
         first and the last half; None: all. ``stream``: return at once, a :class:`Stream` to iterate over.
 

@@ -123,6 +123,97 @@ static void lines_are_counted_from_the_text(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* The same text with something behind it, which then runs in a sub-shell as ever, is the measure. */
+static void expect_as_in_a_shell(struct world *w, struct hutch_box *box, const char *script)
+{
+	char longer[300];
+	struct ran x, y;
+
+	snprintf(longer, sizeof(longer), "%s\nexit $?", script);
+	x = text(w, box, script, NULL);
+	y = text(w, box, longer, NULL);
+	ok(x.r.exit_code == y.r.exit_code && !strcmp(x.out, y.out), "'%s': %d, not %d; '%s', not '%s'", script, x.r.exit_code,
+	   y.r.exit_code, x.out, y.out);
+}
+
+/* The number of the process that is the parent of what a text runs. */
+static int parent_in(struct world *w, struct hutch_box *box, const char *script)
+{
+	return atoi(text(w, box, script, NULL).out);
+}
+
+static void one_program_takes_the_place_of_its_shell(void)
+{
+	static const char *const scripts[] = {
+		"sh -c 'env | sort'", "printenv SHLVL _", "cat /proc/self/status /no-such-file >/dev/null", "ls /usr >/no-such-dir/x", "ls </no-such-file",
+		"no-such-program a", "/no-such-dir/program a", "/usr a", "/etc/passwd a", "sh -c 'exit 139'", "sh -c 'kill -TERM $$'",
+		"sh -c 'echo a; echo b >&2' 2>&1", "ls \"$HOME\" /usr", "ls -d /us? /{usr,etc}", "bash -c 'trap' a", "time", "type ls",
+		"sh -c 'echo \"$@\"' a 'b  c' \"d;e\" f\\ g", "ls /proc/self/fd",
+	};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++)
+		expect_as_in_a_shell(&w, box, scripts[i]);
+	is_int(parent_in(&w, box, "sh -c 'echo $PPID'"), parent_in(&w, box, "sh -c 'echo $PPID'"));
+	ok(parent_in(&w, box, "sh -c 'echo $PPID'; :") != parent_in(&w, box, "sh -c 'echo $PPID'"));
+	expect(&w, box, NULL, "sh -c 'echo a; exit 3'\n", 3, "a\n");
+	hutch_box_delete(box, NULL);
+}
+
+static void a_program_is_told_what_its_shell_would_be(void)
+{
+	const char *env[] = {"PATH=/no-such-dir", NULL};
+	struct hutch_run_options o = {.text = "ls", .env = env}, apart = {.text = "sh -c 'kill -SEGV $$'", .flags = HUTCH_RUN_APART};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	x = run_with(&w, box, &o);
+	ok(x.r.exit_code == 127 && !strcmp(x.out, "bash: line 1: ls: command not found\n"), "%d '%s'", x.r.exit_code, x.out);
+	env[0] = "A=b c";
+	o = (struct hutch_run_options){.text = "sh -c 'echo \"$A\"; pwd'", .env = env, .cwd = "/usr"};
+	is_str(run_with(&w, box, &o).out, "b c\n/usr\n");
+	o.cwd = "/no-such-dir";
+	x = run_with(&w, box, &o);
+	ok(x.r.exit_code == 126 && strstr(x.out, "line 1: cd: /no-such-dir"), "%d '%s'", x.r.exit_code, x.out);
+	/* How it died is said by who waits for it. */
+	for (int i = 0; i < 2; i++) {
+		x = run_with(&w, box, &apart);
+		is_int(x.r.exit_code, 128 + SIGSEGV);
+		is_str(x.out, "");
+		ok(strstr(x.err, "Segmentation fault") && strstr(x.err, "line 1:"), "'%s'", x.err);
+		x = text(&w, box, "sh -c 'echo a; kill -KILL $$'", NULL);
+		is_int(x.r.exit_code, 128 + SIGKILL);
+		ok(!strncmp(x.out, "a\nbash: line 1:", 15) && strstr(x.out, "Killed") && strstr(x.out, "sh -c 'echo a; kill -KILL $$'\n"), "'%s'",
+		   x.out);
+	}
+	o = (struct hutch_run_options){.text = "sleep 4799", .timeout_ms = 300};
+	x = run_with(&w, box, &o);
+	ok(x.r.end == HUTCH_END_TIMEOUT && !*x.out, "%d '%s'", x.r.end, x.out);
+	hutch_box_delete(box, NULL);
+}
+
+static void a_function_of_the_environment_is_no_program(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_prepare(&w) || hutch_spec_set(w.spec, "env", "BASH_FUNC_ls%%=() { echo mine; }", &w.e) < 0 ||
+	    !ok(hutch_open(NULL, &w.hutch, &w.e) == 0))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, "ls /usr", 0, "mine\n");
+	expect(&w, box, NULL, "env ls -d /usr", 0, "/usr\n");
+	hutch_box_delete(box, NULL);
+}
+
 static void output_comes_merged_or_apart(void)
 {
 	struct hutch_run_options o = {.text = "echo out; echo err >&2; echo out", .flags = HUTCH_RUN_APART};
@@ -726,6 +817,45 @@ static void after_a_reset_a_shell_waits_where_one_was_used(void)
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
+/* How many there are, once there are @n or within @seconds. */
+static int shells_within(struct world *w, struct hutch_box *box, int n, double seconds)
+{
+	double until = now() + seconds;
+	int found;
+
+	while ((found = count_of(w, box, "grep -lx bash /proc/[0-9]*/comm | wc -l")) != n && now() < until)
+		usleep(10000);
+	return found;
+}
+
+static void who_runs_text_in_one_sandbox_finds_a_shell_in_the_next(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	is_int(shells_within(&w, box, 2, 0.2), 0);
+	expect(&w, box, NULL, "true", 0, "");
+	is_int(hutch_box_delete(box, &w.e), 0);
+	for (int i = 0; i < 2; i++) {
+		box = world_start(&w);
+		is_int(shells_within(&w, box, 2, 5), 2);
+		if (i == 0)
+			expect(&w, box, NULL, "pwd; exit 3", 3, "/\n");
+		is_int(hutch_box_delete(box, &w.e), 0);
+	}
+	box = world_start(&w); /* the last one was not asked for one */
+	is_int(shells_within(&w, box, 2, 0.2), 0);
+	expect(&w, box, NULL, "true", 0, "");
+	is_int(hutch_box_delete(box, &w.e), 0);
+	ok(hutch_spec_set(w.spec, "env", "BASH_ENV=/root/none", &w.e) == 0, "%s", w.e.message);
+	box = world_start(&w); /* it would run a file of the image that nobody has asked for */
+	is_int(shells_within(&w, box, 2, 0.2), 0);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 /* Its sub-shell is killed before anybody asks for it: the first text runs in another. */
 static void a_shell_that_waits_may_be_harmed(void)
 {
@@ -898,6 +1028,9 @@ int main(void)
 		TAP_TEST(text_runs_fresh_each_time),
 		TAP_TEST(bad_text_is_reported_and_the_next_is_well),
 		TAP_TEST(lines_are_counted_from_the_text),
+		TAP_TEST(one_program_takes_the_place_of_its_shell),
+		TAP_TEST(a_program_is_told_what_its_shell_would_be),
+		TAP_TEST(a_function_of_the_environment_is_no_program),
 		TAP_TEST(output_comes_merged_or_apart),
 		TAP_TEST(the_end_does_not_wait_for_who_keeps_the_output),
 		TAP_TEST(a_timeout_ends_the_tree_and_keeps_the_output),
@@ -920,6 +1053,7 @@ int main(void)
 		TAP_TEST(a_run_can_be_stopped_and_let_go_of),
 		TAP_TEST(a_reset_begins_anew),
 		TAP_TEST(after_a_reset_a_shell_waits_where_one_was_used),
+		TAP_TEST(who_runs_text_in_one_sandbox_finds_a_shell_in_the_next),
 		TAP_TEST(a_shell_that_waits_may_be_harmed),
 		TAP_TEST(none_waits_that_would_run_a_file_of_the_image),
 		TAP_TEST(shells_start_behind_the_entrypoint),

@@ -329,7 +329,7 @@ int place_upper_take(struct home *h, const char *name, struct err *e);
 void place_upper_give_back(struct home *h, const char *name);
 void place_generation_give_back(struct home *h, const char *name, uint32_t number);
 void place_sweep(struct home *h);
-/* Names and directories that wait to be used again: moves them to the trash. */
+/* Names that wait to be used again: removes them. */
 void place_drop_unused(struct home *h);
 /* Where other names than ours are taken, some may be of the dead: looks from time to time. */
 void place_sweep_others(struct home *h);
@@ -389,6 +389,8 @@ struct shell {
 	struct exited end; /* once it is dead */
 	char record[SHELL_CWD_MAX + 64];
 	size_t nrecord;
+	char said[200]; /* by the warm one of how what it ran ended; empty: nothing */
+	bool names_it;	/* it is to be followed by what that was */
 };
 
 /* The shell, started where it is not there, that is free to run something. Not there, and busy: *ret is
@@ -400,8 +402,10 @@ void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it 
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);
-/* text.c: what a shell is given for it, @moved: after it has gone to its directory again; and by a file. */
-int text_make(struct buf *b, const struct run_ask *ask, bool moved, struct err *e);
+/* text.c: what a shell is given before the text itself, @moved: to go to its directory again; and by a file. */
+int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err *e);
+/* The length of its first word, where it is a name of one program, with its words and redirections; 0: it may be more. */
+size_t text_program(const char *text, size_t len);
 int text_file(int dir, const char *name, const struct buf *text, struct err *e);
 /* What it runs, begun @age_ns ago; and the shell, with @whole. */
 int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e);

@@ -36,6 +36,29 @@ enum {
 
 /* ---- output ----------------------------------------------------------------------------------- */
 
+static void give(struct run *r, int i, const char *data, size_t len)
+{
+	if (r->on_output)
+		r->on_output(r->arg, i + 1, data, len);
+	else
+		sink_add(&r->sink[i], data, len);
+}
+
+/* A sub-shell says of its program which signal ended it. Where that took its place the shell around it does. */
+static void give_said(struct run *r)
+{
+	size_t len = r->program && !r->kill_by_ns ? strlen(r->s->said) : 0;
+
+	if (!len)
+		return;
+	give(r, r->apart, r->s->said, len);
+	len = r->s->names_it ? strlen(r->program) : 0;
+	while (len && strchr(" \t\n", r->program[len - 1]))
+		len--;
+	give(r, r->apart, r->program, len);
+	give(r, r->apart, "\n", 1);
+}
+
 /* Return: how many bytes it took; 0: there are none. */
 static size_t take(struct run *r, int i)
 {
@@ -43,10 +66,7 @@ static size_t take(struct run *r, int i)
 	ssize_t n = read(r->out[i], buf, READ_SIZE);
 
 	if (n > 0) {
-		if (r->on_output)
-			r->on_output(r->arg, i + 1, buf, (size_t)n);
-		else
-			sink_add(&r->sink[i], buf, (size_t)n);
+		give(r, i, buf, (size_t)n);
 		return (size_t)n;
 	}
 	/* A fifo that nobody has opened yet reads as if it had ended. */
@@ -150,6 +170,7 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	r->out[0] = r->out[1] = r->events = r->timer = -1;
 	sink_init(&r->sink[0], ask->cap);
 	sink_init(&r->sink[1], ask->cap);
+	r->apart = ask->apart;
 	r->on_output = ask->on_output;
 	r->arg = ask->arg;
 	r->next = b->runs;
@@ -176,8 +197,10 @@ static void end(struct run *r)
 	r->done = true;
 	r->ended_ns = sys_now_ns();
 	take_rest(r);
-	if (r->s)
+	if (r->s) {
+		give_said(r);
 		run_shell_forget(r);
+	}
 }
 
 /* Time is over. Of a command the keeper knows by himself. */
@@ -443,6 +466,7 @@ void run_free(struct run *r)
 	proc_free(r->p);
 	close_fd(&r->events);
 	close_fd(&r->timer);
+	free(r->program);
 	free(r->buf);
 	free(r);
 }

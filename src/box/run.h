@@ -15,6 +15,7 @@ struct run {
 	struct shell *s; /* or */
 	struct proc *p;
 	int out[2];	 /* reading ends; -1 */
+	bool apart;	 /* errors are */
 	bool own[2];	 /* ours to close: those of a session stay */
 	unsigned made;	 /* run_shell.c: what it has in the directory of its shell */
 	struct sink sink[2];
@@ -24,6 +25,7 @@ struct run {
 	void *arg;
 	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
 	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
+	char *program; /* the text, where it is one program, which may take its sub-shell's place; or NULL */
 	bool timed_out, done, shell_died;
 };
 

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,32 +105,61 @@ static int wait_waits(struct run *r, struct err *e)
 					   err_set(e, ERR_TIMEOUT, "the shell does not say that it waits");
 }
 
-static int send_text(struct run *r, const struct buf *text, bool apart, struct err *e)
+static int to_file(struct run *r, const struct buf *before, const struct run_ask *ask, struct err *e)
+{
+	auto_buf struct buf all = BUF_INIT(MSG_BODY_MAX);
+	char name[40];
+
+	buf_add(&all, before->data, before->len);
+	buf_add(&all, ask->text, ask->len);
+	if (buf_bad(&all))
+		return err_set(e, ERR_LIMIT, "a text of over %d bytes", MSG_BODY_MAX);
+	name_of(r, kinds[KIND_TEXT], name, sizeof(name));
+	r->made |= 1u << KIND_TEXT;
+	return text_file(r->s->ends[SHELL_END_DIR], name, &all, e);
+}
+
+/* As shell.c says. */
+static void make_request(struct buf *b, struct run *r, const struct buf *before, const struct run_ask *ask, bool by_file)
+{
+	unsigned long long name = r->s->name;
+	bool bash = r->s->bash;
+	size_t program = bash && !by_file && !r->s->session ? text_program(ask->text, ask->len) : 0;
+
+	free(r->program);
+	r->program = program ? strndup(ask->text, ask->len) : NULL;
+	if (r->s->session && bash && by_file)
+		buf_fmt(b, "_hr %llu; eval \"$_hx\"", name);
+	else if (!r->s->session || !bash)
+		buf_fmt(b, "%d%llu%c", 1 + ask->apart + (by_file ? 2 : program ? 4 : 0), name, bash ? ' ' : '\n');
+	if (!by_file && !program)
+		buf_add(b, before->data, before->len);
+	if (!by_file)
+		buf_add(b, ask->text, ask->len);
+	if (bash)
+		buf_char(b, '\0');
+	if (!program)
+		return;
+	buf_str(b, "_hc=");
+	buf_add(b, ask->text, program);
+	buf_str(b, "; ");
+	buf_add(b, before->data, before->len);
+	buf_char(b, '\0');
+}
+
+static int send_text(struct run *r, const struct buf *before, const struct run_ask *ask, struct err *e)
 {
 	auto_buf struct buf request = BUF_INIT(REQUEST_MAX);
-	bool by_file = !r->s->bash || text->len > TEXT_BY_PIPE;
-	char name[40];
-	int code = 0;
+	bool by_file = !r->s->bash || before->len + ask->len > TEXT_BY_PIPE;
+	int code = by_file ? to_file(r, before, ask, e) : 0;
 	ssize_t n;
 
-	if (by_file) {
-		name_of(r, kinds[KIND_TEXT], name, sizeof(name));
-		r->made |= 1u << KIND_TEXT;
-		code = text_file(r->s->ends[SHELL_END_DIR], name, text, e);
-	}
-	if (r->s->session && r->s->bash && by_file)
-		buf_fmt(&request, "_hr %llu; eval \"$_hx\"", (unsigned long long)r->s->name);
-	else if (!r->s->session || !r->s->bash)
-		buf_fmt(&request, "%d%llu%c", 1 + apart + 2 * by_file, (unsigned long long)r->s->name,
-			r->s->bash ? ' ' : '\n');
-	if (!by_file)
-		buf_add(&request, text->data, text->len);
-	if (r->s->bash)
-		buf_char(&request, '\0');
+	make_request(&request, r, before, ask, by_file);
 	if (code == 0 && buf_bad(&request))
 		code = err_oom(e);
 	if (code < 0)
 		return code;
+	r->s->said[0] = '\0';
 	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
 	r->s->deaf = n == -EPIPE;
 	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */
@@ -141,9 +172,9 @@ static int send_text(struct run *r, const struct buf *text, bool apart, struct e
 
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 {
-	auto_buf struct buf text = BUF_INIT(MSG_BODY_MAX);
+	auto_buf struct buf before = BUF_INIT(MSG_BODY_MAX);
 	struct shell *s = r->s;
-	int code = text_make(&text, ask, s->moved, e);
+	int code = text_before(&before, ask, s->moved, e);
 
 	if (code == 0 && !s->ready)
 		code = wait_waits(r, e);
@@ -165,7 +196,7 @@ int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 			code = make_fifo(r, i, e);
 	}
 	if (code == 0)
-		code = send_text(r, &text, ask->apart, e);
+		code = send_text(r, &before, ask, e);
 	if (code < 0)
 		run_shell_forget(r);
 	else if (s->session) /* of a warm one each sub-shell stands there */

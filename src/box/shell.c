@@ -29,7 +29,8 @@
 
 /* Names that begin with _h are ours. Bash reads a pipe byte by byte, and asks four things of the kernel before it begins. So
  * of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one word) and a NUL. KIND: 1 output
- * merged, 2 apart, 3 and 4 the same with the text in a file. The record of an end: "E", which of this shell's it is, status,
+ * merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is one program, and what comes before
+ * it in a second string: the program takes the place of the sub-shell, where it is there. The record of an end: "E", which of this shell's it is, status,
  * and in a session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
  *
  * A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is
@@ -43,8 +44,13 @@ static const char loop_warm[] =
 	"if [ -n \"$BASH_VERSION\" ]; then "
 	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
-	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; esac; return 0; }; "
+	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; "
+	"5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
 	"_hp() { _hw=$BASHPID; }; _hb=1; "
+	"_hx='eval \"$_he\"; case $_hc in */*) [[ -f $_hc && -x $_hc ]];; "
+	"*) hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]} && [[ $_hc ]];; esac && "
+	"{ eval \"_=\\$_hc exec $_ht\"; exit; }'; " /* where it cannot be redirected, exec does not end the shell */
+	"exec 2>&8; "
 	"else "
 	READ_IN_SH
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
@@ -52,8 +58,9 @@ static const char loop_warm[] =
 	"_hi=0; "
 	"while :; do "
 	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
-	"case $_hk in 2|4) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
+	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
 	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
+	"case $_hk in 5|6) eval \"$_hx\";; esac; "
 	"eval \"$_ht\"); "
 	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; "
 	"done";
@@ -249,12 +256,26 @@ bool shell_exited(struct box *b, const struct msg *m)
 	return true;
 }
 
+/* What bash says of how the sub-shell ended, up to the commands of that, which are ours. It is not asked to name them for a
+ * SIGTERM. */
+static void note_said(struct shell *s, const char *text, size_t len)
+{
+	const char *ours = memmem(text, len, "( _hp;", 6);
+
+	snprintf(s->said, sizeof(s->said), "%.*s", (int)(ours ? (size_t)(ours - text) : len), text);
+	s->names_it = ours;
+}
+
 /* "R pid bash" or "E number status [directory]". Return: 1 the end of the run that is awaited. */
 static int one_record(struct shell *s, const char *text)
 {
+	const char *last = s->session ? NULL : strrchr(text, '\n'); /* in a session the directory may have one */
 	int status, bash, used = 0, pid;
 	unsigned long long number;
 
+	if (!s->session)
+		note_said(s, text, last ? (size_t)(last - text) : 0);
+	text = last ? last + 1 : text;
 	if (sscanf(text, "R%d %d", &pid, &bash) == 2) {
 		if (s->inside) /* that is known, and there is no other before the next end: somebody jests */
 			return 0;

@@ -28,8 +28,8 @@ static void quote(struct buf *b, const char *s, size_t len)
 	buf_char(b, '\'');
 }
 
-/* The text, behind what was asked for beside it, all on its first line: lines keep their numbers. */
-int text_make(struct buf *b, const struct run_ask *ask, bool moved, struct err *e)
+/* All on one line: in front of a text, lines keep their numbers. */
+int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err *e)
 {
 	if (moved)
 		buf_str(b, "_ho=${OLDPWD-}; command cd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ");
@@ -49,9 +49,89 @@ int text_make(struct buf *b, const struct run_ask *ask, bool moved, struct err *
 		quote(b, ask->cwd, strlen(ask->cwd));
 		buf_str(b, ask->session ? "; " : " || exit 126; ");
 	}
-	buf_add(b, ask->text, ask->len);
 	return buf_bad(b) ? err_set(e, ERR_LIMIT, "a text of over %d bytes", MSG_BODY_MAX) : 0;
 }
+
+/* ---- one program with its words --------------------------------------------------------------- */
+
+#define NAME "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-"
+
+/* What bash reads as more than the name of a command; and what it does itself and would look for in vain. */
+static bool is_shells_own(const char *word, size_t len)
+{
+	static const char *const own[] = {
+		"case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in", "select", "then", "time",
+		"until", "while",
+		".", "alias", "cd", "command", "declare", "echo", "eval", "exec", "exit", "export", "false", "hash", "kill", "printf",
+		"pwd", "read", "return", "set", "shopt", "source", "test", "trap", "true", "type", "ulimit", "umask", "unset", "wait",
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (strlen(own[i]) == len && !memcmp(own[i], word, len))
+			return true;
+	return false;
+}
+
+static bool is_one_of(const char *at, const char *end, const char *chars)
+{
+	return at < end && *at && strchr(chars, *at);
+}
+
+/* Return: the place of the quote that closes the one at @at; @end: it is not there, or something is run before. */
+static const char *closing(const char *at, const char *end)
+{
+	char quote = *at;
+
+	for (at++; at < end && *at != quote; at++) {
+		if (!*at)
+			return end;
+		if (quote == '\'')
+			continue;
+		if (*at == '`' || (*at == '$' && is_one_of(at + 1, end, "({[")))
+			return end;
+		at += *at == '\\' && at + 1 < end;
+	}
+	return at;
+}
+
+/* Neither a list nor a pipe, nothing that a shell runs to make a word, no text in place of a file. */
+static bool are_words(const char *at, const char *end)
+{
+	char before = 0, c;
+
+	for (; at < end; at++, before = c) {
+		c = *at;
+		if (c == '\n')
+			break;
+		if (!c || strchr("`;|()#", c) || (c == '&' && before != '>') || (c == '<' && before == '<') ||
+		    (c == '$' && is_one_of(at + 1, end, "({['\"")))
+			return false;
+		if (c == '\'' || c == '"')
+			at = closing(at, end);
+		else if (c == '\\')
+			at++;
+		if (at == end || !*at || (c == '\\' && *at == '\n'))
+			return false;
+	}
+	while (is_one_of(at, end, " \t\n"))
+		at++;
+	return at == end;
+}
+
+size_t text_program(const char *text, size_t len)
+{
+	size_t name = 0;
+
+	while (is_one_of(text + name, text + len, NAME))
+		name++;
+	if (!name || is_one_of(text, text + len, "-+") || is_shells_own(text, name))
+		return 0;
+	if (name < len && !is_one_of(text + name, text + len, " \t\n"))
+		return 0;
+	return are_words(text + name, text + len) ? name : 0;
+}
+
+/* ---- by a file -------------------------------------------------------------------------------- */
 
 int text_file(int dir, const char *name, const struct buf *text, struct err *e)
 {
