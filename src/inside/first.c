@@ -148,19 +148,6 @@ static void early_main(struct keeper *k, int news)
 
 /* ---- the keeper's side ------------------------------------------------------------------------ */
 
-/* What is made ahead of need shall not take the other processors, too: they are for what is waited for. */
-static void stay_here(const struct keeper *k)
-{
-	cpu_set_t here;
-	int cpu = sched_getcpu();
-
-	if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &k->cpus))
-		return;
-	CPU_ZERO(&here);
-	CPU_SET(cpu, &here);
-	(void)sched_setaffinity(0, sizeof(here), &here);
-}
-
 int generation_begin(struct keeper *k, struct generation *g, struct err *e)
 {
 	int news, r;
@@ -168,13 +155,9 @@ int generation_begin(struct keeper *k, struct generation *g, struct err *e)
 	generation_init(k, g, &k->stack);
 	if (sched_getaffinity(0, sizeof(k->cpus), &k->cpus) < 0)
 		CPU_ZERO(&k->cpus); /* more than we can name */
-	if (k->prep.ahead)
-		stay_here(k);
 	r = generation_clone(g, CLONE_NEWPID, &news, e);
 	if (r == 0 && g->pid == 0)
 		early_main(k, news);
-	if (k->prep.ahead)
-		(void)sched_setaffinity(0, sizeof(k->cpus), &k->cpus);
 	g->news = news;
 	return r;
 }
