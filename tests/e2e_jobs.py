@@ -140,6 +140,14 @@ class Jobs(JobCase, BoxCase):
         before = self.jobs()[job]["written"]
         wait_for(lambda: self.jobs()[job]["written"] > before, what="more output")
 
+    def test_following_ends_with_its_reader(self):
+        job = self.job("echo first; sleep 300")
+        process = self.start("logs", "-f", "box", job, bufsize=0)
+        self.assertEqual(process.stdout.read(6), b"first\n")
+        process.stdout.close()
+        self.assertEqual(process.wait(10), 0)
+        self.assertEqual(self.jobs()[job]["state"], "running")
+
     def test_many_at_once(self):
         jobs = [self.job(f"sleep 0.5; seq 20000; exit {n}") for n in range(64)]
         self.assertEqual(list(self.jobs()), jobs)

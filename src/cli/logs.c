@@ -3,13 +3,14 @@
  * logs.c - hutch logs, hutch wait: what a job wrote, and how it ends
  *
  * How it works: the sandbox's process holds the last part of the output. All of it is fetched; --tail counts
- * lines from its end. With -f every further part is waited for, until the job has ended.
+ * lines from its end. With -f every further part is waited for, until the job has ended, or nobody reads it.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,15 +87,29 @@ static int fetch(struct hutch_box *box, const char *id, struct buf *ret, uint64_
 	return buf_bad(ret) ? err_oom(e) : 0;
 }
 
+/* A descriptor that is readable when nobody reads what we write; -1: it is no pipe, socket or terminal. */
+static int watch_reader(void)
+{
+	auto_fd int ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event nothing = {0}; /* but that an end of it is gone, which is told always */
+
+	return ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, 1, &nothing) == 0 ? take_fd(&ep) : -1;
+}
+
 static int follow(struct hutch_box *box, const char *id, uint64_t next, struct err *e)
 {
 	struct hutch_job_output o = {.size = sizeof(o)};
 	struct hutch_job j = {.size = sizeof(j), .running = 1};
+	auto_fd int gone = watch_reader();
 	struct hutch_error why;
 
 	while (j.running || next < j.written) {
-		if (hutch_job_wait(box, id, next, -1, -1, &j, &o, &why) < 0)
+		int r = hutch_job_wait(box, id, next, -1, gone, &j, &o, &why);
+
+		if (r < 0)
 			return cli_carry(&why, e);
+		if (r == 0)
+			return 0;
 		tell_lost(o.lost);
 		if (!write_out(o.data, o.len))
 			return 0;
