@@ -375,6 +375,7 @@ struct shell {
 	bool given, ready, dead, busy;
 	bool confused; /* of the warm one: nobody knows which text it has */
 	bool deaf; /* takes nothing any more: the keeper will say that it has ended */
+	bool ahead; /* it was started before anybody asked for one */
 	bool bash;	 /* else a plain sh; known when it is ready */
 	bool moved;	 /* it stands in a file tree that was replaced: it must go there again */
 	int ends[SHELL_ENDS];

@@ -96,6 +96,7 @@ static int wait_waits(struct run *r, struct err *e)
 		drop_noise(r);
 		return 0;
 	}
+	s->deaf = s->dead && s->ahead; /* it may have ended before anybody asked: the next one says why, if it is more than that */
 	if (s->dead && s->end.e.code) {
 		if (e)
 			*e = s->end.e;

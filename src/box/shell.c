@@ -30,8 +30,9 @@
 /* Names that begin with _h are ours. Bash reads a pipe byte by byte, and asks four things of the kernel before it begins. So
  * of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one word) and a NUL. KIND: 1 output
  * merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is one program, and what comes before
- * it in a second string: the program takes the place of the sub-shell, where it is there. The record of an end: "E", which of this shell's it is, status,
- * and in a session the working directory; "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
+ * it in a second string: the program takes the place of the sub-shell, where it is there. The record of an end: "E", which of
+ * this shell's it is, status, and in a session the working directory; before it, on lines of its own, what bash says of a
+ * signal. "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
  *
  * A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is
  * line 1 in what the shell says of it. */
@@ -256,8 +257,7 @@ bool shell_exited(struct box *b, const struct msg *m)
 	return true;
 }
 
-/* What bash says of how the sub-shell ended, up to the commands of that, which are ours. It is not asked to name them for a
- * SIGTERM. */
+/* What bash says of how the sub-shell ended, up to the commands of that, which are ours; of a SIGTERM it says less. */
 static void note_said(struct shell *s, const char *text, size_t len)
 {
 	const char *ours = memmem(text, len, "( _hp;", 6);
@@ -270,13 +270,11 @@ static void note_said(struct shell *s, const char *text, size_t len)
 static int one_record(struct shell *s, const char *text)
 {
 	const char *last = s->session ? NULL : strrchr(text, '\n'); /* in a session the directory may have one */
+	const char *record = last ? last + 1 : text;
 	int status, bash, used = 0, pid;
 	unsigned long long number;
 
-	if (!s->session)
-		note_said(s, text, last ? (size_t)(last - text) : 0);
-	text = last ? last + 1 : text;
-	if (sscanf(text, "R%d %d", &pid, &bash) == 2) {
+	if (sscanf(record, "R%d %d", &pid, &bash) == 2) {
 		if (s->inside) /* that is known, and there is no other before the next end: somebody jests */
 			return 0;
 		s->bash = bash;
@@ -284,7 +282,7 @@ static int one_record(struct shell *s, const char *text)
 		s->inside = pid;
 		return 0;
 	}
-	if (sscanf(text, "E%llu %d%n", &number, &status, &used) != 2)
+	if (sscanf(record, "E%llu %d%n", &number, &status, &used) != 2)
 		return 0;
 	/* Who has taken a session over does not know its count. */
 	if (s->session && (s->done == s->begun || number <= s->ends_heard))
@@ -297,9 +295,10 @@ static int one_record(struct shell *s, const char *text)
 	s->done++;
 	s->inside = 0; /* the next one says who it is */
 	s->status = status & 255;
-	if (text[used] == ' ' && text[used + 1] == '/') {
+	note_said(s, text, last ? (size_t)(last - text) : 0);
+	if (record[used] == ' ' && record[used + 1] == '/') {
 		free(s->cwd);
-		s->cwd = strdup(text + used + 1);
+		s->cwd = strdup(record + used + 1);
 	}
 	return s->done == s->begun;
 }
@@ -464,6 +463,8 @@ void shell_ask_ahead(struct box *b)
 {
 	struct shell *s = b->shells || b->spent ? NULL : make(b, NULL);
 
+	if (s)
+		s->ahead = true;
 	if (s && ask_keeper(b, s, false, NULL) < 0)
 		drop(b, s); /* who takes one says why */
 }

@@ -210,8 +210,10 @@ static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apar
 static int start(struct keeper *k, struct shell *s, struct client *c, struct msg *m, bool apart,
 		 struct err *e)
 {
-	int r = make_ends(k, s, m, apart, e);
+	int r = reset_revive(k, e); /* before we go home: from there nobody returns to a generation that has ended */
 
+	if (r == 0)
+		r = make_ends(k, s, m, apart, e);
 	if (r == 0)
 		r = exec_start(k, c, m, s->cwd, e);
 	if (r < 0) {
