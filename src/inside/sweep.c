@@ -101,16 +101,18 @@ static void empty(DIR *d, const struct store *s, unsigned depth)
 	while ((x = readdir(d))) {
 		auto_dir DIR *sub = NULL;
 		char up[64];
+		int why;
 
 		if (is_dots(x->d_name) || (x->d_type != DT_DIR && unlinkat(dir, x->d_name, 0) == 0))
 			continue;
 		errno = EMFILE;
 		sub = depth < DEPTH_MAX ? open_sub(dir, x->d_name) : NULL;
+		why = errno;
 		if (sub) {
 			empty(sub, s, depth + 1);
 			if (depth > 0 || !keep(s, x->d_name, dirfd(sub)))
 				(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty: the next round */
-		} else if (errno == EMFILE && unlinkat(dir, x->d_name, AT_REMOVEDIR) < 0 && depth > 0) {
+		} else if (unlinkat(dir, x->d_name, AT_REMOVEDIR) < 0 && why == EMFILE && depth > 0) {
 			snprintf(up, sizeof(up), "deep.%llx", (unsigned long long)sys_now_ns());
 			(void)renameat(dir, x->d_name, s->trash, up);
 		}
