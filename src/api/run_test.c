@@ -200,7 +200,7 @@ static void a_program_is_told_what_its_shell_would_be(void)
 	hutch_box_delete(box, NULL);
 }
 
-static void a_function_of_the_environment_is_no_program(void)
+static void what_the_environment_defines_is_no_program(void)
 {
 	auto_world w;
 	struct hutch_box *box;
@@ -211,6 +211,14 @@ static void a_function_of_the_environment_is_no_program(void)
 	box = world_start(&w);
 	expect(&w, box, NULL, "ls /usr", 0, "mine\n");
 	expect(&w, box, NULL, "env ls -d /usr", 0, "/usr\n");
+	hutch_box_delete(box, NULL);
+	ok(hutch_spec_set(w.spec, "env", "BASH_ENV=/root/env", &w.e) == 0, "%s", w.e.message);
+	box = world_start(&w);
+	(void)world_sh(&w, box, "echo 'set -u; shopt -s expand_aliases; alias env=\"echo alias\"; id() { echo function; }' >/root/env", NULL);
+	expect(&w, box, NULL, "env a", 0, "alias a\n");
+	expect(&w, box, NULL, "id a", 0, "function\n");
+	expect(&w, box, NULL, "ls -d /usr", 0, "mine\n");
+	expect(&w, box, NULL, "basename /usr/a", 0, "a\n");
 	hutch_box_delete(box, NULL);
 }
 
@@ -1030,7 +1038,7 @@ int main(void)
 		TAP_TEST(lines_are_counted_from_the_text),
 		TAP_TEST(one_program_takes_the_place_of_its_shell),
 		TAP_TEST(a_program_is_told_what_its_shell_would_be),
-		TAP_TEST(a_function_of_the_environment_is_no_program),
+		TAP_TEST(what_the_environment_defines_is_no_program),
 		TAP_TEST(output_comes_merged_or_apart),
 		TAP_TEST(the_end_does_not_wait_for_who_keeps_the_output),
 		TAP_TEST(a_timeout_ends_the_tree_and_keeps_the_output),

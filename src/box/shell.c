@@ -49,7 +49,7 @@ static const char loop_warm[] =
 	"5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
 	"_hp() { _hw=$BASHPID; }; _hb=1; "
 	"_hx='eval \"$_he\"; case $_hc in */*) [[ -f $_hc && -x $_hc ]];; "
-	"*) hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]} && [[ $_hc ]];; esac && "
+	"*) [[ ! ${BASH_ALIASES[$_hc]-} ]] && hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]-} && [[ $_hc ]];; esac && "
 	"{ eval \"_=\\$_hc exec $_ht\"; exit; }'; " /* where it cannot be redirected, exec does not end the shell */
 	"exec 2>&8; "
 	"else "
