@@ -148,6 +148,7 @@ static void one_program_takes_the_place_of_its_shell(void)
 		"sh -c 'env | sort'", "printenv SHLVL _", "cat /proc/self/status /no-such-file >/dev/null", "ls /usr >/no-such-dir/x", "ls </no-such-file",
 		"no-such-program a", "/no-such-dir/program a", "/usr a", "/etc/passwd a", "sh -c 'exit 139'", "sh -c 'kill -TERM $$'",
 		"sh -c 'echo a; echo b >&2' 2>&1", "ls \"$HOME\" /usr", "ls -d /us? /{usr,etc}", "bash -c 'trap' a", "time", "type ls",
+		"no-such-program $?", "sh -c 'exit '$?", "no-such-program </no-such-file$?",
 		"sh -c 'echo \"$@\"' a 'b  c' \"d;e\" f\\ g", "ls /proc/self/fd",
 	};
 	auto_world w;

@@ -61,7 +61,7 @@ static const char loop_warm[] =
 	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
 	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
 	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
-	"case $_hk in 5|6) eval \"$_hx\";; esac; "
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "
 	"eval \"$_ht\"); "
 	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; "
 	"done";
