@@ -367,8 +367,11 @@ static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t i
 		if (s->ends[i] >= 0)
 			fds[n++] = s->ends[i];
 	(void)client_tell(c, &is, NULL, 0, fds, n);
-	if (!s->name) /* all of them are his */
-		close_ends(k, s);
+	/* All of them are his. But whoever closes the last descriptor of a mount waits for its end: that shall not be the shell
+	 * when it is killed, whose end others wait for. */
+	for (int i = 0; i < SHELL_ENDS && !s->name; i++)
+		if (i != SHELL_END_DIR)
+			close_fd(&s->ends[i]);
 }
 
 int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
