@@ -5,7 +5,7 @@
  * How it works: what a sandbox wrote is renamed into the store's trash, at once, whatever it is.
  * The sweeper, a child of the nursery (in whose user namespace the files of subordinate ids can be
  * removed) where there is one, first looks for the dead: a name whose lock is free, and directories without a name.
- * Then it empties the trash, at the lowest priority. It goes by directory descriptors and never
+ * Then it empties the trash, at a low priority. It goes by directory descriptors and never
  * follows a link; directories that were closed with chmod are opened first. The directory of a sandbox itself, empty, is as
  * good as new, and cheaper: it waits in the pool for the next one.
  *
@@ -18,13 +18,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -235,7 +235,9 @@ static void drop_pool(int pool, int trash)
 	}
 }
 
-enum { TRIES = 10 };
+/* NICE: not SCHED_IDLE. Who removes and renames holds locks of the file system that everybody needs, and beside busy loops
+ * one of that class does not get to give them back for seconds. */
+enum { TRIES = 10, NICE = 10 };
 
 /* @wait: for one that is at it already; and all is to go. */
 void sweep_main(const int *fds, bool wait)
@@ -243,13 +245,13 @@ void sweep_main(const int *fds, bool wait)
 	int trash = fds[0], state = fds[1], boxes = fds[2];
 	int pool = openat(boxes, "../pool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct store s = {trash, wait ? -1 : pool};
-	struct sched_param none = {0};
 
 	prctl(PR_SET_NAME, "hutch-sweeper", 0, 0, 0);
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
 	sweep_layers(fds[3], boxes, trash, wait);
-	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* a courtesy; not before: who holds locks must come to an end */
+	sys_background(true);
+	(void)setpriority(PRIO_PROCESS, 0, NICE); /* a courtesy */
 	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | (wait ? 0 : LOCK_NB)) == 0;) {
 		bool all;
 
