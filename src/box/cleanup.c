@@ -63,8 +63,8 @@ static int sweep(struct home *h, int timeout_ms, struct err *e)
 	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT, "the sweeper is still at work");
 }
 
-/* Sandboxes that belong to a program. Where that was killed just now, they are still ending. */
-static bool some_attached(struct home *h)
+/* Sandboxes that end with a program, or with their command. Where that or the keeper was killed just now, they are still ending. */
+static bool some_may_be_ending(struct home *h)
 {
 	auto_free struct box_listed *v = NULL;
 	size_t n = 0;
@@ -72,7 +72,7 @@ static bool some_attached(struct home *h)
 	if (box_list(h, &v, &n, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!v[i].detached)
+		if (!v[i].kept)
 			return true;
 	return false;
 }
@@ -88,7 +88,7 @@ int home_cleanup(struct home *h, int timeout_ms, struct err *e)
 	move_half_made(h, h->data, ".hutch-doctor-");
 	place_drop_unused(h);
 	r = sweep(h, timeout_ms, e);
-	if (r < 0 || !some_attached(h))
+	if (r < 0 || !some_may_be_ending(h))
 		return r;
 	nanosleep(&while_ending, NULL);
 	return sweep(h, timeout_ms, e);
