@@ -4,12 +4,9 @@
  */
 #include "hutch.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "api/world_test.h"
@@ -502,48 +499,6 @@ static void too_few_descriptors_are_told_in_time(void)
 	ok(more > 3 && more < 60, "%d descriptors were enough: %s", more, w.e.message);
 }
 
-/* The inode of the only directory in @dir of the store; 0: there is none. */
-static ino_t only_one_in(const struct world *w, const char *dir)
-{
-	char path[400];
-	struct dirent *x;
-	struct stat st;
-	ino_t found = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "%s/data/%s", w->s.path, dir);
-	d = opendir(path);
-	while (d && (x = readdir(d)))
-		if (x->d_name[0] != '.' && fstatat(dirfd(d), x->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			found = found ? 1 : st.st_ino;
-	if (d)
-		closedir(d);
-	return found;
-}
-
-static void the_directory_of_one_that_has_written_is_there_for_the_next(void)
-{
-	auto_world w;
-	struct hutch_box *box;
-	ino_t inode, waits;
-
-	if (!world_open(&w))
-		return;
-	box = world_start(&w);
-	inode = only_one_in(&w, "boxes");
-	ok(inode > 1);
-	(void)world_sh(&w, box, "mkdir -p /a/b; echo x >/a/b/c; chmod 0 /a/b /a; chmod 0 /", NULL);
-	is_int(hutch_box_delete(box, &w.e), 0);
-	for (int i = 0; i < 500 && (only_one_in(&w, "trash") || !only_one_in(&w, "pool")); i++)
-		usleep(10000);
-	waits = only_one_in(&w, "pool");
-	ok(waits == inode, "%llu, not %llu", (unsigned long long)waits, (unsigned long long)inode);
-	box = world_start(&w);
-	ok(only_one_in(&w, "boxes") == inode && !only_one_in(&w, "pool"));
-	is_int(world_sh(&w, box, "! test -e /a && test \"$(stat -c %a /)\" = 755 && echo x >/a", NULL).exit_code, 0);
-	is_int(hutch_box_delete(box, &w.e), 0);
-}
-
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -562,7 +517,6 @@ int main(void)
 		TAP_TEST(nothing_is_no_handle),
 		TAP_TEST(threads_may_use_one_handle),
 		TAP_TEST(too_few_descriptors_are_told_in_time),
-		TAP_TEST(the_directory_of_one_that_has_written_is_there_for_the_next),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));
 }

@@ -329,7 +329,7 @@ int place_upper_take(struct home *h, const char *name, struct err *e);
 void place_upper_give_back(struct home *h, const char *name);
 void place_generation_give_back(struct home *h, const char *name, uint32_t number);
 void place_sweep(struct home *h);
-/* Names that wait to be used again: removes them. */
+/* Names and directories that wait to be used again: moves them to the trash. */
 void place_drop_unused(struct home *h);
 /* Where other names than ours are taken, some may be of the dead: looks from time to time. */
 void place_sweep_others(struct home *h);

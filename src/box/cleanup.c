@@ -2,9 +2,10 @@
  *
  * cleanup.c - remove at once what only a later run would have removed
  *
- * How it works: names that wait to be used again are removed, and half-made directories of programs that were killed are
- * moved to the trash; then the sweeper is asked to look for dead sandboxes, to empty the trash and to keep nothing for later
- * ones, and is given the writing end of a pipe, which closes when it has ended.
+ * How it works: half-made directories of programs that were killed, and those that wait to be used again, are moved to
+ * the trash; then the
+ * sweeper is asked to look for dead sandboxes and to empty the trash, and is given the writing end
+ * of a pipe, which closes when it has ended.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -63,8 +64,8 @@ static int sweep(struct home *h, int timeout_ms, struct err *e)
 	return r == 1 ? 0 : err_set(e, ERR_TIMEOUT, "the sweeper is still at work");
 }
 
-/* Sandboxes that end with a program, or with their command. Where that or the keeper was killed just now, they are still ending. */
-static bool some_may_be_ending(struct home *h)
+/* Sandboxes that belong to a program. Where that was killed just now, they are still ending. */
+static bool some_attached(struct home *h)
 {
 	auto_free struct box_listed *v = NULL;
 	size_t n = 0;
@@ -72,7 +73,7 @@ static bool some_may_be_ending(struct home *h)
 	if (box_list(h, &v, &n, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!v[i].kept)
+		if (!v[i].detached)
 			return true;
 	return false;
 }
@@ -88,7 +89,7 @@ int home_cleanup(struct home *h, int timeout_ms, struct err *e)
 	move_half_made(h, h->data, ".hutch-doctor-");
 	place_drop_unused(h);
 	r = sweep(h, timeout_ms, e);
-	if (r < 0 || !some_may_be_ending(h))
+	if (r < 0 || !some_attached(h))
 		return r;
 	nanosleep(&while_ending, NULL);
 	return sweep(h, timeout_ms, e);

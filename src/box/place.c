@@ -13,7 +13,7 @@
  * where many were freed just before (the kernel passes over those, one by one). Unused names wait in
  * the state directory's .free/, unused directories of changes in pool/. At the end a directory that
  * is as it was goes back there, any other into trash/, by rename: no chmod of the inside can prevent
- * that. Those, too, wait in pool/ once the sweeper has emptied them.
+ * that.
  *
  * Order: the name is taken first and given back last. So what is in boxes/ without a name in the
  * state directory is nobody's, unless there is a record that it is kept (kept.c).
@@ -36,7 +36,8 @@
 
 #define FREE ".free"
 
-enum { TRIES = 200, NAP_NS = 1000000, OLD_MAX = 64, LOOK_EVERY_NS = 1000000000 };
+/* UNUSED_MAX: as many sandboxes as a program may delete and make again without a fresh inode. */
+enum { TRIES = 200, NAP_NS = 1000000, OLD_MAX = 64, UNUSED_MAX = 1024, LOOK_EVERY_NS = 1000000000 };
 
 static bool byte_locked(int fd, off_t at)
 {
@@ -253,7 +254,7 @@ static int dirs_in(int dir, const char *name, int max)
 /* Whether it has enough of what waits to be used again. */
 static bool is_full(int dir, const char *name)
 {
-	return dirs_in(dir, name, PLAN_UNUSED_MAX) >= PLAN_UNUSED_MAX;
+	return dirs_in(dir, name, UNUSED_MAX) >= UNUSED_MAX;
 }
 
 static void let_go(struct home *h, const char *name, bool has_files)
@@ -374,7 +375,7 @@ void place_generation_give_back(struct home *h, const char *name, uint32_t numbe
 	char from[300], to[300];
 
 	snprintf(from, sizeof(from), "%.200s/g%u", name, number);
-	snprintf(to, sizeof(to), ".%.200s.g%u.%llx", name, number, (unsigned long long)sys_now_ns());
+	snprintf(to, sizeof(to), "%.200s.g%u.%llx", name, number, (unsigned long long)sys_now_ns());
 	if (renameat(h->boxes, from, h->trash, to) == 0)
 		place_sweep(h);
 }
@@ -400,7 +401,18 @@ static void drop_unused_names(int unused)
 void place_drop_unused(struct home *h)
 {
 	auto_fd int unused = openat(h->state, FREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int pool = openat(h->pool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct sys_names names;
+	const char *x;
+	char to[300];
 
+	sys_names_begin(&names, pool);
+	while ((x = sys_names_next(&names))) {
+		if (x[0] == '.')
+			continue;
+		snprintf(to, sizeof(to), "%.255s.%llx", x, (unsigned long long)sys_now_ns());
+		(void)renameat(h->pool, x, h->trash, to); /* not there: taken just now */
+	}
 	if (unused >= 0)
 		drop_unused_names(unused);
 }

@@ -522,10 +522,15 @@ static void what_waits_can_be_removed(void)
 	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
 	close(lock);
 	place_give_back(&m.h, "ab", true);
+	unused(&m, "ab");
+	place_upper_give_back(&m.h, "ab");
 	scratch_dir(&m.s, "run/.free/.half-removed", 0700);
 	is_int(scratch_names(&m.s, "run/.free"), 2);
+	is_int(scratch_names(&m.s, "pool"), 1);
 	place_drop_unused(&m.h);
 	is_int(scratch_names(&m.s, "run/.free"), 0);
+	is_int(scratch_names(&m.s, "pool"), 0);
+	is_int(scratch_names(&m.s, "trash"), 1);
 }
 
 static void giving_back_what_is_not_there_does_nothing(void)

@@ -5,9 +5,8 @@
  * How it works: what a sandbox wrote is renamed into the store's trash, at once, whatever it is.
  * The sweeper, a child of the nursery (in whose user namespace the files of subordinate ids can be
  * removed) where there is one, first looks for the dead: a name whose lock is free, and directories without a name.
- * Then it empties the trash, at a low priority. It goes by directory descriptors and never
- * follows a link; directories that were closed with chmod are opened first. The directory of a sandbox itself, empty, is as
- * good as new, and cheaper: it waits in the pool for the next one.
+ * Then it empties the trash, at the lowest priority. It goes by directory descriptors and never
+ * follows a link; directories that were closed with chmod are opened first.
  *
  * One per store: who does not get the lock on the trash leaves. Who has it looks once more after
  * giving it back, so nothing that came in between stays.
@@ -17,16 +16,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -67,32 +63,9 @@ static DIR *open_sub(int dir, const char *name)
 	return d;
 }
 
-struct store {
-	int trash, pool; /* pool: -1, none is kept */
-};
-
-static int inode_flags(int fd)
-{
-	int flags = 0;
-
-	/* These are no child's: home.c sets the one on what it makes, the kernel the other on a large directory. */
-	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags & ~(FS_TOPDIR_FL | FS_INDEX_FL);
-}
-
-/* One that is as it was made, or would be made anew for the next sandbox (box/place.c). What begins with a dot is to go. */
-static bool keep(const struct store *s, const char *name, int dir)
-{
-	struct stat pool, st;
-
-	return name[0] != '.' && s->pool >= 0 && fstat(s->pool, &pool) == 0 && fstat(dir, &st) == 0 &&
-	       st.st_uid == pool.st_uid && st.st_gid == pool.st_gid && (st.st_mode & 07777) == 0700 && st.st_nlink == 2 &&
-	       pool.st_nlink >= 2 && pool.st_nlink < 2 + PLAN_UNUSED_MAX && flistxattr(dir, NULL, 0) == 0 &&
-	       inode_flags(dir) == inode_flags(s->pool) && sys_rename_new(s->trash, name, s->pool, name) == 0;
-}
-
-/* Removes what is in @d, which is the trash at @depth 0. To that what lies too deep is brought up, so that a tree of any
- * depth takes a bounded number of descriptors, and no more than there are. */
-static void empty(DIR *d, const struct store *s, unsigned depth)
+/* Removes what is in @d. @root: the trash, to which what lies too deep is brought up, so that a
+ * tree of any depth takes a bounded number of descriptors, and no more than there are. */
+static void empty(DIR *d, int root, unsigned depth)
 {
 	int dir = dirfd(d);
 	struct dirent *x;
@@ -101,20 +74,18 @@ static void empty(DIR *d, const struct store *s, unsigned depth)
 	while ((x = readdir(d))) {
 		auto_dir DIR *sub = NULL;
 		char up[64];
-		int why;
 
-		if (is_dots(x->d_name) || (x->d_type != DT_DIR && unlinkat(dir, x->d_name, 0) == 0))
+		if (is_dots(x->d_name) || unlinkat(dir, x->d_name, 0) == 0 ||
+		    unlinkat(dir, x->d_name, AT_REMOVEDIR) == 0)
 			continue;
 		errno = EMFILE;
 		sub = depth < DEPTH_MAX ? open_sub(dir, x->d_name) : NULL;
-		why = errno;
 		if (sub) {
-			empty(sub, s, depth + 1);
-			if (depth > 0 || !keep(s, x->d_name, dirfd(sub)))
-				(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty: the next round */
-		} else if (unlinkat(dir, x->d_name, AT_REMOVEDIR) < 0 && why == EMFILE && depth > 0) {
+			empty(sub, root, depth + 1);
+			(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty: the next round */
+		} else if (depth > 0 && errno == EMFILE) {
 			snprintf(up, sizeof(up), "deep.%llx", (unsigned long long)sys_now_ns());
-			(void)renameat(dir, x->d_name, s->trash, up);
+			(void)renameat(dir, x->d_name, root, up);
 		}
 	}
 }
@@ -132,9 +103,9 @@ static bool has_entries(int dir)
 
 /* Return: whether everything is gone. What cannot be removed at all (an immutable file, another
  * user's) is left. */
-static bool empty_trash(const struct store *s)
+static bool empty_trash(int trash)
 {
-	int trash = s->trash, idle = 0;
+	int idle = 0;
 
 	for (int i = 0; i < ROUNDS && idle < 3 && has_entries(trash); i++) {
 		auto_dir DIR *d = open_list(trash);
@@ -143,7 +114,7 @@ static bool empty_trash(const struct store *s)
 		if (!d)
 			return false;
 		(void)fstat(trash, &before);
-		empty(d, s, 0);
+		empty(d, trash, 0);
 		(void)fstat(trash, &after);
 		idle = before.st_mtim.tv_nsec == after.st_mtim.tv_nsec &&
 			       before.st_mtim.tv_sec == after.st_mtim.tv_sec ? idle + 1 : 0;
@@ -221,43 +192,20 @@ static void bury_nameless(int state, int boxes, int trash)
 			to_trash(boxes, trash, x->d_name);
 }
 
-/* What waits for later sandboxes. */
-static void drop_pool(int pool, int trash)
-{
-	auto_dir DIR *d = open_list(pool);
-	struct dirent *x;
-	char to[300];
+enum { TRIES = 10 };
 
-	while (d && (x = readdir(d))) {
-		snprintf(to, sizeof(to), "%.255s.%llx", x->d_name, (unsigned long long)sys_now_ns());
-		if (!is_dots(x->d_name))
-			(void)renameat(pool, x->d_name, trash, to); /* not there: taken just now */
-	}
-}
-
-/* NICE: not SCHED_IDLE. Who removes and renames holds locks of the file system that everybody needs, and beside busy loops
- * one of that class does not get to give them back for seconds. */
-enum { TRIES = 10, NICE = 10 };
-
-/* @wait: for one that is at it already; and all is to go. */
 void sweep_main(const int *fds, bool wait)
 {
 	int trash = fds[0], state = fds[1], boxes = fds[2];
-	int pool = openat(boxes, "../pool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct store s = {trash, wait ? -1 : pool};
+	struct sched_param none = {0};
 
 	prctl(PR_SET_NAME, "hutch-sweeper", 0, 0, 0);
 	bury_all(state, boxes, trash);
 	bury_nameless(state, boxes, trash);
 	sweep_layers(fds[3], boxes, trash, wait);
-	sys_background(true);
-	(void)setpriority(PRIO_PROCESS, 0, NICE); /* a courtesy */
+	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* a courtesy; not before: who holds locks must come to an end */
 	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | (wait ? 0 : LOCK_NB)) == 0;) {
-		bool all;
-
-		if (wait)
-			drop_pool(pool, trash);
-		all = empty_trash(&s);
+		bool all = empty_trash(trash);
 
 		flock(trash, LOCK_UN);
 		if (!has_entries(trash))

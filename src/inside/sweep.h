@@ -8,8 +8,7 @@
 #include <stdbool.h>
 
 /* The sweeper, see sweep.c: a child of the nursery of its own. @fds: directories of the store, as OP_SWEEP
- * brings them. @wait: somebody waits for the end of it; so does it for others who are at the same. Then it
- * keeps nothing for later sandboxes. */
+ * brings them. @wait: somebody waits for the end of it; so does it for others who are at the same. */
 void sweep_main(const int *fds, bool wait) __attribute__((noreturn));
 
 /* unused.c: layers that no sandbox needs any more go to the trash. @wait: also if somebody makes one now. */

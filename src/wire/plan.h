@@ -32,10 +32,6 @@ struct plan_extent {
 
 enum { PLAN_EXTENTS_MAX = 16 };
 
-/* Directories of a kind that wait for their next use, at most: as many sandboxes as a program may delete and make again
- * without a fresh inode. */
-enum { PLAN_UNUSED_MAX = 1024 };
-
 /* A keeper before there is a plan. */
 struct prepare {
 	uint32_t ids;	       /* enum plan_ids */
