@@ -57,6 +57,11 @@ static int have_helper(struct box *b, struct err *e)
 	return e->code < 0 ? e->code : err_set(e, ERR_INTERNAL, "no files helper came");
 }
 
+static int gone_meanwhile(const char *path, struct err *e)
+{
+	return err_set(e, ERR_DIED, "'%s': the sandbox was reset or has ended meanwhile", path);
+}
+
 static int send_ask(struct box *b, const struct msg_head *head, const struct file_ask *a, const char *path,
 		    const char *other, struct err *e)
 {
@@ -76,6 +81,10 @@ static int send_ask(struct box *b, const struct msg_head *head, const struct fil
 		if (r < 0)
 			return r;
 		r = msg_send(b->files, head, body, len, NULL, 0);
+	}
+	if (r == -EPIPE || r == -ECONNRESET) {
+		close_fd(&b->files);
+		return gone_meanwhile(path, e);
 	}
 	return r < 0 ? err_sys(e, r, "ask the files helper") : 0;
 }
@@ -128,7 +137,7 @@ int box_file(struct box *b, const struct file_ask *a, const char *path, const ch
 		close_fd(&b->files);
 		return r == -ETIMEDOUT ? err_set(e, ERR_TIMEOUT, "'%s': the files helper has not answered", path) :
 		       r == -EMFILE    ? err_sys(e, r, "take the descriptor of '%s'", path) :
-					 err_set(e, ERR_DIED, "'%s': the sandbox was reset or has ended meanwhile", path);
+					 gone_meanwhile(path, e);
 	}
 	r = take_answer(b, &m, ret, e);
 	msg_done(&m);

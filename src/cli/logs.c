@@ -22,7 +22,7 @@
 #include "cli/opt.h"
 #include "cli/spec_words.h"
 
-enum { OUTPUT_MAX = 300 << 20, GONE_WITHIN_MS = 10000 };
+enum { OUTPUT_MAX = 300 << 20, GONE_WITHIN_S = 10 };
 
 #define MAIN_JOB "main"
 
@@ -185,33 +185,43 @@ int cli_logs(int argc, char **argv)
 	return r < 0 ? fail(&rest, &e) : 0;
 }
 
-/* The process of sandbox @name in *ret; 0: it does not run, or is a program's. */
-static int pid_of(const char *name, int *ret, struct err *e)
+/* The line of @name where it runs; else *ret is zero. */
+static int find_running(const char *name, struct hutch_listed *ret, struct err *e)
 {
 	auto_free struct hutch_listed *v = NULL;
 	size_t n = 0;
 	int r = living_list(&v, &n, e);
 
-	*ret = 0;
+	*ret = (struct hutch_listed){0};
 	for (size_t i = 0; i < n && r == 0; i++)
 		if (v[i].alive && !strcmp(v[i].name, name))
-			*ret = v[i].pid;
+			*ret = v[i];
 	return r;
 }
 
+/* A keeper that is about to end, or has no time, does not tell its pid. */
+static bool is_same(const struct hutch_listed *a, const struct hutch_listed *b)
+{
+	return a->alive && b->alive && a->started == b->started && (!a->pid || !b->pid || a->pid == b->pid);
+}
+
 /* A sandbox that ends with its job does so a moment after it has told of it: what comes after us shall not find it. */
-static int wait_gone(const char *name, int pid, struct err *e)
+static int wait_gone(const struct hutch_listed *it, struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = 1000000};
-	int now = pid, r = 0;
+	struct timespec since, t;
+	struct hutch_listed now;
 
-	for (int i = 0; i < GONE_WITHIN_MS && r == 0; i++) {
-		r = pid_of(name, &now, e);
-		if (now != pid)
+	clock_gettime(CLOCK_MONOTONIC, &since);
+	do {
+		int r = find_running(it->name, &now, e);
+
+		if (r < 0 || !is_same(it, &now))
 			return r;
 		nanosleep(&nap, NULL);
-	}
-	return r < 0 ? r : err_set(e, ERR_TIMEOUT, "the command of sandbox '%s' has ended, but the sandbox does not", name);
+		clock_gettime(CLOCK_MONOTONIC, &t);
+	} while (t.tv_sec - since.tv_sec < GONE_WITHIN_S);
+	return err_set(e, ERR_TIMEOUT, "the command of sandbox '%s' has ended, but the sandbox does not", it->name);
 }
 
 int cli_wait(int argc, char **argv)
@@ -220,11 +230,12 @@ int cli_wait(int argc, char **argv)
 	const struct opt own[] = {{.name = "help", .on = &help, .help = "this"}, {0}};
 	struct hutch_job j = {.size = sizeof(j)};
 	struct living l = {0};
+	struct hutch_listed it = {0};
 	struct hutch_error why;
 	struct opt_rest rest;
 	struct err e = {0};
 	const char *id = MAIN_JOB;
-	int pid = 0, r = opt_parse(argv + 1, own, NULL, &rest, &e);
+	int r = opt_parse(argv + 1, own, NULL, &rest, &e);
 
 	(void)argc;
 	if (r == 0 && help)
@@ -234,12 +245,12 @@ int cli_wait(int argc, char **argv)
 	if (r == 0)
 		r = open_one(&rest, "wait", &l, &id, &e);
 	if (r == 0)
-		r = pid_of(rest.words[0], &pid, &e);
+		r = find_running(rest.words[0], &it, &e);
 	if (r == 0 && hutch_job_wait(l.box, id, UINT64_MAX, -1, -1, &j, NULL, &why) < 0)
 		r = cli_carry(&why, &e);
 	living_close(&l);
 	if (r == 0) {
-		r = j.main && pid ? wait_gone(rest.words[0], pid, &e) : 0;
+		r = j.main ? wait_gone(&it, &e) : 0;
 		printf("%d\n", j.result.exit_code);
 	}
 	return r < 0 ? fail(&rest, &e) : 0;
