@@ -188,6 +188,7 @@ class Jobs(JobCase, BoxCase):
         job = self.job_done("(setsid sh -c 'sleep 0.5; echo late; exec sleep 407' &)")
         self.assertEqual(len(states("sleep 407")) + self.jobs()[job]["written"], 0)
         wait_for(lambda: self.run_ok("logs", "box", job).out == "late\n", what="its output")
+        wait_for(lambda: states("sleep 407"), what="the program after its output")
         self.run_ok("job", "stop", "box", job)
         self.assertEqual(len(states("sleep 407")), 1)
 

@@ -726,6 +726,8 @@ class Mounts(LivingCase):
 
 
 class Timeouts(LivingCase):
+    measures_time = True
+
     def test_a_timeout_ends_the_whole_tree_of_its_command_and_nothing_else(self):
         box = self.create()
         self.inside_ok(box, "setsid sleep 4710 >/dev/null 2>&1 &")

@@ -95,6 +95,8 @@ class Presets(PresetCase):
 
 @only("root", "plain")
 class Time(PresetCase):
+    measures_time = True
+
     def test_a_shorter_timeout_beside_a_preset_holds_on_either_side_of_it(self):
         for words in (["--timeout", "300ms", *self.words("interactive")],
                       [*self.words("interactive"), "--timeout", "300ms"]):

@@ -8,7 +8,7 @@ from lib import only
 from lib.extra import BoxCase, states, wait_for
 
 
-class Sessions(BoxCase):
+class SessionCase(BoxCase):
     def say(self, text: str, *options, session: str = "s", **more):
         return self.hutch("exec", "--session", session, *options, "box", text, **more)
 
@@ -16,6 +16,21 @@ class Sessions(BoxCase):
         result = self.say(text, **more)
         self.assertEqual((result.code, result.out), (code, out), str(result))
 
+
+class Deadlines(SessionCase):
+    measures_time = True
+
+    def test_a_timeout_ends_the_text_and_spares_the_session(self):
+        self.assert_says("A=1", "")
+        result = self.say("echo before; sleep 301; echo after; touch /after", "--timeout", "0.3")
+        self.assertEqual(result.code, 124, str(result))
+        self.assertTrue(result.out.startswith("before\n") and "after" not in result.out, str(result))
+        self.assertLess(result.seconds, 1)
+        self.assert_says("echo $A; ls /after 2>/dev/null; :", "1\n")
+        self.assertEqual(states("sleep 301"), "")
+
+
+class Sessions(SessionCase):
     def test_state_lasts_and_a_plain_command_is_fresh(self):
         self.assert_says("cd /usr; export A=1; B=2; f() { echo \"f $1\"; }; alias g='echo alias'; sleep 300 &", "")
         self.assert_says("pwd; sh -c 'echo $A'; echo $B; f x; g; jobs -r | wc -l", "/usr\n1\n2\nf x\nalias\n1\n")
@@ -43,15 +58,6 @@ class Sessions(BoxCase):
                     script = filler + b"LC_ALL=" + language.encode() + b"; printf %s '" + text + b"'"
                     result = self.hutch("exec", "--session", "s", "box", script)
                     self.assertEqual((result.code, result.out.encode("utf-8", "surrogateescape")), (0, text), str(result))
-
-    def test_a_timeout_ends_the_text_and_spares_the_session(self):
-        self.assert_says("A=1", "")
-        result = self.say("echo before; sleep 301; echo after; touch /after", "--timeout", "0.3")
-        self.assertEqual(result.code, 124, str(result))
-        self.assertTrue(result.out.startswith("before\n") and "after" not in result.out, str(result))
-        self.assertLess(result.seconds, 1)
-        self.assert_says("echo $A; ls /after 2>/dev/null; :", "1\n")
-        self.assertEqual(states("sleep 301"), "")
 
     @only("root", "plain")
     def test_ctrl_c_ends_the_text_and_spares_the_session(self):

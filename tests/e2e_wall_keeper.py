@@ -102,6 +102,8 @@ def standing(pid: int) -> dict[str, str]:
 
 
 class Starved(WallCase):
+    measures_time = True
+
     def test_nothing_inside_lowers_the_standing_of_the_keeper_or_of_the_caller(self):
         for name, options in (("nothing", ()), ("all capabilities", (*ADD_ALL, *UNCONFINED))):
             with self.subTest(name):
@@ -141,11 +143,11 @@ class Starved(WallCase):
         self.assertLess(result.seconds, 1.5)
 
     def test_output_that_nobody_takes_does_not_hold_up_the_timeout(self):
-        since = time.monotonic()
+        since = self.now()
         process = self.start("run", "--rootfs", self.rootfs, "--timeout", "0.3", "--", "sh", "-c",
                              "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done")
         self.assertEqual(process.wait(5), 124)
-        self.assertLess(time.monotonic() - since, 0.6)
+        self.assertLess(self.now() - since, 0.6)
 
     @only("root", "plain")
     def test_the_timeout_holds_under_a_loop_that_stops_or_kills_everything_new(self):

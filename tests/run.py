@@ -367,7 +367,7 @@ LANES = (("unit", ()), ("e2e", ("root",)), ("e2e", ("subuid", "nested-range")), 
 LANE_SECONDS = 3000
 APART = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-euc", """
 	exec 9<"$1"
-	mount --bind "$2/shm" /dev/shm
+	mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 	mount --bind "$2/tmp" /var/tmp
 	mount --bind "$2/tmp" /tmp
 	[ -e "$1/tests" ] || { mkdir -p "$1"; mount --no-canonicalize --bind /proc/self/fd/9 "$1"; }
@@ -382,9 +382,8 @@ def apart():
     """The head of a command line that gives a command process numbers and temporary files of its own; those are where
     temporary files are anyway."""
     scratch = Path(tempfile.mkdtemp(prefix="hutch-tests-lane-"))
-    for name in ("tmp", "shm"):
-        (scratch / name).mkdir()
-        (scratch / name).chmod(0o1777)
+    (scratch / "tmp").mkdir()
+    (scratch / "tmp").chmod(0o1777)
     try:
         yield [*APART, str(scratch)]
     finally:

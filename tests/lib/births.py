@@ -49,6 +49,7 @@ class Births:
         ptrace(INTERRUPT, self.pid)
         while not self.next_stop(lambda child: False):
             time.sleep(0.0005)
+            ptrace(INTERRUPT, self.pid)  # any other stop on the way has taken the first one with it
         ptrace(DETACH, self.pid)
 
     def next_stop(self, wanted) -> bool:

@@ -10,6 +10,9 @@ A Case is a unittest.TestCase with:
     self.start(...)    starts it, a Popen that is ended with the test
     self.terminal(...) starts it on a terminal of its own, a Terminal
     self.write(...)    a file below self.tmp, owned by the persona
+    self.now()         a clock in seconds
+A class that tests deadlines says measures_time = True. What it measures shall not be the machine: self.home is in
+memory then (on a disk one mkdir() may take a second), and self.now(), which also gives Result.seconds, is a Watch's.
 The census is taken around every test. A subclass that has setUp() or tearDown() calls super()'s.
 """
 
@@ -26,6 +29,7 @@ from pathlib import Path
 from . import census, rootfs
 from .persona import NAMES, Persona, Session, remove_tree
 from .terminal import Terminal
+from .watch import Watch
 
 
 @dataclass
@@ -94,21 +98,25 @@ class Case(unittest.TestCase):
     persona: Persona
     session: Session
     takes_census = True
+    measures_time = False
     maxDiff = None
 
     # ---- around a test --------------------------------------------------------------------------
 
     def setUp(self) -> None:
-        self.home = self.persona.dir / "home"
+        self.home = (self.persona.memory if self.measures_time else self.persona.dir) / "home"
         self.tmp = self.persona.dir / "tmp"
         for directory in (self.home, self.tmp):
             directory.mkdir(mode=0o700, exist_ok=True)
             self.give(directory)
+        self._watch = Watch() if self.measures_time else None
         self._started: list[subprocess.Popen] = []
         self._terminals: list[Terminal] = []
         self._before = census.take(self.home)
 
     def tearDown(self) -> None:
+        if self._watch:
+            self._watch.close()
         for process in self._started:
             if process.poll() is None:
                 process.kill()
@@ -123,6 +131,9 @@ class Case(unittest.TestCase):
         if left:
             census.clean_up(self._before)
             self.fail("left behind:\n  " + "\n  ".join(left))
+
+    def now(self) -> float:
+        return self._watch.now() if self._watch else time.monotonic()
 
     def left_behind(self, seconds: float = census.SETTLE_SECONDS) -> list[str]:
         """The census until now, one line for each thing that should not be there."""
@@ -198,7 +209,7 @@ class Case(unittest.TestCase):
     def finish(self, process: subprocess.Popen, input: bytes | str | None = None,
                timeout: float = 60, since: float | None = None) -> Result:
         """Waits for the end of what start() started."""
-        since = time.monotonic() if since is None else since
+        since = self.now() if since is None else since
         data = input.encode() if isinstance(input, str) else input
         try:
             out, err = process.communicate(data, timeout)
@@ -206,14 +217,14 @@ class Case(unittest.TestCase):
             process.kill()
             out, err = process.communicate()
             self.fail(f"did not end within {timeout} s: {process.args}\n{_text(out or b'')}\n{_text(err or b'')}")
-        seconds = time.monotonic() - since
+        seconds = self.now() - since
         return Result(process.args, process.returncode, _text(out or b""), _text(err or b""), seconds)
 
     def hutch(self, *args, input: bytes | str | None = None, timeout: float = 60, **options) -> Result:
         """Runs hutch to its end. Without @input its stdin is /dev/null."""
         if input is not None:
             options["stdin"] = subprocess.PIPE
-        since = time.monotonic()
+        since = self.now()
         return self.finish(self.start(*args, **options), input, timeout, since)
 
     def run_ok(self, *args, **options) -> Result:

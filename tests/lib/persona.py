@@ -138,6 +138,7 @@ class Persona:
         self.name, self.uid, self.gid, self.user, self.reason = name, uid, gid, user, reason
         self.namespace = -1  # descriptor of the user namespace to enter
         self.dir = Path()  # a directory of this persona's own
+        self.memory = Path()  # another, in memory where there is a tmpfs
         self.program = ""  # hutch, where this persona can reach it
 
     def changes_user(self) -> bool:
@@ -148,11 +149,12 @@ class Persona:
             os.close(self.namespace)
             self.namespace = -1
 
-    def make_dir(self, session: Path) -> None:
-        self.dir = session / self.name
-        self.dir.mkdir(mode=0o700, exist_ok=True)
-        if self.changes_user():
-            os.chown(self.dir, self.uid, self.gid)
+    def make_dirs(self, session: Path, memory: Path) -> None:
+        self.dir, self.memory = session / self.name, memory / self.name
+        for directory in (self.dir, self.memory):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            if self.changes_user():
+                os.chown(directory, self.uid, self.gid)
 
     def environment(self, home: Path) -> dict[str, str]:
         keep = {k: os.environ[k] for k in ("PATH", "LANG", "LC_ALL", "TERM", "TZ") if k in os.environ}
@@ -249,14 +251,13 @@ class Session:
     def __init__(self, program: Path, build: Path, debug: bool):
         self.build = build  # Meson's directory, for what the tests use of it
         self.debug = debug  # hutch has fault points
-        self.dir = Path(tempfile.mkdtemp(prefix="hutch-tests-"))
-        self.dir.chmod(0o711)
+        self.dir, self.memory = scratch(), scratch("/dev/shm" if is_tmpfs("/dev/shm") else None)
         self.program = program.resolve()
         self.personas = all_personas()
         self.owner = os.getpid()
         for persona in self.personas:
             if not persona.reason:
-                persona.make_dir(self.dir)
+                persona.make_dirs(self.dir, self.memory)
                 persona.program = str(self.program_for(persona, self.program))
 
     def program_for(self, persona: Persona, program: Path) -> Path:
@@ -284,6 +285,18 @@ class Session:
         for persona in self.personas:
             persona.close()
         remove_tree(self.dir)
+        remove_tree(self.memory)
+
+
+def scratch(where: str | None = None) -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="hutch-tests-", dir=where))
+    directory.chmod(0o711)
+    return directory
+
+
+def is_tmpfs(path: str) -> bool:
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [kind for _, at, kind, *_ in mounts if at == path][-1:] == ["tmpfs"]
 
 
 def remove_tree(path: Path) -> None:
