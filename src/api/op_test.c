@@ -174,6 +174,55 @@ static void a_keeper_that_does_not_answer_is_killed(void)
 	hutch_op_free(op);
 }
 
+/* Detached: the list says who its keeper is. */
+static struct hutch_box *start_and_kill_keeper(struct world *w, const struct hutch_exec_options *first, struct hutch_proc **proc)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED};
+	struct hutch_listed *v = NULL;
+	struct hutch_box *box;
+	size_t n = 0;
+
+	if (!ok(hutch_box_start(w->hutch, w->spec, &o, &box, &w->e) == 0, "%s", w->e.message))
+		return NULL;
+	ok(hutch_box_wait_ready(box, &w->e) == 0 && hutch_box_exec(box, first, proc, &w->e) == 0, "%s", w->e.message);
+	if (ok(hutch_list(w->hutch, &v, &n, &w->e) == 0 && n == 1 && v[0].pid > 1)) {
+		is_int(kill(v[0].pid, SIGKILL), 0);
+		for (int i = 0; i < 5000 && kill(v[0].pid, 0) == 0; i++)
+			usleep(1000);
+	}
+	free(v);
+	return box;
+}
+
+/* Whatever is asked first after that: not that a pipe is broken. */
+static void a_keeper_that_was_killed_meanwhile_is_told_of_as_the_end(void)
+{
+	const char *const argv[] = {"sleep", "1000", NULL};
+	const struct hutch_exec_options first = {.size = sizeof(first), .argv = argv};
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	for (int i = 0; i < 5; i++) {
+		struct hutch_proc *proc = NULL;
+		struct hutch_box *box = start_and_kill_keeper(&w, &first, &proc);
+		struct hutch_error e = {0};
+		auto_free char *name = NULL;
+		int r;
+
+		if (!box)
+			return;
+		r = i == 0 ? hutch_box_reset(box, &e) :
+		    i == 1 ? hutch_proc_signal(proc, SIGTERM, &e) :
+		    i == 2 ? hutch_box_snapshot(box, "a", &name, &e) :
+		    i == 3 ? hutch_file_mkdir(box, "/root/d", 0, 0755, &e) :
+			     hutch_box_kill(box, SIGTERM, &e);
+		ok(r == HUTCH_E_DIED && strstr(e.message, "has ended"), "%d: %d %s", i, r, e.message);
+		hutch_proc_free(proc);
+		is_int(hutch_box_delete(box, &w.e), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -182,6 +231,7 @@ int main(void)
 		TAP_TEST(failures_are_those_of_the_whole_one),
 		TAP_TEST(what_nobody_waits_for_is_done_all_the_same),
 		TAP_TEST(a_keeper_that_does_not_answer_is_killed),
+		TAP_TEST(a_keeper_that_was_killed_meanwhile_is_told_of_as_the_end),
 	};
 
 	return tap_run(t, sizeof(t) / sizeof(*t));

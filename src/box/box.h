@@ -310,6 +310,10 @@ int box_say(struct box *b, const struct msg_head *head, const void *body, size_t
 /* The keeper does not take what is sent to it: takes its last words, until it is dead. Return: why. */
 int box_gone(struct box *b, struct err *e);
 
+/* box_say(), for whom it matters. Return: 0, or an error; of a keeper that has ended, why. */
+int box_ask(struct box *b, const struct msg_head *head, const void *body, size_t len, const int *fds, unsigned nfds,
+	    struct err *e);
+
 /* end.c: kills it, and waits for its end. */
 int box_end_keeper(struct box *b, struct err *e);
 

@@ -205,12 +205,8 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	memcpy(fds, n.child, first * sizeof(int));
 	if (ask->nfds)
 		memcpy(fds + first, ask->fds, ask->nfds * sizeof(int));
-	r = box_say(b, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds);
-	if (r == -EPIPE || r == -ECONNRESET) {
-		r = box_gone(b, e);
-		return b->why.code ? err_wrap(e, "start '%s'", b->name) : r;
-	}
-	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+	r = box_ask(b, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds, e);
+	return r < 0 && b->why.code ? err_wrap(e, "start '%s'", b->name) : r;
 }
 
 int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struct err *e)
@@ -380,8 +376,7 @@ int proc_signal(struct proc *p, int sig, struct err *e)
 		return err_set(e, ERR_INVALID, "%d is not a signal", sig);
 	if (p->done)
 		return 0;
-	r = box_say(p->box, &head, NULL, 0, NULL, 0);
-	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+	return box_ask(p->box, &head, NULL, 0, NULL, 0, e);
 }
 
 int proc_exit_code(const struct exited *x)

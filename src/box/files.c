@@ -43,9 +43,9 @@ static int have_helper(struct box *b, struct err *e)
 		return r;
 	b->files_bad = (struct err){0};
 	b->files_id = head.id = ++b->next_id;
-	r = box_say(b, &head, NULL, 0, NULL, 0);
+	r = box_ask(b, &head, NULL, 0, NULL, 0, e);
 	if (r < 0)
-		return r == -EPIPE || r == -ECONNRESET ? box_gone(b, e) : err_sys(e, r, "ask the keeper");
+		return r;
 	while (b->files_id) {
 		r = box_talk(b, -1, e);
 		if (r < 0)

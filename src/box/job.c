@@ -153,11 +153,9 @@ static int told_no(struct box *b, struct err *e)
 static int send_it(struct box *b, uint16_t op, uint32_t id, const void *body, size_t len, struct err *e)
 {
 	struct msg_head head = {.op = op, .id = id};
-	int r = box_say(b, &head, body, len, NULL, 0);
+	int r = box_ask(b, &head, body, len, NULL, 0, e);
 
-	if (r == -EPIPE || r == -ECONNRESET)
-		return told_no(b, e);
-	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+	return r < 0 && b->why.code ? err_wrap(e, "start '%s'", b->name) : r;
 }
 
 /* Until there is an answer. Frees @q where there comes none. */

@@ -13,10 +13,10 @@ int reset_ask(struct op *o, uint16_t op, const char *body, size_t len, struct er
 {
 	struct box *b = o->b;
 	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = o->keep_processes};
-	int r = box_say(b, &head, body, len, NULL, 0);
+	int r = box_ask(b, &head, body, len, NULL, 0, e);
 
 	if (r < 0)
-		return err_sys(e, r, "ask the keeper");
+		return r;
 	b->layers.bad = (struct err){0};
 	b->reset_id = head.id;
 	o->keeps = o->moves = o->keep_processes;

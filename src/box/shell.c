@@ -198,10 +198,7 @@ static int ask_keeper(struct box *b, struct shell *s, bool apart, struct err *e)
 		r = pack_shell(&blob, b, s, apart, e);
 	if (r < 0)
 		return r;
-	r = box_say(b, &head, blob.data, blob.len, &dir, dir >= 0);
-	if (r == -EPIPE || r == -ECONNRESET)
-		return box_gone(b, e);
-	return r < 0 ? err_sys(e, r, "ask the keeper for a shell") : 0;
+	return box_ask(b, &head, blob.data, blob.len, &dir, dir >= 0, e);
 }
 
 /* ---- what comes back -------------------------------------------------------------------------- */
@@ -525,10 +522,10 @@ int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, stru
 	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns, .sent_ns = sys_now_ns(),
 				  .shell = whole ? SHELL_KILLED :
 					   s->session && s->bash ? SHELL_TOLD : SHELL_SPARED};
-	int r = box_say(b, &head, &what, sizeof(what), NULL, 0);
+	int r = box_ask(b, &head, &what, sizeof(what), NULL, 0, e);
 
 	s->kills += r == 0;
-	return r < 0 ? err_sys(e, r, "ask the keeper") : 0;
+	return r;
 }
 
 void box_drain(struct box *b, int fd)

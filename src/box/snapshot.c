@@ -55,11 +55,10 @@ static int ask(struct box *b, uint16_t op, const void *body, size_t len, const i
 	stack_done(&b->layers.stack);
 	b->layers.bad = (struct err){0};
 	b->layers.id = head.id;
-	r = box_say(b, &head, body, len, fd, fd ? 1 : 0);
-	if (r == 0)
-		return 0;
-	b->layers.id = 0;
-	return r == -EPIPE || r == -ECONNRESET ? box_gone(b, e) : err_sys(e, r, "ask the keeper");
+	r = box_ask(b, &head, body, len, fd, fd ? 1 : 0, e);
+	if (r < 0)
+		b->layers.id = 0;
+	return r;
 }
 
 /* Return: 1, with b->layers.stack, 0 not yet, or less than 0. */

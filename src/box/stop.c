@@ -102,10 +102,7 @@ int box_kill(struct box *b, int sig, struct err *e)
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
 	if (sig == SIGKILL)
 		return box_stop(b, 0, e);
-	r = box_say(b, &head, NULL, 0, NULL, 0);
-	if (r == -EPIPE || r == -ECONNRESET)
-		return box_gone(b, e);
-	return r < 0 ? err_sys(e, r, "ask the keeper of '%s'", b->name) : 0;
+	return box_ask(b, &head, NULL, 0, NULL, 0, e);
 }
 
 /* ---- again ------------------------------------------------------------------------------------ */

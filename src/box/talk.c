@@ -165,6 +165,16 @@ int box_gone(struct box *b, struct err *e)
 	return b->why.code;
 }
 
+int box_ask(struct box *b, const struct msg_head *head, const void *body, size_t len, const int *fds, unsigned nfds,
+	    struct err *e)
+{
+	int r = box_say(b, head, body, len, fds, nfds);
+
+	if (r == -EPIPE || r == -ECONNRESET)
+		return box_gone(b, e);
+	return r < 0 ? err_sys(e, r, "ask the keeper of '%s'", b->name) : 0;
+}
+
 int box_wait_ready(struct box *b, struct err *e)
 {
 	int r = home_check_owner(b->home, e);
