@@ -185,7 +185,7 @@ class Jobs(JobCase, BoxCase):
         self.assertEqual(self.jobs()[job]["end"], "signal")
 
     def test_what_a_job_put_aside_lives_on_when_it_ends_by_itself(self):
-        job = self.job_done("(setsid sh -c 'sleep 0.5; echo late; exec sleep 407' &)")
+        job = self.job_done("(setsid sh -c 'sleep 2; echo late; exec sleep 407' &)")
         self.assertEqual(len(states("sleep 407")) + self.jobs()[job]["written"], 0)
         wait_for(lambda: self.run_ok("logs", "box", job).out == "late\n", what="its output")
         wait_for(lambda: states("sleep 407"), what="the program after its output")
