@@ -3,9 +3,8 @@
  * cleanup.c - remove at once what only a later run would have removed
  *
  * How it works: half-made directories of programs that were killed, and those that wait to be used again, are moved to
- * the trash; then the
- * sweeper is asked to look for dead sandboxes and to empty the trash, and is given the writing end
- * of a pipe, which closes when it has ended.
+ * the trash; then the sweeper is asked to look for dead sandboxes and to empty the trash, and is given the writing end of
+ * a pipe, which closes when it has ended.
  */
 #include <dirent.h>
 #include <errno.h>
