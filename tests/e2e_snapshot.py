@@ -11,6 +11,8 @@ from lib.births import Births, depth
 from lib.extra import MANY_IDS, PYTHON, BoxCase, everybody, inside_a_mount, states, wait_for
 from lib.persona import is_root_of_machine
 
+CLOSE_RANGE = 436  # on all architectures
+
 # Everything of a tree that a snapshot must keep, as lines.
 DIGEST = r"""
 import hashlib, os, stat, sys
@@ -485,10 +487,8 @@ class KeepProcesses(HostBox):
         self.assertEqual(states("sleep 311"), "")
 
 
-class OldGenerations(HostBox):
-    """The process that is the last to close the namespaces of an old generation lives as long as that takes: it is
-    none of the inside, whatever it does. A user's keeper may not trace it, where both come from a nursery: to the
-    kernel their memory belongs to who started that."""
+class Watched(HostBox):
+    """Its keeper can be traced by root of the machine."""
 
     def setUp(self):
         super(BoxCase, self).setUp()
@@ -498,6 +498,33 @@ class OldGenerations(HostBox):
     def keeper(self) -> int:
         everyone, below = everybody(), census.count_processes()
         return next(pid for pid in below if pid in everyone and everyone[pid][2] == "hutch-keeper")
+
+
+class Rest(Watched):
+    """A generation is ready before its pid 1 has closed its descriptors."""
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_no_command_begins_before_pid_1_has_nothing_open_any_more(self):
+        keeper = self.keeper()
+        with Births(keeper) as births:
+            reset = self.start("reset", "box")
+            pid = births.hold_before(CLOSE_RANGE, lambda pid: depth(pid) > depth(keeper))
+            command = self.start("exec", "box", "sh", "-c", "ls /proc/1/fd 2>/dev/null; :")
+            later = time.monotonic() + 0.5
+            births.stop_until(lambda: time.monotonic() > later, lambda _: False)
+            self.assertTrue(os.listdir(f"/proc/{pid}/fd"), "it was held too late: nothing was shown")
+            self.assertIsNone(command.poll(), "it ran beside a pid 1 that had something open")
+            births.let_go(pid)
+            births.stop_until(lambda: command.poll() is not None, lambda _: False)
+        self.assertEqual(self.finish(reset).code, 0)
+        result = self.finish(command)
+        self.assertEqual((result.code, result.out), (0, ""), str(result))
+
+
+class OldGenerations(Watched):
+    """The process that is the last to close the namespaces of an old generation lives as long as that takes: it is
+    none of the inside, whatever it does. A user's keeper may not trace it, where both come from a nursery: to the
+    kernel their memory belongs to who started that."""
 
     def held_after(self, *words) -> list[int]:
         """The keeper's children that are of its own pid namespace, which hutch with @words makes: stopped as they begin."""

@@ -137,6 +137,7 @@ static void early_main(struct keeper *k, int news)
 		r = early_net(news, &e);
 	if (k->prep.ahead)
 		sys_background(false);
+	reaper_close(news); /* all of it was sent; now is the time, while the keeper builds */
 	if (r == 0)
 		r = early_go(news, &flags, &e);
 	if (r == 0 && flags & PLAN_NESTED)

@@ -127,10 +127,18 @@ static void give_up_powers(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
+void reaper_close(int news)
+{
+	if (news > 0)
+		sys_close_range(0, (unsigned)news - 1);
+	sys_close_range((unsigned)news + 1, ~0u);
+}
+
 /**
  * reaper_rest() - Report, and be the pid 1 of the inside
  *
- * Should:  give up dumpability and capabilities before it reports: commands are started then
+ * Should:  give up dumpability and capabilities before it reports; close @news when it has nothing else any more:
+ *	    the keeper starts no command before
  * Mustn't: ever wake up again: it is the one process that the inside can name
  */
 void reaper_rest(int news, const int *fds, int n)
@@ -139,7 +147,8 @@ void reaper_rest(int news, const int *fds, int n)
 
 	give_up_powers();
 	(void)msg_send(news, &head, NULL, 0, fds, (unsigned)n);
-	sys_close_range(0, ~0u);
+	reaper_close(news);
+	close(news);
 	for (;;)
 		pause();
 }
@@ -353,6 +362,8 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 {
 	int r = wait_ready(k, g, e);
 
+	if (r == 0)
+		generation_await(k, g->news); /* its other end is the last that the reaper closes */
 	close_fd(&g->news);
 	if (r < 0)
 		generation_kill(g);

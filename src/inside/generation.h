@@ -25,6 +25,7 @@ int reaper_open_all(uint32_t flags, int fds[SPACES_MAX + 1], struct err *e);
 /* The last it does: report, with @n descriptors, and be pid 1; or say why not. */
 void reaper_rest(int news, const int *fds, int n) __attribute__((noreturn));
 void reaper_failed(int news, const struct err *e) __attribute__((noreturn));
+void reaper_close(int news); /* every other descriptor */
 
 /* In the keeper. Clones a reaper: g->pid is 0 in it; *ret_news is the socket on either side. */
 int generation_clone(struct generation *g, int spaces, int *ret_news, struct err *e);

@@ -4,6 +4,7 @@
     with Births(pid) as births:
         ... start what makes it fork ...
         births.stop_until(done, wanted)     # [pid, ...]: stopped by SIGSTOP, untraced
+        births.hold_before(call, wanted)    # pid: it is about to ask the kernel for that; goes on with let_go(pid)
 
 For what lives too briefly to be met otherwise. Needs the right to trace, as root of the machine has it.
 """
@@ -16,8 +17,9 @@ from pathlib import Path
 
 from .persona import libc
 
-SEIZE, INTERRUPT, CONT, DETACH, GETEVENTMSG = 0x4206, 0x4207, 7, 17, 0x4201
-OF_CHILDREN = 2 | 4 | 8  # PTRACE_O_TRACEFORK, _TRACEVFORK, _TRACECLONE: they are traced from their birth
+SEIZE, INTERRUPT, CONT, DETACH, GETEVENTMSG, SYSCALL, GET_SYSCALL_INFO = 0x4206, 0x4207, 7, 17, 0x4201, 24, 0x420E
+# PTRACE_O_TRACEFORK, _TRACEVFORK, _TRACECLONE: they are traced from their birth; _TRACESYSGOOD: their calls can be told
+OF_CHILDREN = 2 | 4 | 8 | 1
 BORN = (1, 2, 3)  # PTRACE_EVENT_FORK, _VFORK, _CLONE
 WALL = 0x40000000  # __WALL
 
@@ -37,15 +39,34 @@ def depth(pid: int) -> int:
     return len(next(line for line in status.splitlines() if line.startswith("NSpid:")).split()) - 1
 
 
+class SyscallInfo(ctypes.Structure):  # struct ptrace_syscall_info of <linux/ptrace.h>, up to the number of a call
+    _fields_ = [("op", ctypes.c_uint8), ("arch", ctypes.c_uint32), ("ip", ctypes.c_uint64), ("sp", ctypes.c_uint64),
+                ("number", ctypes.c_uint64)]
+
+
+def run_until_call(pid: int, call: int) -> None:
+    """Until a process that is traced and stands still is about to make that system call."""
+    info = SyscallInfo()
+    while info.op != 1 or info.number != call:  # PTRACE_SYSCALL_INFO_ENTRY
+        ptrace(SYSCALL, pid)
+        _, status = os.waitpid(pid, WALL)
+        if not os.WIFSTOPPED(status):
+            raise AssertionError(f"it ended before call {call}: {status}")
+        ptrace(GET_SYSCALL_INFO, pid, ctypes.sizeof(info), ctypes.addressof(info))
+
+
 class Births:
     def __init__(self, pid: int):
         self.pid, self.stopped = pid, []
+        self.before, self.held = None, 0  # what hold_before() is after, and has
 
     def __enter__(self):
         ptrace(SEIZE, self.pid, 0, OF_CHILDREN)
         return self
 
     def __exit__(self, *_):
+        if self.held:
+            self.let_go(self.held)
         ptrace(INTERRUPT, self.pid)
         while not self.next_stop(lambda child: False):
             time.sleep(0.0005)
@@ -70,7 +91,11 @@ class Births:
 
     def born(self, child: int, wanted) -> None:
         os.waitpid(child, WALL)  # its first stop
-        if wanted(child):
+        if self.before and wanted(child):
+            run_until_call(child, self.before)
+            self.held, self.before = child, None
+            return
+        if not self.before and wanted(child):
             os.kill(child, signal.SIGSTOP)  # it meets that when it is let go
             self.stopped.append(child)
         ptrace(DETACH, child)
@@ -85,3 +110,13 @@ class Births:
                 raise AssertionError(f"it was not done within {seconds} s")
             time.sleep(0.0002)
         return self.stopped
+
+    def hold_before(self, call: int, wanted, seconds: float = 20) -> int:
+        """The next child for which wanted(pid) holds, traced, before its first system call of this number."""
+        self.before = call
+        self.stop_until(lambda: self.held, wanted, seconds)
+        return self.held
+
+    def let_go(self, child: int) -> None:
+        self.held = 0
+        ptrace(DETACH, child)
