@@ -141,17 +141,33 @@ static void close_those(struct keeper *k)
 		close_fd(&k->later[--k->nlater]);
 }
 
+/* Until the keeper has closed its own: the pipe's end @w. */
+static void end_last(int r, int w)
+{
+	char c;
+
+	close(w);
+	(void)!read(r, &c, 1);
+	_exit(0);
+}
+
 /* See above. Where no process can be made, we close them. */
 static void drop_later(struct keeper *k, struct generation *g)
 {
+	auto_fd int r = -1, w = -1;
 	pid_t *at = leaving(k, 0);
+	int pipefd[2];
 	struct err e;
 
-	if (at && sys_setns(k->self, CLONE_NEWPID) == 0) {
+	if (at && pipe2(pipefd, O_CLOEXEC) == 0) {
+		r = pipefd[0];
+		w = pipefd[1];
+	}
+	if (w >= 0 && sys_setns(k->self, CLONE_NEWPID) == 0) {
 		pid_t pid = sys_fork(0, NULL);
 
 		if (pid == 0)
-			_exit(0);
+			end_last(r, w);
 		*at = pid > 0 ? pid : 0;
 		(void)generation_return(k, &e);
 	}
