@@ -82,6 +82,10 @@ class Package(RunCase):
         self.run_tests("test_async")
         self.run_tests("test_pool")
 
+    @needs(built, "this build has no Python package")
+    def test_twins(self):
+        self.run_tests("test_twin")
+
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_leaks(self):

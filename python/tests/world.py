@@ -47,19 +47,24 @@ class Case(unittest.TestCase):
         home()
         with hutch.Sandbox(config()):  # what stands ready for the next one is there from now on
             pass
-        gc.collect()
+        self.settle()
         self._boxes: list[hutch.Sandbox] = []
         self._before = descriptors(), names()
 
     def tearDown(self) -> None:
         for box in self._boxes:
             box.delete()
-        gc.collect()
+        self.settle()
         fds, boxes = descriptors(), names()
         self.assertEqual(fds - self._before[0], Counter(), "descriptors")
         self.assertEqual(boxes - self._before[1], set(), "sandboxes")
         with self.assertRaises(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
+
+    def settle(self) -> None:
+        """A sandbox that was made before it is asked for is none of those that a test has made."""
+        gc.collect()
+        hutch.Sandbox.cleanup_stale()
 
     def sandbox(self, **fields) -> hutch.Sandbox:
         """Deleted after the test."""

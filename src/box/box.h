@@ -15,6 +15,7 @@
  *	place.c	 its directories: name, lock, where changes go
  *	attach.c sandboxes that live on without who made them; reset
  *	kept.c	 what is on disk of those
+ *	twin.c	 the next one, before it is asked for
  *	stop.c	 their end, with what they wrote kept or not
  *	list.c	 which there are
  *	end.c	 the end
@@ -57,6 +58,7 @@ struct box {
 	bool ended; /* nothing of it runs any more */
 	bool told_ready; /* to who waited for it */
 	bool shell_early; /* one was started with it, and none was asked for yet */
+	bool nameless; /* nobody has asked for it yet */
 	bool shared; /* others can attach too */
 	bool kept; /* there is a record from which it can be started again */
 	bool spent;  /* it is there for one command, which was started: no reset, no shells */
@@ -317,11 +319,26 @@ int box_ask(struct box *b, const struct msg_head *head, const void *body, size_t
 /* end.c: kills it, and waits for its end. */
 int box_end_keeper(struct box *b, struct err *e);
 
+/* start.c: a name that is made up, behind @before; the host name of a sandbox of that name (NULL: no memory). */
+int start_make_name(const char *before, char **ret, struct err *e);
+char *start_hostname(const struct spec *spec, const char *name);
+/* A sandbox that nobody has asked for, as far as it comes by itself. */
+int start_twin(struct home *h, const struct spec *spec, struct box **ret, struct err *e);
+
+/* twin.c: one that was made like this @spec before it was asked for, or NULL; makes the next one, where this is the second
+ * that is asked for in a row; the end of the one that waits. */
+struct box *twin_take(struct home *h, const struct spec *spec, bool wait);
+void twin_next(struct home *h, const struct spec *spec);
+void twin_drop(struct home *h);
+bool twin_any(const struct home *h); /* whether there are some in the state directory, whosever they are */
+
 /* place.c: *ret_lock is to be handed to the keeper. EXISTS: also by one that is kept. */
 int place_take(struct home *h, const char *name, int *ret_lock, struct err *e);
 /* The name of one that is kept and does not run; of any that does not run. NOT_FOUND; EXISTS: it runs. */
 int place_take_kept(struct home *h, const char *name, int *ret_lock, struct err *e);
 int place_take_any(struct home *h, const char *name, int *ret_lock, struct err *e);
+/* Of one whose keeper has the name @from. @has_upper: boxes/NAME is there. On failure it is called as before. */
+int place_rename(struct home *h, const char *from, const char *to, bool has_upper, struct err *e);
 /* The end of having it. Closes @lock; -1: it was not had. */
 void place_let_go(struct home *h, const char *name, int *lock);
 void place_give_back(struct home *h, const char *name, bool has_files); /* @has_files: of attach.c */
@@ -330,6 +347,7 @@ bool place_held(int dir);
 /* Whether a sweeper is removing it, or has. */
 bool place_being_removed(int dir);
 int place_upper_take(struct home *h, const char *name, struct err *e);
+bool place_upper_reuse(struct home *h, const char *name); /* false: there is none, and nothing of that name */
 void place_upper_give_back(struct home *h, const char *name);
 void place_generation_give_back(struct home *h, const char *name, uint32_t number);
 void place_sweep(struct home *h);

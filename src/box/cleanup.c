@@ -52,7 +52,7 @@ static int sweep(struct home *h, int timeout_ms, struct err *e)
 		return err_sys(e, errno, "pipe");
 	in = pipefd[0];
 	out = pipefd[1];
-	r = home_sweep(h, out, e);
+	r = home_sweep(h, out, false, e);
 	if (r < 0)
 		return r;
 	close_fd(&out);
@@ -69,6 +69,8 @@ static bool some_attached(struct home *h)
 	auto_free struct box_listed *v = NULL;
 	size_t n = 0;
 
+	if (twin_any(h))
+		return true;
 	if (box_list(h, &v, &n, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
@@ -86,6 +88,7 @@ int home_cleanup(struct home *h, int timeout_ms, struct err *e)
 		return r;
 	move_half_made(h, h->layers, ".new-");
 	move_half_made(h, h->data, ".hutch-doctor-");
+	twin_drop(h);
 	place_drop_unused(h);
 	r = sweep(h, timeout_ms, e);
 	if (r < 0 || !some_attached(h))

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "box/box.h"
 #include "sys/proc.h"
 
 /* ---- directories ------------------------------------------------------------------------------ */
@@ -234,7 +235,11 @@ static int open_all(struct home *h, const struct home_ask *ask, struct err *e)
 		r = open_state(h, ask->directory, e);
 	if (r == 0 && ask->prepare)
 		r = keepers_first(h, ask->net, ask->host_ids, e);
-	return r < 0 ? r : open_data(h, ask->directory, e);
+	if (r == 0)
+		r = open_data(h, ask->directory, e);
+	if (r == 0)
+		keepers_store(h);
+	return r;
 }
 
 int home_open(const struct home_ask *ask, struct home **ret, struct err *e)
@@ -263,6 +268,8 @@ int home_open(const struct home_ask *ask, struct home **ret, struct err *e)
 
 void home_close(struct home *h)
 {
-	if (h)
-		close_all(h);
+	if (!h)
+		return;
+	twin_drop(h);
+	close_all(h);
 }

@@ -32,6 +32,14 @@ struct spare {
 
 #define SPARE_NONE ((struct spare){.ctl = -1, .pidfd = -1, .userns = -1})
 
+/* A sandbox that nobody has asked for yet (twin.c). */
+struct twin {
+	struct box *box;       /* NULL: none */
+	bool busy;	       /* one is being made */
+	struct spec *like;     /* as the last sandbox was asked for; NULL: none was */
+	struct twin_seen *saw; /* the host, as it was made */
+};
+
 struct home {
 	pid_t owner;	    /* the process that opened it */
 	bool children;	    /* helpers are children of the caller */
@@ -50,6 +58,7 @@ struct home {
 	struct spare spare;   /* under the lock */
 	bool keep_spare;      /* one stands ready at all times */
 	_Atomic bool shells;  /* sandboxes are asked for a shell: the last was */
+	struct twin twin;     /* under the lock */
 };
 
 /* What home_open() is to do beside opening. */
@@ -80,11 +89,12 @@ void home_fill_spare(struct home *h, bool net, bool host_ids);
 
 /* For home.c: the nursery, the first keeper, the end of both. */
 int keepers_open(struct home *h, struct err *e);
+void keepers_store(struct home *h); /* the directories are open: what the caller's end leaves in them is to be swept */
 int keepers_first(struct home *h, bool net, bool host_ids, struct err *e);
 void keepers_close(struct home *h);
 
-/* Starts a sweeper on the store, which holds @out (-1: nothing) until it ends. */
-int home_sweep(struct home *h, int out, struct err *e);
+/* Starts a sweeper on the store, which holds @out (-1: nothing) until it ends. @soon: it need not be at once. */
+int home_sweep(struct home *h, int out, bool soon, struct err *e);
 
 /* Removes what dead sandboxes left, and waits for the end of it. */
 int home_cleanup(struct home *h, int timeout_ms, struct err *e);

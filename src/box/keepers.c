@@ -57,6 +57,15 @@ static int make_pair(int *ours, int *theirs, struct err *e)
 
 /* ---- the nursery ------------------------------------------------------------------------------ */
 
+void keepers_store(struct home *h)
+{
+	const struct msg_head head = {.op = OP_SWEEP, .arg = SWEEP_AT_END};
+	const int fds[] = {h->trash, h->state, h->boxes, h->layers};
+
+	if (h->nursery >= 0)
+		(void)msg_send(h->nursery, &head, NULL, 0, fds, sizeof(fds) / sizeof(*fds)); /* only a help */
+}
+
 static int start_nursery(struct home *h, struct err *e)
 {
 	struct msg_head head = {.op = OP_HELLO};
@@ -76,11 +85,17 @@ static int start_nursery(struct home *h, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "talk to the nursery");
 	h->nursery = take_fd(&ours);
+	if (h->trash >= 0) /* it is a second one */
+		keepers_store(h);
 	return 0;
 }
 
 static void stop_nursery(struct home *h)
 {
+	const struct msg_head head = {.op = OP_SWEEP, .arg = SWEEP_AT_END};
+
+	if (h->nursery >= 0 && h->owner == getpid()) /* it leaves nothing */
+		(void)msg_send(h->nursery, &head, NULL, 0, NULL, 0);
 	close_fd(&h->nursery); /* it ends by itself */
 	if (h->children && h->nursery_pid > 0 && h->owner == getpid())
 		while (waitpid(h->nursery_pid, NULL, __WALL) < 0 && errno == EINTR)
@@ -288,9 +303,9 @@ static int start_sweeper(struct home *h, const struct msg_head *head, const int 
 	return r < 0 ? err_sys(e, r, "start the sweeper") : 0;
 }
 
-int home_sweep(struct home *h, int out, struct err *e)
+int home_sweep(struct home *h, int out, bool soon, struct err *e)
 {
-	struct msg_head head = {.op = OP_SWEEP};
+	struct msg_head head = {.op = OP_SWEEP, .arg = soon ? SWEEP_SOON : SWEEP_NOW};
 	int fds[] = {h->trash, h->state, h->boxes, h->layers, out}, r;
 	unsigned nfds = out < 0 ? 4 : 5;
 

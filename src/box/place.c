@@ -257,6 +257,12 @@ static bool is_full(int dir, const char *name)
 	return dirs_in(dir, name, UNUSED_MAX) >= UNUSED_MAX;
 }
 
+/* What waits to be used again has none: a twin's name does. */
+static const char *without_dot(const char *name)
+{
+	return name + (*name == '.');
+}
+
 static void let_go(struct home *h, const char *name, bool has_files)
 {
 	char to[300];
@@ -267,7 +273,7 @@ static void let_go(struct home *h, const char *name, bool has_files)
 		drop_name(h, name);
 		return;
 	}
-	snprintf(to, sizeof(to), FREE "/%.200s.%llx", name, (unsigned long long)sys_now_ns());
+	snprintf(to, sizeof(to), FREE "/%.200s.%llx", without_dot(name), (unsigned long long)sys_now_ns());
 	if (renameat(h->state, name, h->state, to) == 0)
 		return;
 	if (errno == ENOENT && sys_mkdir(h->state, FREE, 0700) == 0 &&
@@ -295,19 +301,44 @@ void place_give_back(struct home *h, const char *name, bool has_files)
 
 /* ---- where changes go ------------------------------------------------------------------------- */
 
+bool place_upper_reuse(struct home *h, const char *name)
+{
+	if (faccessat(h->boxes, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) /* of a sandbox whose name was lost: a reboot */
+		to_trash(h, name);
+	return take_unused(h->data, "pool", h->boxes, name);
+}
+
 int place_upper_take(struct home *h, const char *name, struct err *e)
 {
-	int r;
+	int r = place_upper_reuse(h, name) ? 0 : sys_mkdir(h->boxes, name, 0700);
 
-	if (take_unused(h->data, "pool", h->boxes, name))
-		return 0;
-	r = sys_mkdir(h->boxes, name, 0700);
-	if (r == -EEXIST) { /* of a sandbox whose name was lost: a reboot */
-		to_trash(h, name);
-		r = take_unused(h->data, "pool", h->boxes, name) ? 0 :
-								   sys_mkdir(h->boxes, name, 0700);
-	}
 	return r < 0 ? err_sys(e, r, "make '%s/boxes/%s'", h->data_path, name) : 0;
+}
+
+/* A name is what the lock is in, and its keeper holds that: so two names change places. At every moment in between both
+ * are taken, and the directory of changes has one of them. */
+int place_rename(struct home *h, const char *from, const char *to, bool has_upper, struct err *e)
+{
+	auto_fd int lock = -1;
+	int r = place_take(h, to, &lock, e), moved;
+
+	if (r < 0)
+		return r;
+	moved = has_upper ? sys_rename_new(h->boxes, from, h->boxes, to) : 0;
+	if (moved == -EEXIST) { /* as in place_upper_reuse() */
+		to_trash(h, to);
+		moved = sys_rename_new(h->boxes, from, h->boxes, to);
+	}
+	r = moved < 0 ? moved : sys_rename_swap(h->state, from, to);
+	if (r < 0) {
+		if (has_upper && moved == 0)
+			(void)renameat(h->boxes, to, h->boxes, from);
+		place_let_go(h, to, &lock);
+		return err_sys(e, r, "rename '%s/%s'", h->state_path, from);
+	}
+	(void)utimensat(h->state, to, NULL, AT_SYMLINK_NOFOLLOW); /* its age is from now on */
+	let_go(h, from, false);
+	return 0;
 }
 
 /* A work directory with the mark of a volatile mount is refused by the next (overlayfs.rst, "Volatile
@@ -364,7 +395,7 @@ void place_upper_give_back(struct home *h, const char *name)
 	if (box < 0)
 		return;
 	if (only_g1(box) && clean(box) && !is_full(h->pool, ".") && put_work_aside(box) &&
-	    renameat(h->boxes, name, h->pool, name) == 0)
+	    renameat(h->boxes, name, h->pool, without_dot(name)) == 0)
 		return;
 	to_trash(h, name);
 	place_sweep(h);
@@ -419,7 +450,7 @@ void place_drop_unused(struct home *h)
 
 void place_sweep(struct home *h)
 {
-	(void)home_sweep(h, -1, NULL); /* or a later one sweeps */
+	(void)home_sweep(h, -1, true, NULL); /* or a later one sweeps */
 }
 
 void place_sweep_others(struct home *h)
@@ -427,10 +458,10 @@ void place_sweep_others(struct home *h)
 	uint64_t now = sys_now_ns();
 	struct stat st;
 
-	/* A directory has a link for each one below; .free is one. Some file systems do not count. */
+	/* A directory has a link for each one below; .free is one, a twin another. Some file systems do not count. */
 	if (now - h->looked_ns < LOOK_EVERY_NS || fstat(h->state, &st) < 0 ||
-	    (st.st_nlink > 1 && st.st_nlink <= 3))
+	    (st.st_nlink > 1 && st.st_nlink <= 3 + (h->twin.box != NULL)))
 		return;
 	h->looked_ns = now;
-	place_sweep(h);
+	(void)home_sweep(h, -1, false, NULL);
 }

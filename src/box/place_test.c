@@ -533,6 +533,90 @@ static void what_waits_can_be_removed(void)
 	is_int(scratch_names(&m.s, "trash"), 1);
 }
 
+/* As a keeper has it, of a sandbox that nobody has asked for. */
+static int twin(struct made *m)
+{
+	int lock = -1;
+
+	is_int(place_take(&m->h, TWIN_PREFIX "x", &lock, &m->e), 0);
+	scratch_file(&m->s, "boxes/" TWIN_PREFIX "x/g1/upper/file", 0644, "its");
+	return lock;
+}
+
+static void another_name_comes_with_lock_and_changes(void)
+{
+	auto_with(made_done) struct made m;
+	int held, lock = -1;
+
+	begin(&m);
+	held = twin(&m);
+	ok(place_rename(&m.h, TWIN_PREFIX "x", "ab", true, &m.e) == 0, "%s", m.e.msg);
+	ok(!scratch_has(&m.s, "run/" TWIN_PREFIX "x") && !scratch_has(&m.s, "boxes/" TWIN_PREFIX "x"));
+	ok(scratch_has(&m.s, "boxes/ab/g1/upper/file"));
+	is_int(place_take(&m.h, "ab", &lock, &m.e), ERR_EXISTS);
+	is_int(scratch_names(&m.s, "run/.free"), 1);
+	close(held);
+	ok(place_take(&m.h, "ab", &lock, &m.e) == 0, "whose keeper has ended");
+	close(lock);
+	ok(place_take(&m.h, "cd", &lock, &m.e) == 0, "in the directory that was free");
+	is_int(scratch_names(&m.s, "run/.free"), 0);
+	close(lock);
+}
+
+static void a_name_that_is_taken_or_kept_is_refused_and_nothing_has_changed(void)
+{
+	auto_with(made_done) struct made m;
+	int held, lock = -1, none = -1;
+
+	begin(&m);
+	held = twin(&m);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	is_int(place_rename(&m.h, TWIN_PREFIX "x", "ab", true, &m.e), ERR_EXISTS);
+	scratch_file(&m.s, "boxes/cd/kept", 0600, "{}");
+	is_int(place_rename(&m.h, TWIN_PREFIX "x", "cd", true, &m.e), ERR_EXISTS);
+	ok(scratch_has(&m.s, "boxes/cd/kept"));
+	ok(place_rename(&m.h, TWIN_PREFIX "y", "ef", true, &m.e) < 0, "there is none");
+	ok(!scratch_has(&m.s, "run/ef"));
+	ok(scratch_has(&m.s, "boxes/" TWIN_PREFIX "x/g1/upper/file"));
+	is_int(place_take(&m.h, TWIN_PREFIX "x", &none, &m.e), ERR_EXISTS);
+	close(lock);
+	close(held);
+}
+
+/* Of one whose name was lost, as above. */
+static void what_lies_where_its_changes_go_is_moved_aside(void)
+{
+	auto_with(made_done) struct made m;
+	int held;
+
+	begin(&m);
+	held = twin(&m);
+	scratch_file(&m.s, "boxes/ab/g1/upper/old", 0600, "of before");
+	is_int(place_rename(&m.h, TWIN_PREFIX "x", "ab", true, &m.e), 0);
+	ok(scratch_has(&m.s, "boxes/ab/g1/upper/file") && !scratch_has(&m.s, "boxes/ab/g1/upper/old"));
+	close(held);
+}
+
+static void what_a_twin_leaves_is_used_again(void)
+{
+	auto_with(made_done) struct made m;
+	int held;
+
+	begin(&m);
+	is_int(place_take(&m.h, TWIN_PREFIX "x", &held, &m.e), 0);
+	unused(&m, TWIN_PREFIX "x");
+	place_upper_give_back(&m.h, TWIN_PREFIX "x");
+	close(held);
+	place_give_back(&m.h, TWIN_PREFIX "x", false);
+	is_int(scratch_names(&m.s, "boxes"), 0);
+	is_int(scratch_names(&m.s, "pool"), 1);
+	is_int(place_take(&m.h, "ab", &held, &m.e), 0);
+	is_int(place_upper_take(&m.h, "ab", &m.e), 0);
+	is_int(scratch_names(&m.s, "pool"), 0);
+	is_int(scratch_names(&m.s, "run/.free"), 0);
+	close(held);
+}
+
 static void giving_back_what_is_not_there_does_nothing(void)
 {
 	auto_with(made_done) struct made m;
@@ -568,6 +652,10 @@ int main(void)
 		TAP_TEST(a_full_pool_is_no_loss),
 		TAP_TEST(what_waits_is_bounded),
 		TAP_TEST(what_waits_can_be_removed),
+		TAP_TEST(another_name_comes_with_lock_and_changes),
+		TAP_TEST(a_name_that_is_taken_or_kept_is_refused_and_nothing_has_changed),
+		TAP_TEST(what_lies_where_its_changes_go_is_moved_aside),
+		TAP_TEST(what_a_twin_leaves_is_used_again),
 		TAP_TEST(giving_back_what_is_not_there_does_nothing),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));

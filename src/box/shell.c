@@ -41,7 +41,7 @@
 	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "                          \
 	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "           \
 	"return 0; }; "
-static const char loop_warm[] =
+static const char warm_begin[] =
 	"if [ -n \"$BASH_VERSION\" ]; then "
 	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
@@ -55,7 +55,9 @@ static const char loop_warm[] =
 	"else "
 	READ_IN_SH
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
-	"fi; "
+	"fi; ";
+static const char warm_named[] = "IFS= read -r HOSTNAME <&7; "; /* between the two, where the keeper says it later */
+static const char warm_loop[] =
 	"_hi=0; "
 	"while :; do "
 	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
@@ -148,7 +150,7 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
 	const struct spec *spec = b->spec;
 	const struct exec_ask ask = {0};
-	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) |
+	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) | (b->nameless ? CALL_NAMELESS : 0) |
 						(apart && s->session ? CALL_APART : 0)};
 	auto_free char *text = NULL;
 	char **words = NULL, **env = NULL;
@@ -156,9 +158,11 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	bool home_missing;
 	int r;
 
-	text = strdup(s->session ? loop_session : loop_warm);
-	if (!text)
+	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, b->nameless ? warm_named : "",
+		     s->session ? "" : warm_loop) < 0) {
+		text = NULL;
 		return err_oom(e);
+	}
 	words = shell_words(spec, text, &nwords);
 	if (!words)
 		return err_oom(e);
@@ -478,7 +482,7 @@ static bool runs_a_file(const struct spec *spec)
 /* Most of a first text is the start of its shell: who ran one in the sandbox before will in this one, too. */
 void shell_ask_early(struct box *b)
 {
-	if (!b->home->shells || b->shared || b->spent || runs_a_file(b->spec))
+	if (!(b->home->shells || b->spec->spare) || b->shared || b->spent || runs_a_file(b->spec))
 		return;
 	shell_ask_ahead(b);
 	b->shell_early = true;

@@ -34,7 +34,7 @@ enum { UPPER_DEFAULT = 1 << 30, NAME_MADE = 6 };
 
 /* ---- name ------------------------------------------------------------------------------------- */
 
-static int make_name(char **ret, struct err *e)
+int start_make_name(const char *before, char **ret, struct err *e)
 {
 	unsigned char rnd[NAME_MADE];
 	char name[2 * NAME_MADE + 1];
@@ -43,8 +43,16 @@ static int make_name(char **ret, struct err *e)
 		return err_sys(e, errno, "getrandom");
 	for (int i = 0; i < NAME_MADE; i++)
 		snprintf(name + 2 * i, 3, "%02x", rnd[i]);
-	*ret = strdup(name);
-	return *ret ? 0 : err_oom(e);
+	if (asprintf(ret, "%s%s", before, name) < 0) {
+		*ret = NULL;
+		return err_oom(e);
+	}
+	return 0;
+}
+
+char *start_hostname(const struct spec *spec, const char *name)
+{
+	return spec->hostname ? strdup(spec->hostname) : strndup(name, 63);
 }
 
 static int step_name(struct start *s, struct err *e)
@@ -53,15 +61,15 @@ static int step_name(struct start *s, struct err *e)
 	const char *asked = b->spec->name;
 	int r = 0;
 
-	if (asked)
+	if (asked && !s->twin)
 		b->name = strdup(asked);
 	else
-		r = make_name(&b->name, e);
+		r = start_make_name(s->twin ? TWIN_PREFIX : "", &b->name, e);
 	if (r == 0 && !b->name)
 		r = err_oom(e);
 	if (r < 0)
 		return r;
-	b->hostname = b->spec->hostname ? strdup(b->spec->hostname) : strndup(b->name, 63);
+	b->hostname = start_hostname(b->spec, b->name + (s->twin ? strlen(TWIN_PREFIX) : 0));
 	if (!b->hostname)
 		return err_oom(e);
 	return s->again ? 0 : place_take(s->h, b->name, &s->lock, e); /* else it was taken already */
@@ -154,11 +162,16 @@ static int step_record(struct start *s, struct err *e)
 	return kept_write(s->h, b->name, b->spec, e);
 }
 
-/* A directory for them, or the one that was left. */
+/* A directory for them, or the one that was left. To make one may take long: where nobody but the keeper needs it yet, he
+ * makes it. */
 static int take_upper(struct start *s, struct err *e)
 {
-	int r = s->again ? 0 : place_upper_take(s->h, s->b->name, e);
+	int r = 0;
 
+	if (!s->life && !s->on->n && !s->again)
+		s->d.plan.flags |= place_upper_reuse(s->h, s->b->name) ? 0 : PLAN_NEW_BOX;
+	else if (!s->again)
+		r = place_upper_take(s->h, s->b->name, e);
 	s->b->has_upper |= r == 0;
 	return r;
 }
@@ -325,6 +338,7 @@ static int step_plan(struct start *s, struct err *e)
 		d->plan.flags |= s->life & BOX_FOR_JOB ? PLAN_FOR_JOB : 0;
 	}
 	d->plan.flags |= s->once ? PLAN_ONCE : 0;
+	d->plan.flags |= s->twin ? PLAN_TWIN : 0;
 	d->plan.lock = draft_fd(d, take_fd(&s->lock));
 	r = draft_finish(d, e);
 	if (r < 0)
@@ -414,6 +428,7 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	b->home = s->h;
 	b->shared = s->life;
 	b->spent = s->once;
+	b->nameless = s->twin;
 	b->kept = s->again;
 	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->asked_ns = sys_now_ns();
@@ -423,10 +438,10 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	r = run_steps(s, e);
 	draft_done(&s->d); /* with the lock, which the keeper has now */
 	close_fd(&b->userns);
-	if (r == 0 && wait) {
+	if (r == 0 && (wait || s->twin))
 		shell_ask_early(b);
+	if (r == 0 && wait)
 		r = box_wait_ready(b, e);
-	}
 	if (r < 0) {
 		s->b = NULL;
 		give_up(s, b);
@@ -452,9 +467,24 @@ int box_start_on(struct home *h, const struct spec *spec, const struct stack *on
 		 struct box **ret, struct err *e)
 {
 	auto_with(start_done) struct start s = {.h = h, .lock = -1, .life = life & ~BOX_ONCE, .once = life & BOX_ONCE, .on = on};
+	bool like_any = life == BOX_ATTACHED && !on->n;
 	int r = home_check_owner(h, e);
 
-	return r < 0 ? r : start(&s, spec_copy(spec), wait, ret, e);
+	if (r < 0)
+		return r;
+	if (!like_any || !(*ret = twin_take(h, spec, wait)))
+		r = start(&s, spec_copy(spec), wait, ret, e);
+	if (r == 0 && like_any)
+		twin_next(h, spec);
+	return r;
+}
+
+int start_twin(struct home *h, const struct spec *spec, struct box **ret, struct err *e)
+{
+	const struct stack none = {0};
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .twin = true, .on = &none};
+
+	return start(&s, spec_copy(spec), false, ret, e);
 }
 
 int box_start_again(struct home *h, struct spec *spec, int lock, bool was_clean, bool wait, struct box **ret,

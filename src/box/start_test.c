@@ -233,8 +233,8 @@ static void names_that_are_made_are_unlike(void)
 	auto_free char *one = NULL, *two = NULL;
 	struct err e = {0};
 
-	is_int(make_name(&one, &e), 0);
-	is_int(make_name(&two, &e), 0);
+	is_int(start_make_name("", &one, &e), 0);
+	is_int(start_make_name("", &two, &e), 0);
 	is_int(strlen(one), 12);
 	is_int(strspn(one, "0123456789abcdef"), 12);
 	ok(strcmp(one, two));

@@ -135,11 +135,10 @@ static void early_main(struct keeper *k, int news)
 		r = early_report(news, &e);
 	if (r == 0 && k->prep.net)
 		r = early_net(news, &e);
-	if (k->prep.ahead)
-		sys_background(false);
 	reaper_close(news); /* all of it was sent; now is the time, while the keeper builds */
 	if (r == 0)
 		r = early_go(news, &flags, &e);
+	sys_background(0, flags & PLAN_TWIN);
 	if (r == 0 && flags & PLAN_NESTED)
 		r = n = early_nest(news, flags, fds, &e);
 	if (r < 0)

@@ -57,10 +57,8 @@ static int own_spaces(uint32_t flags)
 /* Of the uts namespace in which we are. */
 int reaper_names(const struct keeper *k, struct err *e)
 {
-	const char *host = pack_get_str(&k->pack, k->plan->hostname);
-
-	if (sethostname(host, strlen(host)) < 0)
-		return err_sys(e, errno, "set the host name '%s'", host);
+	if (sethostname(k->hostname, strlen(k->hostname)) < 0)
+		return err_sys(e, errno, "set the host name '%s'", k->hostname);
 	/* The kernel's default. A new uts namespace has what its parent has: the host's, or after a
 	 * reset what the last generation has set. */
 	return setdomainname("(none)", 6) < 0 ? err_sys(e, errno, "set the NIS domain name") : 0;

@@ -199,8 +199,6 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	if (r == 0)
 		_exit(0);
 	k->marks[MARK_PLAN] = sys_now_ns();
-	if (k->prep.ahead)
-		sys_background(false);
 	if (r == -EMFILE)
 		return err_sys(e, r, "take the plan's descriptors");
 	if (r < 0 || k->start.head.op != OP_PLAN)
@@ -209,6 +207,8 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	k->plan = plan_open(&k->pack, e);
 	if (!k->plan)
 		return e->code;
+	sys_background(0, k->plan->flags & PLAN_TWIN);
+	snprintf(k->hostname, sizeof(k->hostname), "%s", pack_get_str(&k->pack, k->plan->hostname));
 	stack = pack_get_str(&k->pack, k->plan->stack);
 	base = pack_get_str(&k->pack, k->plan->base);
 	r = stack ? stack_from_text(&k->stack, stack, strlen(stack), e) : 0;
@@ -385,6 +385,8 @@ static void one_message(struct keeper *k, struct client *c)
 		exec_signal(k, c, m.head.id, (int)m.head.arg);
 	else if (m.head.op == OP_RESET || m.head.op == OP_RESTORE)
 		reset_run(k, c, &m);
+	else if (m.head.op == OP_NAME)
+		twin_named(k, c, &m);
 	else if (m.head.op == OP_SNAPSHOT)
 		snapshot_take(k, c, &m);
 	else if (m.head.op == OP_DIFF)
@@ -534,12 +536,13 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.owner = owner;
 	k.listen = k.up = -1;
 	k.fifos = k.fifos_ro = k.storage = k.callers_root = k.sysfs = -1;
+	k.nameless.storage = k.nameless.hostname = k.nameless.hosts = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
 	setsid(); /* an autogroup of its own */
 	if (k.prep.ahead)
-		sys_background(true);
+		sys_background(0, true);
 	r = generation_begin(&k, &first, &e); /* what takes longest needs no ids */
 	if (r == 0)
 		r = become(&k, go, &e);
@@ -558,7 +561,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	}
 	memcpy(ready.marks, k.marks, sizeof(ready.marks));
 	(void)tell(k.ctl, OP_READY, &ready, sizeof(ready));
-	k.want_spare = k.plan->flags & PLAN_SPARE;
+	k.want_spare = k.plan->flags & PLAN_SPARE && !(k.plan->flags & PLAN_TWIN);
 	k.for_job = k.plan->flags & PLAN_FOR_JOB;
 	if (!add_client(&k, k.ctl))
 		_exit(1);

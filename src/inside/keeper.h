@@ -97,6 +97,10 @@ struct keeper {
 	int storage;  /* root of the storage's tmpfs, until the caller's tree below it is dropped; then -1 */
 	int callers_root; /* likewise, the root of that */
 	bool spent;   /* the sandbox is for one command, or that was started: no other generation, no shells */
+	char hostname[256];
+	struct {
+		int storage, hostname, hosts; /* where that stands which its name decides; -1: it has one */
+	} nameless;
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
 	struct stack base, stack; /* layers above those of the plan: right after start, and now */
@@ -170,6 +174,9 @@ int net_sysctls(const struct keeper *k, struct err *e);
 
 /* place.c: the generated layer, and where mounts go. */
 int place_all(struct keeper *k, struct err *e);
+
+/* twin.c: its name, which the plan did not have. */
+void twin_named(struct keeper *k, struct client *c, const struct msg *m);
 
 /* generation.c, first.c. The first: begin, has_ids, build, finish, enter; the network comes while it is built. A later
  * one gets its number from init and needs root_overlay(); then start, finish, enter. */
@@ -256,6 +263,7 @@ void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew
 void shell_ahead(struct keeper *k);
 bool shell_waits_ahead(const struct keeper *k, pid_t pid); /* is it that? */
 bool shell_is(const struct keeper *k, pid_t pid);
+void shell_named(struct keeper *k); /* those that wait for the sandbox's name hear it, and somebody waits for what they do */
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
 void shell_moved(struct keeper *k); /* the root is another one: they stand where they stood, in the old */

@@ -32,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -40,8 +41,13 @@
 #include "sys/proc.h"
 #include "wire/birth.h"
 
+enum { STORE = 4, SWEEP_AFTER_MS = 20, END_NAP_MS = 5, END_WITHIN_MS = 500 };
+
 struct nursery {
 	int sock, owner;
+	int store[STORE];     /* -1: not known yet */
+	uint64_t sweep_at_ns; /* 0: nothing is due */
+	bool sweep_at_end;
 	int score; /* our own oom_score_adj */
 	struct hello hello;
 	struct err bad; /* code != 0: no start will work, and this is why */
@@ -225,7 +231,7 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 }
 
 /* A child of its own: it takes as long as it takes, and outlives the nursery. */
-static void start_sweeper(struct nursery *n, const struct msg *m)
+static void start_sweeper(struct nursery *n, const int *store, bool wait)
 {
 	pid_t pid = sys_fork(0, NULL);
 
@@ -233,7 +239,56 @@ static void start_sweeper(struct nursery *n, const struct msg *m)
 		return;
 	close(n->sock);
 	close(n->owner);
-	sweep_main(m->fds, m->nfds > 4);
+	sweep_main(store, wait);
+}
+
+static void sweep_now(struct nursery *n)
+{
+	n->sweep_at_ns = 0;
+	start_sweeper(n, n->store, false);
+}
+
+static void hear_of_sweep(struct nursery *n, struct msg *m)
+{
+	if (m->head.arg == SWEEP_AT_END)
+		n->sweep_at_end = m->nfds;
+	if (m->nfds < STORE)
+		return;
+	if (m->head.arg == SWEEP_NOW) {
+		start_sweeper(n, m->fds, m->nfds > STORE);
+		return;
+	}
+	for (int i = 0; i < STORE && n->store[STORE - 1] < 0; i++)
+		n->store[i] = take_fd(&m->fds[i]);
+	/* Who resets and deletes often asks for one each time, and goes on: it is not to be in the way of that. */
+	if (m->head.arg == SWEEP_SOON && !n->sweep_at_ns)
+		n->sweep_at_ns = sys_deadline_ns(sys_now_ns(), SWEEP_AFTER_MS);
+}
+
+/* Return: in how many ms it is time for it; 0: now, -1: no. */
+static int sweep_in_ms(const struct nursery *n)
+{
+	uint64_t now = sys_now_ns();
+
+	if (!n->sweep_at_ns)
+		return -1;
+	return n->sweep_at_ns <= now ? 0 : (int)((n->sweep_at_ns - now) / 1000000 + 1);
+}
+
+/* Keepers end by themselves when their owner has; what they had on disk is to go too, as soon as nobody has it. Those that
+ * live on without him are not waited for. */
+static void nursery_end(struct nursery *n)
+{
+	const struct timespec nap = {.tv_nsec = END_NAP_MS * 1000000};
+
+	if (n->sweep_at_end) {
+		for (int ms = 0; ms < END_WITHIN_MS && waitpid(-1, NULL, WNOHANG) >= 0; ms += END_NAP_MS)
+			nanosleep(&nap, NULL);
+		sweep_main(n->store, false);
+	}
+	if (n->sweep_at_ns)
+		sweep_now(n);
+	_exit(0);
 }
 
 /* ---- the loop --------------------------------------------------------------------------------- */
@@ -248,7 +303,7 @@ static void one_message(struct nursery *n)
 
 	r = msg_recv(n->sock, &m, buf, sizeof(buf), 0);
 	if (r == 0)
-		_exit(0);
+		nursery_end(n);
 	if (r < 0)
 		return;
 	if (m.head.op == OP_HELLO && m.head.body == sizeof(n->hello) && m.nfds == 1) {
@@ -257,8 +312,8 @@ static void one_message(struct nursery *n)
 		m.fds[0] = -1;
 		if (n->hello.ids == PLAN_IDS_SUB)
 			(void)enter_subids(n, &n->bad);
-	} else if (m.head.op == OP_SWEEP && m.nfds >= 4) {
-		start_sweeper(n, &m);
+	} else if (m.head.op == OP_SWEEP) {
+		hear_of_sweep(n, &m);
 	} else if (m.head.op == OP_PREPARE && m.head.body == sizeof(struct prepare) && m.nfds >= 1) {
 		if (prepare(n, &m, &e) < 0)
 			(void)msg_send(m.fds[0], &failed, &e, sizeof(e), NULL, 0);
@@ -268,7 +323,7 @@ static void one_message(struct nursery *n)
 
 void nursery_main(int sock)
 {
-	struct nursery n = {.owner = -1};
+	struct nursery n = {.owner = -1, .store = {-1, -1, -1, -1}};
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -278,15 +333,19 @@ void nursery_main(int sock)
 	n.score = own_score();
 	for (;;) {
 		struct pollfd p[2] = {{n.sock, POLLIN, 0}, {n.owner, POLLIN, 0}};
-		int r = ppoll(p, 2, NULL, &none);
+		int ms = sweep_in_ms(&n);
+		struct timespec until = {.tv_nsec = ms * 1000000l};
+		int r = ppoll(p, 2, ms < 0 ? NULL : &until, &none);
 
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
+		if (sweep_in_ms(&n) == 0)
+			sweep_now(&n);
 		if (r <= 0)
 			continue;
 		if (p[0].revents) /* first: what its owner asked for before he ended is done */
 			one_message(&n);
 		else if (p[1].revents)
-			_exit(0);
+			nursery_end(&n);
 	}
 }

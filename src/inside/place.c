@@ -185,7 +185,8 @@ static int make_root(struct keeper *k, int view, struct err *e)
 	return 0;
 }
 
-static int write_all(const char *path, const char *content, struct err *e)
+/* @ret (may be NULL): it stays open. */
+static int write_all(const char *path, const char *content, int *ret, struct err *e)
 {
 	auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	size_t len = strlen(content);
@@ -202,12 +203,13 @@ static int write_all(const char *path, const char *content, struct err *e)
 		content += n;
 		len -= (size_t)n;
 	}
+	if (ret)
+		*ret = take_fd(&fd);
 	return 0;
 }
 
 /* A file of ours that covers what the root file system has there. */
-static int place_file(struct keeper *k, int view, const char *path, const char *content,
-		      struct err *e)
+static int place_file(struct keeper *k, int view, const char *path, const char *content, int *ret, struct err *e)
 {
 	struct walk w = {.view = view};
 	char gen[PATH_MAX + 8];
@@ -220,7 +222,7 @@ static int place_file(struct keeper *k, int view, const char *path, const char *
 	if (r < 0)
 		return err_wrap(e, "place '%s'", path);
 	snprintf(gen, sizeof(gen), "gen%s", w.at);
-	return write_all(gen, content, e);
+	return write_all(gen, content, ret, e);
 }
 
 /* Something to mount on; an existing one is used as it is. *ret (may be NULL): the path without
@@ -243,7 +245,7 @@ static int place_target(struct keeper *k, int view, const char *path, bool dir, 
 		if (r == 0 && dir)
 			r = make_dir(&w, w.at, e);
 		else if (r == 0)
-			r = write_all(gen, "", e);
+			r = write_all(gen, "", NULL, e);
 	}
 	if (r < 0)
 		return err_wrap(e, "place '%s'", path);
@@ -321,7 +323,8 @@ int place_all(struct keeper *k, struct err *e)
 	const struct plan *pl = k->plan;
 	const char *hosts = pack_get_str(&k->pack, pl->hosts);
 	const char *resolv = pack_get_str(&k->pack, pl->resolv_conf);
-	char name[80];
+	bool twin = pl->flags & PLAN_TWIN;
+	char name[sizeof(k->hostname) + 1];
 	auto_fd int view = open_view(k, e);
 	int r;
 
@@ -337,12 +340,12 @@ int place_all(struct keeper *k, struct err *e)
 			return err_set(e, ERR_INVALID, "'%s' of the root file system is a link",
 				       dirs[i]);
 	}
-	snprintf(name, sizeof(name), "%s\n", pack_get_str(&k->pack, pl->hostname));
-	r = place_file(k, view, "/etc/hostname", name, e);
+	snprintf(name, sizeof(name), "%s\n", k->hostname);
+	r = place_file(k, view, "/etc/hostname", name, twin ? &k->nameless.hostname : NULL, e);
 	if (r == 0 && hosts)
-		r = place_file(k, view, "/etc/hosts", hosts, e);
+		r = place_file(k, view, "/etc/hosts", hosts, twin ? &k->nameless.hosts : NULL, e);
 	if (r == 0 && resolv)
-		r = place_file(k, view, "/etc/resolv.conf", resolv, e);
+		r = place_file(k, view, "/etc/resolv.conf", resolv, NULL, e);
 	if (r == 0)
 		r = place_target(k, view, pack_get_str(&k->pack, pl->working_dir), true, NULL, e);
 	if (r == 0)

@@ -354,7 +354,8 @@ void shell_ahead(struct keeper *k)
 
 /* ---- what clients ask ------------------------------------------------------------------------- */
 
-static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh)
+/* @nameless: it hears the sandbox's name first, from us. */
+static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh, bool nameless)
 {
 	struct msg_head is = {.op = OP_SHELL_IS, .id = id, .arg = fresh ? 1 : s->kind | (s->moved ? 4 : 0)};
 	int fds[SHELL_ENDS];
@@ -370,7 +371,7 @@ static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t i
 	/* All of them are his. But whoever closes the last descriptor of a mount waits for its end: that shall not be the shell
 	 * when it is killed, whose end others wait for. */
 	for (int i = 0; i < SHELL_ENDS && !s->name; i++)
-		if (i != SHELL_END_DIR)
+		if (i != SHELL_END_DIR && !(nameless && i == SHELL_END_COMMANDS))
 			close_fd(&s->ends[i]);
 }
 
@@ -395,7 +396,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		inherit(k, s);
 	if (!s)
 		return e->code;
-	if (!name)
+	if (!name && !(call->flags & CALL_NAMELESS))
 		remember(k, m);
 	if (!s->pid)
 		r = start(k, s, c, m, call->flags & CALL_APART, e);
@@ -403,7 +404,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		retire(k, s);
 		return r;
 	}
-	lend(k, s, c, m->head.id, fresh);
+	lend(k, s, c, m->head.id, fresh, call->flags & CALL_NAMELESS);
 	return 0;
 }
 
@@ -492,6 +493,20 @@ bool shell_is(const struct keeper *k, pid_t pid)
 	while (s && s->pid != pid)
 		s = s->next;
 	return s;
+}
+
+void shell_named(struct keeper *k)
+{
+	char line[sizeof(k->hostname) + 1];
+	int n = snprintf(line, sizeof(line), "%s\n", k->hostname);
+
+	for (struct shell *s = k->shells; s; s = s->next) {
+		if (!s->pid)
+			continue;
+		sys_background(s->pid, false);
+		(void)sys_write_quiet(s->ends[SHELL_END_COMMANDS], line, (size_t)n);
+		close_fd(&s->ends[SHELL_END_COMMANDS]);
+	}
 }
 
 bool shell_reads(const struct keeper *k, const struct stat *pipe)

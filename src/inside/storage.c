@@ -205,6 +205,9 @@ static int place_store(const struct keeper *k, struct trees *t, struct err *e)
 	if (r < 0 || !box) /* in memory: each generation makes a tmpfs of its own */
 		return r < 0 ? r : inside_mkdir("up", 0755, e);
 	snprintf(to, sizeof(to), "store/boxes/%s", box);
+	/* A snapshot that came at once has made it. */
+	if (k->plan->flags & PLAN_NEW_BOX && mkdir(to, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "make the directory for changes");
 	return symlink(to, "up") < 0 ? err_sys(e, errno, "link the directory for changes") : 0;
 }
 
@@ -442,6 +445,8 @@ int storage_build(struct keeper *k, struct err *e)
 		r = place_trees(k, &t, e);
 	if (r == 0)
 		r = place_store(k, &t, e);
+	if (r == 0 && k->plan->flags & PLAN_TWIN && (k->nameless.storage = fcntl(k->storage, F_DUPFD_CLOEXEC, 3)) < 0)
+		r = err_sys(e, errno, "keep the storage");
 	if (r == 0)
 		r = close_dev(k, e);
 	k->marks[MARK_TREES] = sys_now_ns();

@@ -176,7 +176,7 @@ static void bury_all(int state, int boxes, int trash)
 	struct dirent *x;
 
 	while (d && (x = readdir(d)))
-		if (x->d_name[0] != '.' && x->d_type != DT_REG)
+		if ((x->d_name[0] != '.' || !strncmp(x->d_name, TWIN_PREFIX, strlen(TWIN_PREFIX))) && x->d_type != DT_REG)
 			bury(state, boxes, trash, x->d_name);
 }
 

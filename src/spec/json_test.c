@@ -4,6 +4,8 @@
  */
 #include "spec/spec.h"
 
+#include "spec/fields.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +54,48 @@ static void all_fields_go_round(void)
 	s = from("{}");
 	json_is(s, "{}");
 	spec_free(s);
+}
+
+/* Whatever JSON shows, but the names. */
+static void each_field_counts_when_two_are_compared(void)
+{
+	const struct hutch_field *fields;
+	size_t n = spec_fields(&fields), differ = 0;
+	struct spec *a = from(whole), *b;
+	char *was, *is;
+
+	is_int(spec_to_json(a, &was, &e), 0);
+	for (size_t i = 0; i < n; i++) {
+		bool names = !strcmp(fields[i].name, "name") || !strcmp(fields[i].name, "hostname");
+
+		b = spec_copy(a);
+		ok(spec_alike(a, b), "a copy");
+		(void)spec_clear(b, fields[i].name, &e);
+		is_int(spec_to_json(b, &is, &e), 0);
+		if (strcmp(is, was) != 0) {
+			ok(spec_alike(a, b) == names && spec_alike(b, a) == names, "%s", fields[i].name);
+			differ++;
+		}
+		free(is);
+		spec_free(b);
+	}
+	ok(differ > 25, "%zu", differ);
+	free(was);
+	spec_free(a);
+	a = from("{\"env\":[\"A=1\",\"B=2\"],\"volumes\":[\"/etc:/a:ro\"],\"devices\":[\"/dev/null\"],\"sysctls\":[\"net.a=1\"]}");
+	b = from("{\"env\":[\"A=1\",\"B=3\"],\"volumes\":[\"/etc:/a:ro\"],\"devices\":[\"/dev/null\"],\"sysctls\":[\"net.a=1\"]}");
+	ok(!spec_alike(a, b));
+	spec_free(b);
+	b = from("{\"env\":[\"A=1\",\"B=2\"],\"volumes\":[\"/etc:/a\"],\"devices\":[\"/dev/null\"],\"sysctls\":[\"net.a=1\"]}");
+	ok(!spec_alike(a, b));
+	spec_free(b);
+	b = from("{\"env\":[\"A=1\",\"B=2\"],\"volumes\":[\"/etc:/a:ro\"],\"devices\":[\"/dev/zero\"],\"sysctls\":[\"net.a=1\"]}");
+	ok(!spec_alike(a, b));
+	spec_free(b);
+	b = from("{\"env\":[\"A=1\",\"B=2\"],\"volumes\":[\"/etc:/a:ro\"],\"devices\":[\"/dev/null\"],\"sysctls\":[\"net.a=2\"]}");
+	ok(!spec_alike(a, b));
+	spec_free(a);
+	spec_free(b);
 }
 
 static void values_are_taken_as_the_flags_take_them(void)
@@ -187,6 +231,7 @@ int main(void)
 {
 	static const struct tap_test t[] = {
 		TAP_TEST(all_fields_go_round),
+		TAP_TEST(each_field_counts_when_two_are_compared),
 		TAP_TEST(values_are_taken_as_the_flags_take_them),
 		TAP_TEST(lists_are_given_anew_and_null_empties),
 		TAP_TEST(an_empty_entrypoint_means_none),

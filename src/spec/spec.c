@@ -188,6 +188,82 @@ struct spec *spec_copy(const struct spec *from)
 	return NULL;
 }
 
+/* ---- comparing -------------------------------------------------------------------------------- */
+
+static bool same_string(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_list(const struct spec_list *a, const struct spec_list *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return false;
+	return true;
+}
+
+/* What is not owned is compared as bytes: a field of a later day is not forgotten, nor taken for equal. */
+static bool same_mounts(const struct spec *a, const struct spec *b)
+{
+	for (size_t i = 0; i < a->nmounts; i++) {
+		struct spec_mount x = a->mounts[i], y = b->mounts[i];
+
+		if (!same_string(x.source, y.source) || !same_string(x.target, y.target))
+			return false;
+		x.source = x.target = y.source = y.target = NULL;
+		if (memcmp(&x, &y, sizeof(x)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_devices(const struct spec *a, const struct spec *b)
+{
+	for (size_t i = 0; i < a->ndevices; i++) {
+		struct spec_device x = a->devices[i], y = b->devices[i];
+
+		if (!same_string(x.source, y.source) || !same_string(x.target, y.target))
+			return false;
+		x.source = x.target = y.source = y.target = NULL;
+		if (memcmp(&x, &y, sizeof(x)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_arrays(const struct spec *a, const struct spec *b)
+{
+	if (a->nmounts != b->nmounts || a->ndevices != b->ndevices || a->nsysctls != b->nsysctls || a->nulimits != b->nulimits)
+		return false;
+	for (size_t i = 0; i < a->nsysctls; i++)
+		if (!same_string(a->sysctls[i].key, b->sysctls[i].key) || !same_string(a->sysctls[i].value, b->sysctls[i].value))
+			return false;
+	return same_mounts(a, b) && same_devices(a, b) &&
+	       (!a->nulimits || !memcmp(a->ulimits, b->ulimits, a->nulimits * sizeof(*a->ulimits)));
+}
+
+bool spec_alike(const struct spec *a, const struct spec *b)
+{
+	struct spec x, y;
+
+	copy_plain(&x, a);
+	copy_plain(&y, b);
+	if (memcmp(&x, &y, sizeof(x)) != 0)
+		return false;
+	for (size_t i = 0; i < COUNT(strings); i++)
+		if (strings[i] != offsetof(struct spec, name) && strings[i] != offsetof(struct spec, hostname) &&
+		    !same_string(*(char *const *)(const void *)((const char *)a + strings[i]),
+				 *(char *const *)(const void *)((const char *)b + strings[i])))
+			return false;
+	for (size_t i = 0; i < COUNT(lists); i++)
+		if (!same_list((const void *)((const char *)a + lists[i]), (const void *)((const char *)b + lists[i])))
+			return false;
+	return same_arrays(a, b);
+}
+
 /* ---- capabilities ---------------------------------------------------------------------------- */
 
 #define BIT(cap) (1ULL << (cap))

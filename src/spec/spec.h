@@ -116,6 +116,9 @@ struct spec *spec_new(void);
 void spec_free(struct spec *s);
 struct spec *spec_copy(const struct spec *s);
 
+/* Whether both ask for the same, name and host name aside. (In doubt: no.) */
+bool spec_alike(const struct spec *a, const struct spec *b);
+
 /* Sets the field @name from @text as JSON, C and flags spell it ("hostname", "env", "limits.memory").
  * A list field gets one element more; other fields are replaced. What @text means is that of the
  * flag of `hutch run`. An unknown name is ERR_INVALID and names the nearest one; a field of a later

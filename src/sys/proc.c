@@ -242,6 +242,11 @@ int sys_rename_new(int from_dir, const char *from, int to_dir, const char *to)
 	return ret(syscall(SYS_renameat2, from_dir, from, to_dir, to, RENAME_NOREPLACE));
 }
 
+int sys_rename_swap(int dir, const char *one, const char *other)
+{
+	return ret(syscall(SYS_renameat2, dir, one, dir, other, RENAME_EXCHANGE));
+}
+
 /* ---- processor time --------------------------------------------------------------------------- */
 
 /* linux/sched/types.h, which clashes with sched.h of some C libraries; the first version of it. */
@@ -255,12 +260,12 @@ struct attr {
 
 #define SLICE_MAX_NS 100000000u /* sched(7): what the kernel takes at most; 0: what it gives by itself */
 
-void sys_background(bool on)
+void sys_background(pid_t pid, bool on)
 {
 	struct attr a = {.size = sizeof(a)};
 
-	if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0 || a.policy != SCHED_NORMAL)
+	if (syscall(SYS_sched_getattr, pid, &a, sizeof(a), 0) < 0 || a.policy != SCHED_NORMAL)
 		return;
 	a.runtime = on ? SLICE_MAX_NS : 0;
-	(void)syscall(SYS_sched_setattr, 0, &a, 0);
+	(void)syscall(SYS_sched_setattr, pid, &a, 0);
 }

@@ -63,11 +63,11 @@ void sys_limits_raise(pid_t pid, const struct rlimit now[RLIM_NLIMITS]);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t sys_now_ns(void);
-uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms); /* Work that nobody waits for: whoever wakes up beside it has the processor at once (Linux 6.12; nothing before), not when
- * its slice is over. Its share stays as it is, and it can be taken back without powers. */
-void sys_background(bool on);
+uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms); /* so much later; at most UINT64_MAX */
 
-/* so much later; at most UINT64_MAX */
+/* Of a process (0: ourselves), whose work nobody waits for: whoever wakes up beside it has the processor at once (Linux 6.12; nothing before), not when
+ * its slice is over. Its share stays as it is, and it can be taken back without powers. */
+void sys_background(pid_t pid, bool on);
 
 /* write() of a whole short text into a file below @dir. */
 int sys_write_file(int dir, const char *path, const char *text);
@@ -77,5 +77,7 @@ int sys_mkdir(int dir, const char *path, mode_t mode);
 
 /* renameat2() that replaces nothing: -EEXIST when @to is there. */
 int sys_rename_new(int from_dir, const char *from, int to_dir, const char *to);
+/* Two names of one directory change places. */
+int sys_rename_swap(int dir, const char *one, const char *other);
 
 #endif

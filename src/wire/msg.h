@@ -18,11 +18,17 @@ enum {
 	MSG_BODY_MAX = 8 << 20,	    /* longest body */
 };
 
+enum sweep_when {
+	SWEEP_NOW,
+	SWEEP_SOON,   /* in a moment, once for all who ask meanwhile */
+	SWEEP_AT_END, /* when the owner has ended without closing the nursery's socket before; without fds: not any more */
+};
+
 enum msg_op {
 	/* caller to nursery */
 	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
 	OP_PREPARE,   /* body: struct prepare; fds: keeper's socket, [what it just holds] */
-	OP_SWEEP,     /* fds: trash, state, boxes, layers, and any that shall stay open meanwhile */
+	OP_SWEEP,     /* arg: enum sweep_when; fds: trash, state, boxes, layers, and any that shall stay open meanwhile */
 	/* caller to a sweeper that he started himself: OP_SWEEP; to such a keeper: */
 	OP_ALONE, /* body: struct alone; fds: pidfd of the owner, [what it just holds] */
 	OP_IDS,	  /* its ids are mapped (where it does not do so itself) */
@@ -39,6 +45,7 @@ enum msg_op {
 	OP_SHELL_KILLED, /* OP_SHELL_KILL was done */
 	/* caller to keeper */
 	OP_PLAN,   /* body: plan; fds: those of the plan */
+	OP_NAME,   /* body: struct naming: of a sandbox that had none */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
 	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept */

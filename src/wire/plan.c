@@ -71,6 +71,17 @@ const struct plan *plan_open(const struct pack *p, struct err *e)
 	return pl;
 }
 
+const struct naming *naming_open(const struct pack *p, struct err *e)
+{
+	const struct naming *n = (const struct naming *)p->data;
+
+	if (p->len < sizeof(*n) || !pack_get_str(p, n->hostname) || !pack_get_str(p, n->hosts) || !str_ok(p, n->box)) {
+		err_set(e, ERR_INTERNAL, "a name that is none");
+		return NULL;
+	}
+	return n;
+}
+
 const struct call *call_open(const struct pack *p, struct err *e)
 {
 	const struct call *c = (const struct call *)p->data;

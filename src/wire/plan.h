@@ -113,6 +113,8 @@ enum plan_flags {
 	PLAN_SPARE = 1 << 7,	       /* the next generation is made ready from the start */
 	PLAN_FOR_JOB = 1 << 8,	       /* others attach, but until a job has begun it ends with its maker */
 	PLAN_ONCE = 1 << 9,	       /* for one main command: there will be no other generation, no shells */
+	PLAN_TWIN = 1 << 10,	       /* nobody has asked for it yet: what it is called comes later (OP_NAME) */
+	PLAN_NEW_BOX = 1 << 11,	       /* the directory for changes is still to be made */
 };
 
 struct plan {
@@ -147,6 +149,18 @@ struct plan {
  * Return: the plan, or NULL with @e filled (INTERNAL). */
 const struct plan *plan_open(const struct pack *p, struct err *e);
 
+/* ---- what it is called, where that was not known -------------------------------------------------- */
+
+/* Of a name until then: one that nobody can ask for. */
+#define TWIN_PREFIX ".next."
+
+struct naming {
+	pack_ref hostname, hosts; /* as in the plan */
+	pack_ref box;		  /* likewise */
+};
+
+const struct naming *naming_open(const struct pack *p, struct err *e);
+
 /* ---- one command ------------------------------------------------------------------------------ */
 
 enum call_flags {
@@ -155,6 +169,7 @@ enum call_flags {
 	CALL_HOME = 1 << 2,	 /* HOME was not asked: from the image's passwd */
 	CALL_OR_SH = 1 << 3,	 /* where argv[0] is not there: sh in its place */
 	CALL_APART = 1 << 4,	 /* a session: standard error is a pipe of its own */
+	CALL_NAMELESS = 1 << 5,	 /* a shell of a sandbox without a name, which reads its own first: no other is like it */
 };
 
 struct call {

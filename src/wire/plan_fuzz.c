@@ -109,25 +109,33 @@ static void walk_call(const struct pack *p, const struct call *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	bool call = size >= 4 && !memcmp(data, "call", 4);
-	size_t len = size - (call ? 4 : 0);
+	bool call = size >= 4 && !memcmp(data, "call", 4), name = size >= 4 && !memcmp(data, "name", 4);
+	size_t skip = call || name ? 4 : 0, len = size - skip;
 	char *blob = malloc(len ? len : 1); /* aligned, as a message's body is */
 	struct pack p = {blob, len};
 	const struct plan *pl = NULL;
 	const struct call *c = NULL;
+	const struct naming *n = NULL;
 	struct err e;
 
 	if (!blob)
 		return 0;
-	memcpy(blob, data + (call ? 4 : 0), len);
+	memcpy(blob, data + skip, len);
 	if (call)
 		c = call_open(&p, &e);
+	else if (name)
+		n = naming_open(&p, &e);
 	else
 		pl = plan_open(&p, &e);
 	if (pl)
 		walk_plan(&p, pl);
 	if (c)
 		walk_call(&p, c);
+	if (n) {
+		need(&p, n->hostname);
+		need(&p, n->hosts);
+		maybe(&p, n->box);
+	}
 	free(blob);
 	return 0;
 }

@@ -203,6 +203,34 @@ static void a_call_that_refers_to_nowhere_is_refused(void)
 	}
 }
 
+static void a_name_must_be_whole(void)
+{
+	static const size_t at[] = {offsetof(struct naming, hostname), offsetof(struct naming, hosts), offsetof(struct naming, box)};
+
+	for (size_t i = 0; i <= sizeof(at) / sizeof(*at); i++) {
+		auto_buf struct buf b = BUF_INIT(4096);
+		struct naming n = {0};
+		struct pack p;
+		struct err e;
+
+		buf_add(&b, &n, sizeof(n));
+		n.hostname = pack_str(&b, "host");
+		n.hosts = pack_str(&b, "hosts");
+		n.box = pack_str(&b, i & 1 ? "box" : NULL);
+		memcpy(b.data, &n, sizeof(n));
+		p = (struct pack){b.data, b.len};
+		ok(naming_open(&p, &e));
+		if (i == sizeof(at) / sizeof(*at)) {
+			p.len = sizeof(n) - 1;
+			ok(!naming_open(&p, &e));
+			continue;
+		}
+		memset(b.data + at[i], 0xff, sizeof(pack_ref));
+		ok(!naming_open(&p, &e), "offset %zu", at[i]);
+		is_int(e.code, ERR_INTERNAL);
+	}
+}
+
 /* box/talk.c prints them; keeper.h's marks are as many as there are names. */
 static void the_marks_have_names_without_holes(void)
 {
@@ -226,6 +254,7 @@ int main(void)
 		TAP_TEST(a_tree_that_comes_by_descriptor_needs_no_path),
 		TAP_TEST(a_call_is_taken_and_one_without_a_command_is_not),
 		TAP_TEST(a_call_that_refers_to_nowhere_is_refused),
+		TAP_TEST(a_name_must_be_whole),
 		TAP_TEST(the_marks_have_names_without_holes),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));
