@@ -167,13 +167,13 @@ class Names(Twins):
     def test_a_name_that_is_taken_is_told_and_the_one_that_waits_is_not_lost(self) -> None:
         self.two()
         with Sandbox(config(), name="here"):
-            was = [inode(path) for path in waiting()]
+            was = waiting()
             with self.assertRaisesRegex(SandboxError, "name 'here' is taken") as raised:
                 Sandbox(config(), name="here")
             self.assertEqual(raised.exception.code, "EXISTS")
-        with Sandbox(config(), name="here") as sb:
-            self.assertEqual(sb.run("echo well").output, "well\n")
-        self.assertEqual(len(was), 1)
+            self.assertEqual(waiting(), was)
+        with self.third(True, name="here") as sb:
+            self.assertEqual(sb.run("echo well; hostname").output, "well\nhere\n")
 
 
 class Same(Twins):

@@ -330,6 +330,7 @@ int start_twin(struct home *h, const struct spec *spec, struct box **ret, struct
 struct box *twin_take(struct home *h, const struct spec *spec, bool wait);
 void twin_next(struct home *h, const struct spec *spec);
 void twin_drop(struct home *h);
+bool twin_waits(struct home *h);
 bool twin_any(const struct home *h); /* whether there are some in the state directory, whosever they are */
 
 /* place.c: *ret_lock is to be handed to the keeper. EXISTS: also by one that is kept. */

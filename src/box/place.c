@@ -293,9 +293,11 @@ void place_give_back(struct home *h, const char *name, bool has_files)
 {
 	int lock = -1;
 
-	/* Whoever holds the lock has taken the name over already. */
+	/* Whoever holds the lock has taken the name over already; or it is the keeper, of whose end nothing was heard in time. */
 	if (try_lock(h->state, name, &lock) == 1)
 		let_go(h, name, has_files);
+	else
+		place_sweep(h);
 	close_fd(&lock);
 }
 
@@ -460,7 +462,7 @@ void place_sweep_others(struct home *h)
 
 	/* A directory has a link for each one below; .free is one, a twin another. Some file systems do not count. */
 	if (now - h->looked_ns < LOOK_EVERY_NS || fstat(h->state, &st) < 0 ||
-	    (st.st_nlink > 1 && st.st_nlink <= 3 + (h->twin.box != NULL)))
+	    (st.st_nlink > 1 && st.st_nlink <= (twin_waits(h) ? 4u : 3u)))
 		return;
 	h->looked_ns = now;
 	(void)home_sweep(h, -1, false, NULL);

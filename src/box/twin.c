@@ -15,7 +15,6 @@
  *
  * Whatever goes wrong here is nothing: an ordinary start follows, and says why it fails.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -169,7 +168,7 @@ static int tell_keeper(struct box *b, struct err *e)
 	return box_ask(b, &head, blob.data, blob.len, NULL, 0, e);
 }
 
-/* From here on it is that of @spec. On failure it may have the one name or the other. */
+/* From here on it is that of @spec. On failure it is nameless still, or of no use any more. */
 static int give_name(struct home *h, struct box *b, const struct spec *spec, struct err *e)
 {
 	auto_free char *name = NULL, *hostname = NULL;
@@ -212,6 +211,19 @@ static struct box *take(struct home *h, const struct spec *spec, bool wait, bool
 	return b;
 }
 
+/* Its name was taken: somebody else may want it. */
+static bool put_back(struct home *h, struct box *b)
+{
+	bool fits;
+
+	pthread_mutex_lock(&h->lock);
+	fits = lives(b) && !h->twin.box && !h->twin.busy && h->twin.saw;
+	if (fits)
+		h->twin.box = b;
+	pthread_mutex_unlock(&h->lock);
+	return fits;
+}
+
 struct box *twin_take(struct home *h, const struct spec *spec, bool wait)
 {
 	uint64_t now = sys_now_ns();
@@ -223,6 +235,8 @@ struct box *twin_take(struct home *h, const struct spec *spec, bool wait)
 		b->asked_ns = now;
 		return b;
 	}
+	if (b && same && b->nameless && put_back(h, b))
+		return NULL;
 	drop(b);
 	return NULL;
 }
@@ -301,13 +315,27 @@ void twin_next(struct home *h, const struct spec *spec)
 
 void twin_drop(struct home *h)
 {
-	pthread_mutex_lock(&h->lock);
-	struct box *b = take_ptr(&h->twin.box);
+	bool ours = h->owner == getpid(); /* in a forked child the lock may be held by a thread that it has not */
+	struct box *b;
 
+	if (ours)
+		pthread_mutex_lock(&h->lock);
+	b = take_ptr(&h->twin.box);
 	seen_free(take_ptr(&h->twin.saw));
 	spec_free(take_ptr(&h->twin.like));
-	pthread_mutex_unlock(&h->lock);
+	if (ours)
+		pthread_mutex_unlock(&h->lock);
 	drop(b);
+}
+
+bool twin_waits(struct home *h)
+{
+	bool yes;
+
+	pthread_mutex_lock(&h->lock);
+	yes = h->twin.box;
+	pthread_mutex_unlock(&h->lock);
+	return yes;
 }
 
 bool twin_any(const struct home *h)

@@ -231,21 +231,21 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 }
 
 /* A child of its own: it takes as long as it takes, and outlives the nursery. */
-static void start_sweeper(struct nursery *n, const int *store, bool wait)
+static bool start_sweeper(struct nursery *n, const int *store, bool wait)
 {
 	pid_t pid = sys_fork(0, NULL);
 
-	if (pid != 0) /* or it does not come about; a later one does the work */
-		return;
+	if (pid != 0)
+		return pid > 0;
 	close(n->sock);
 	close(n->owner);
 	sweep_main(store, wait);
 }
 
+/* Where no process can be made, later. */
 static void sweep_now(struct nursery *n)
 {
-	n->sweep_at_ns = 0;
-	start_sweeper(n, n->store, false);
+	n->sweep_at_ns = start_sweeper(n, n->store, false) ? 0 : sys_deadline_ns(sys_now_ns(), SWEEP_AFTER_MS);
 }
 
 static void hear_of_sweep(struct nursery *n, struct msg *m)
@@ -255,7 +255,7 @@ static void hear_of_sweep(struct nursery *n, struct msg *m)
 	if (m->nfds < STORE)
 		return;
 	if (m->head.arg == SWEEP_NOW) {
-		start_sweeper(n, m->fds, m->nfds > STORE);
+		(void)start_sweeper(n, m->fds, m->nfds > STORE); /* or a later one does the work */
 		return;
 	}
 	for (int i = 0; i < STORE && n->store[STORE - 1] < 0; i++)
@@ -286,8 +286,8 @@ static void nursery_end(struct nursery *n)
 			nanosleep(&nap, NULL);
 		sweep_main(n->store, false);
 	}
-	if (n->sweep_at_ns)
-		sweep_now(n);
+	if (n->sweep_at_ns && !start_sweeper(n, n->store, false))
+		sweep_main(n->store, false);
 	_exit(0);
 }
 
