@@ -138,7 +138,8 @@ static void early_main(struct keeper *k, int news)
 	reaper_close(news); /* all of it was sent; now is the time, while the keeper builds */
 	if (r == 0)
 		r = early_go(news, &flags, &e);
-	sys_background(0, flags & PLAN_TWIN);
+	if (k->prep.ahead || flags & PLAN_TWIN)
+		sys_background(0, flags & PLAN_TWIN);
 	if (r == 0 && flags & PLAN_NESTED)
 		r = n = early_nest(news, flags, fds, &e);
 	if (r < 0)

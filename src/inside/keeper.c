@@ -207,7 +207,8 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	k->plan = plan_open(&k->pack, e);
 	if (!k->plan)
 		return e->code;
-	sys_background(0, k->plan->flags & PLAN_TWIN);
+	if (k->prep.ahead || k->plan->flags & PLAN_TWIN)
+		sys_background(0, k->plan->flags & PLAN_TWIN);
 	snprintf(k->hostname, sizeof(k->hostname), "%s", pack_get_str(&k->pack, k->plan->hostname));
 	stack = pack_get_str(&k->pack, k->plan->stack);
 	base = pack_get_str(&k->pack, k->plan->base);
