@@ -569,6 +569,41 @@ class OldGenerations(Watched):
         os.kill(held[0], signal.SIGCONT)
         wait_for(lambda: held[0] not in everybody(), what="its end")
 
+    def trash(self) -> list[str]:
+        return os.listdir(self.home / "data" / "trash")
+
+    def cleanup_waits(self, *words) -> None:
+        held = self.held_after(*words)
+        cleanup = self.start("cleanup")
+        time.sleep(0.3)
+        self.assertIsNone(cleanup.poll(), "it did not wait for what is in use")
+        self.assertNotEqual(self.trash(), [])
+        os.kill(held[0], signal.SIGCONT)
+        self.assertEqual(self.finish(cleanup).code, 0)
+        self.assertEqual(self.trash(), [])
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_a_cleanup_after_a_reset_waits_for_the_mounts_that_keep_what_was_written(self):
+        self.box_ok("echo 1 >/root/f")
+        self.cleanup_waits("reset", "box")
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_a_cleanup_after_a_restore_waits_for_them_too(self):
+        self.run_ok("snapshot", "box", "one")
+        self.box_ok("echo 1 >/root/f")
+        self.cleanup_waits("restore", "box", "one")
+
+    @needs(is_root_of_machine, "only root of the machine may trace a keeper")
+    def test_a_cleanup_does_not_wait_for_ever_and_the_next_removes_it(self):
+        self.box_ok("echo 1 >/root/f")
+        held = self.held_after("reset", "box")
+        self.assertEqual(self.hutch("cleanup").code, 0)
+        self.assertNotEqual(self.trash(), [])
+        os.kill(held[0], signal.SIGCONT)
+        wait_for(lambda: held[0] not in everybody(), what="its end")
+        self.assertEqual(self.hutch("cleanup").code, 0)
+        self.assertEqual(self.trash(), [])
+
 
 class Faults(HostBox):
     @only("root", "plain")

@@ -205,7 +205,7 @@ int generation_devpts(struct err *e)
 void generation_init(struct keeper *k, struct generation *g, const struct stack *on)
 {
 	*g = (struct generation){.pidfd = -1, .root = -1, .pts = -1, .proc = -1, .mqueue = -1, .news = -1,
-				 .user = -1, .number = ++k->numbers, .on = on};
+				 .user = -1, .in_use = -1, .number = ++k->numbers, .on = on};
 }
 
 int generation_clone(struct generation *g, int spaces, int *ret_news, struct err *e)

@@ -44,6 +44,7 @@ struct generation {
 	int pid_space; /* index of the pid namespace */
 	int user; /* the nested user namespace; -1: none */
 	int news;      /* socket on which the reaper reports; -1: it has */
+	int in_use;    /* its directory of changes, locked while an old one's mounts end; -1: it is not */
 	unsigned number;
 	bool continued; /* its changes are there: of an earlier keeper, or of an earlier one of its number */
 };

@@ -10,13 +10,15 @@
  * Where the reaper was killed all inside has ended. The next call finds a new generation on the same changes.
  *
  * Closing the namespaces of a large generation takes long, so a child that has copies of them, and
- * only exits, is the last to close them.
+ * only exits, is the last to close them. Until then the kernel keeps what was written, also what is
+ * removed meanwhile; so the directory is locked, and the sweeper waits for that (sweep.c).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -90,6 +92,7 @@ static void drop(struct generation *g)
 		close_fd(&g->spaces[i]);
 	g->nspaces = 0;
 	g->pid = 0;
+	close_fd(&g->in_use); /* the last */
 }
 
 bool reset_abandon(struct keeper *k)
@@ -141,13 +144,20 @@ static void close_those(struct keeper *k)
 		close_fd(&k->later[--k->nlater]);
 }
 
+static void close_all(struct keeper *k, struct generation *g)
+{
+	close_those(k);
+	drop(g);
+}
+
 /* Until the keeper has closed its own: the pipe's end @w. */
-static void end_last(int r, int w)
+static void end_last(struct keeper *k, struct generation *g, int r, int w)
 {
 	char c;
 
 	close(w);
 	(void)!read(r, &c, 1);
+	close_all(k, g); /* an exit would do it in any order */
 	_exit(0);
 }
 
@@ -167,12 +177,11 @@ static void drop_later(struct keeper *k, struct generation *g)
 		pid_t pid = sys_fork(0, NULL);
 
 		if (pid == 0)
-			end_last(r, w);
+			end_last(k, g, r, w);
 		*at = pid > 0 ? pid : 0;
 		(void)generation_return(k, &e);
 	}
-	drop(g);
-	close_those(k);
+	close_all(k, g);
 }
 
 static void give_up(struct keeper *k, struct generation *g)
@@ -206,6 +215,19 @@ static int begin_on(struct keeper *k, struct generation *g, const struct stack *
 	return r;
 }
 
+/* Its mounts end later than it does. */
+static void mark_in_use(const struct keeper *k, struct generation *g)
+{
+	char at[32];
+
+	if (k->plan->flags & PLAN_UPPER_TMPFS)
+		return;
+	snprintf(at, sizeof(at), "up/g%u", g->number);
+	g->in_use = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (g->in_use >= 0)
+		(void)flock(g->in_use, LOCK_SH); /* as good as any: a sweeper wants it alone */
+}
+
 /* @next.pid 0: it is begun now. */
 static int change(struct keeper *k, struct generation *old, struct generation next, struct stack *on, struct err *e)
 {
@@ -216,8 +238,10 @@ static int change(struct keeper *k, struct generation *old, struct generation ne
 	generation_kill(old);
 	k->now.pid = 0;
 	r = reset_go_home(k, e);
-	if (r == 0)
+	if (r == 0) {
+		mark_in_use(k, old);
 		root_overlay_done(k, old);
+	}
 	if (r == 0 && !next.pid)
 		r = begin(k, &next, on, e);
 	if (r == 0 && next.news >= 0)

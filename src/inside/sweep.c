@@ -6,7 +6,8 @@
  * The sweeper, a child of the nursery (in whose user namespace the files of subordinate ids can be
  * removed) where there is one, first looks for the dead: a name whose lock is free, and directories without a name.
  * Then it empties the trash, at the lowest priority. It goes by directory descriptors and never
- * follows a link; directories that were closed with chmod are opened first.
+ * follows a link; directories that were closed with chmod are opened first. What is locked has mounts yet, and
+ * to remove it would give no room back: it waits a moment for that, or leaves it to the next sweeper.
  *
  * One per store: who does not get the lock on the trash leaves. Who has it looks once more after
  * giving it back, so nothing that came in between stays.
@@ -29,7 +30,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { DEPTH_MAX = 100, ROUNDS = 100000 };
+enum { DEPTH_MAX = 100, ROUNDS = 100000, PATIENCE_MS = 1000 };
 
 static DIR *open_list(int dir)
 {
@@ -63,9 +64,25 @@ static DIR *open_sub(int dir, const char *name)
 	return d;
 }
 
-/* Removes what is in @d. @root: the trash, to which what lies too deep is brought up, so that a
+struct trash {
+	int dir;
+	int patience_ms; /* with all that is in use, together */
+};
+
+static bool in_use(struct trash *t, int dir)
+{
+	while (flock(dir, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		if (t->patience_ms <= 0)
+			return true;
+		t->patience_ms--;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* Removes what is in @d, a directory of the trash, or that itself. What lies too deep is brought up to it, so that a
  * tree of any depth takes a bounded number of descriptors, and no more than there are. */
-static void empty(DIR *d, int root, unsigned depth)
+static void empty(struct trash *t, DIR *d, unsigned depth)
 {
 	int dir = dirfd(d);
 	struct dirent *x;
@@ -80,12 +97,14 @@ static void empty(DIR *d, int root, unsigned depth)
 			continue;
 		errno = EMFILE;
 		sub = depth < DEPTH_MAX ? open_sub(dir, x->d_name) : NULL;
+		if (sub && depth == 0 && in_use(t, dirfd(sub)))
+			continue;
 		if (sub) {
-			empty(sub, root, depth + 1);
+			empty(t, sub, depth + 1);
 			(void)unlinkat(dir, x->d_name, AT_REMOVEDIR); /* not empty: the next round */
 		} else if (depth > 0 && errno == EMFILE) {
 			snprintf(up, sizeof(up), "deep.%llx", (unsigned long long)sys_now_ns());
-			(void)renameat(dir, x->d_name, root, up);
+			(void)renameat(dir, x->d_name, t->dir, up);
 		}
 	}
 }
@@ -103,23 +122,23 @@ static bool has_entries(int dir)
 
 /* Return: whether everything is gone. What cannot be removed at all (an immutable file, another
  * user's) is left. */
-static bool empty_trash(int trash)
+static bool empty_trash(struct trash *t)
 {
 	int idle = 0;
 
-	for (int i = 0; i < ROUNDS && idle < 3 && has_entries(trash); i++) {
-		auto_dir DIR *d = open_list(trash);
+	for (int i = 0; i < ROUNDS && idle < 3 && has_entries(t->dir); i++) {
+		auto_dir DIR *d = open_list(t->dir);
 		struct stat before, after;
 
 		if (!d)
 			return false;
-		(void)fstat(trash, &before);
-		empty(d, trash, 0);
-		(void)fstat(trash, &after);
+		(void)fstat(t->dir, &before);
+		empty(t, d, 0);
+		(void)fstat(t->dir, &after);
 		idle = before.st_mtim.tv_nsec == after.st_mtim.tv_nsec &&
 			       before.st_mtim.tv_sec == after.st_mtim.tv_sec ? idle + 1 : 0;
 	}
-	return !has_entries(trash);
+	return !has_entries(t->dir);
 }
 
 /* ---- the dead --------------------------------------------------------------------------------- */
@@ -197,6 +216,7 @@ enum { TRIES = 10 };
 void sweep_main(const int *fds, bool wait)
 {
 	int trash = fds[0], state = fds[1], boxes = fds[2];
+	struct trash t = {.dir = trash, .patience_ms = PATIENCE_MS};
 	struct sched_param none = {0};
 
 	prctl(PR_SET_NAME, "hutch-sweeper", 0, 0, 0);
@@ -205,7 +225,7 @@ void sweep_main(const int *fds, bool wait)
 	sweep_layers(fds[3], boxes, trash, wait);
 	(void)sched_setscheduler(0, SCHED_IDLE, &none); /* a courtesy; not before: who holds locks must come to an end */
 	for (int failed = 0; failed < TRIES && flock(trash, LOCK_EX | (wait ? 0 : LOCK_NB)) == 0;) {
-		bool all = empty_trash(trash);
+		bool all = empty_trash(&t);
 
 		flock(trash, LOCK_UN);
 		if (!has_entries(trash))
