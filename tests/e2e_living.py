@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import census, needs, only
+from lib import census, machine, needs, only
 from lib import rootfs as small_rootfs
 from lib.extra import MANY_IDS, RunCase, fields_of, wait_for
 from lib.persona import is_root_of_machine
@@ -317,6 +317,7 @@ class LivingCase(RunCase):
         self.assertEqual((result.code, result.err), (0, ""))
         return result.out
 
+    @machine.settings()
     def put_back(self, *options, must: tuple = IN_ROOTFS, leave_out: tuple = (), root: tuple | None = None,
                  resets: int = 1, spare: bool = False) -> set[str]:
         """Start, digest, harm, reset, digest: equal, @resets times over. @must: what the workload has to get

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from e2e_living import Box, LivingCase, changed
-from lib import census, only
+from lib import census, machine, only
 from lib.extra import MANY_IDS
 
 DONE_BY_ALL = {"jobs", "segment", "semaphores", "messages", "queue", "memory", "listener", "connection", "datagrams",
@@ -49,6 +49,7 @@ class DigestCase(LivingCase):
         self.reset_ok(box)
         print(f"# {self.persona.name}: reset after {what}: {(time.monotonic() - since) * 1e3:.1f} ms, with `hutch reset`", flush=True)
 
+    @machine.settings()
     def put_back(self, *options, way: str = "all", must: set = IN_ROOTFS, left_out: tuple = (),
                  root: tuple | None = None, resets: int = 2) -> set[str]:
         """Start, digest, harm, reset, digest: equal, @resets times. What harm was done."""

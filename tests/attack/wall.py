@@ -17,7 +17,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lib import Case
+from lib import Case, machine
 from lib.case import Result
 from lib.persona import is_root_of_machine
 
@@ -127,6 +127,11 @@ class WallCase(Case):
         """Writes a file of /proc/sys until the end of the test."""
         self.needs_root_of_machine("change a setting of the machine")
         file = Path(path)
+        if not self._settings_are_ours:
+            lock = machine.settings(change=True)
+            lock.__enter__()
+            self.undo(lock.__exit__, None, None, None)
+            self._settings_are_ours = True
         before = file.read_text().rstrip("\n")
         try:
             file.write_text(value)
@@ -139,6 +144,7 @@ class WallCase(Case):
     def setUp(self) -> None:
         super().setUp()
         self._undo: list = []
+        self._settings_are_ours = False
 
     def undo(self, function, *words, **options) -> None:
         """Calls @function at the end of the test, before the census (addCleanup() is after it)."""
