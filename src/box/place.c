@@ -153,23 +153,25 @@ static void drop_name(struct home *h, const char *name)
 	(void)unlinkat(h->state, name, AT_REMOVEDIR);
 }
 
-/* *ret_fresh: nobody had it. Whoever had it is dead. */
+/* *ret_fresh: nobody had it. Whoever had it is dead. An unused name that became ours is locked for a moment yet by whoever
+ * has just given it back, or by one who was quicker: that shows in time. */
 static int take_name(struct home *h, const char *name, int *ret_lock, bool *ret_fresh, struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
+	int r = 0;
 
+	*ret_fresh = false;
 	for (int i = 0; i < TRIES; i++) {
-		int fresh = make_name(h, name), r;
+		int fresh = make_name(h, name);
 
 		if (fresh < 0 && fresh != -EAGAIN)
 			return err_sys(e, fresh, "make '%s/%s'", h->state_path, name);
+		*ret_fresh |= fresh == 1;
 		r = fresh < 0 ? fresh : try_lock(h->state, name, ret_lock);
-		if (r == 1) {
-			*ret_fresh = fresh;
+		if (r == 1)
 			return 0;
-		}
-		if (r == 0 && !fresh)
-			return err_set(e, ERR_EXISTS, "the name '%s' is taken", name);
+		if (r == 0 && !*ret_fresh)
+			break;
 		if (r < 0 && r != -EAGAIN) {
 			if (fresh)
 				drop_name(h, name);
@@ -177,6 +179,8 @@ static int take_name(struct home *h, const char *name, int *ret_lock, bool *ret_
 		}
 		nanosleep(&nap, NULL);
 	}
+	if (r == 0)
+		return err_set(e, ERR_EXISTS, "the name '%s' is taken", name);
 	return err_set(e, ERR_BUSY, "the name '%s' is being taken by others", name);
 }
 

@@ -99,6 +99,31 @@ static void a_name_that_is_held_is_not_given_back(void)
 	is_int(names(&m), 0);
 }
 
+/* Who gives a name back renames it first, and may be interrupted then. */
+static void an_unused_name_that_is_locked_for_a_moment_yet_is_waited_for(void)
+{
+	auto_with(made_done) struct made m;
+	int lock = -1, other = -1;
+	pid_t pid;
+
+	begin(&m);
+	is_int(place_take(&m.h, "ab", &lock, &m.e), 0);
+	close(below(&m, "run/.free"));
+	is_int(renameat(m.h.state, "ab", m.h.state, ".free/ab"), 0);
+	pid = fork(); /* it has the lock, too */
+	if (pid == 0) {
+		usleep(20000);
+		_exit(0);
+	}
+	close_fd(&lock);
+	is_int(place_take(&m.h, "cd", &lock, &m.e), 0);
+	is_int(waitpid(pid, NULL, 0), pid);
+	is_int(place_take(&m.h, "cd", &other, &m.e), ERR_EXISTS);
+	is_int(scratch_names(&m.s, "run/.free"), 0);
+	close(lock);
+	close_fd(&other);
+}
+
 static void what_the_dead_left_goes_to_the_trash_before_the_name_is_used(void)
 {
 	auto_with(made_done) struct made m;
@@ -634,6 +659,7 @@ int main(void)
 	static const struct tap_test t[] = {
 		TAP_TEST(a_name_is_taken_once_and_is_free_again_when_its_lock_closes),
 		TAP_TEST(a_name_that_is_held_is_not_given_back),
+		TAP_TEST(an_unused_name_that_is_locked_for_a_moment_yet_is_waited_for),
 		TAP_TEST(what_the_dead_left_goes_to_the_trash_before_the_name_is_used),
 		TAP_TEST(what_is_kept_is_thrown_away_by_nobody_but_who_removes_it),
 		TAP_TEST(the_lowest_generation_is_continued_with_new_work_directories),
