@@ -908,7 +908,9 @@ struct hutch_run_options {
  * (not where it would run a file of the image: behind an entrypoint, with BASH_ENV or ENV). While
  * the warm shell is busy with another call of this handle, text runs in a new one. A text that is one program with its words and
  * redirections runs in place of bash's sub-shell, as with `bash -c`; what its shell would say of the signal that ended it is in
- * the output all the same. With the field "shell_entrypoint" shells
+ * the output all the same. From the third one on of plain words (letters, digits, quotes without anything in them that a shell
+ * replaces; with neither "env" nor "cwd") such programs are started by a small process of hutch's own beside the shell, in half the time;
+ * what they are given and what is told is what bash makes of it. With the field "shell_entrypoint" shells
  * start behind the entrypoint, which may take up to five minutes.
  *
  * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell

@@ -86,6 +86,10 @@ class Package(RunCase):
     def test_twins(self):
         self.run_tests("test_twin")
 
+    @needs(built, "this build has no Python package")
+    def test_single_programs(self):
+        self.run_tests("test_runner")
+
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_leaks(self):

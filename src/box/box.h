@@ -74,6 +74,8 @@ struct box {
 	uint32_t generation; /* the present one, as the last reset told */
 	struct proc *procs;
 	struct shell *shells;
+	unsigned plain;	/* texts since the start, or a reset, for which a runner would do, and there was none */
+	bool no_runner; /* it cannot be started here */
 	struct op *op; /* what the keeper does for a while; NULL: nothing */
 	struct run *runs, *looked_at; /* the one that run_wait() is called for */
 	struct job_question *questions; /* about jobs, not answered yet or not taken */
@@ -400,6 +402,8 @@ struct shell {
 	bool deaf; /* takes nothing any more: the keeper will say that it has ended */
 	bool ahead; /* it was started before anybody asked for one */
 	bool bash;	 /* else a plain sh; known when it is ready */
+	bool runner;	 /* no shell at all: hutch-init, which starts programs (inside/runner.c) */
+	bool refused;	 /* by that: the last run has not begun */
 	bool moved;	 /* it stands in a file tree that was replaced: it must go there again */
 	int ends[SHELL_ENDS];
 	uint64_t begun, done; /* runs */
@@ -421,6 +425,8 @@ struct shell {
  * NULL. */
 int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e);
 void shell_give(struct box *b, struct shell *s); /* free again */
+/* For a text that is one program with plain words: what starts it without a shell, or NULL; not for the first of those. */
+struct shell *shell_take_runner(struct box *b);
 bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */
@@ -430,6 +436,10 @@ int shell_read(struct shell *s);
 int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err *e);
 /* The length of its first word, where it is a name of one program, with its words and redirections; 0: it may be more. */
 size_t text_program(const char *text, size_t len);
+/* The words of such a text, each with a NUL behind it, are added to @ret, and their number told; 0: a shell makes more of it
+ * than that. And whether that holds with this environment. */
+unsigned text_words(struct buf *ret, const char *text, size_t len);
+bool text_env_is_plain(const struct spec *spec);
 int text_file(int dir, const char *name, const struct buf *text, struct err *e);
 /* What it runs, begun @age_ns ago; and the shell, with @whole. */
 int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e);

@@ -148,6 +148,26 @@ static int check(const struct run_ask *ask, struct err *e)
 	return 0;
 }
 
+/* In what there is in r->s, or else where it belongs. */
+static int begin(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	int code = 0;
+
+	if (ask->text && !ask->clean && !r->s)
+		code = shell_take(r->b, ask->session, ask->apart, &r->s, e);
+	r->began_ns = sys_now_ns();
+	if (ask->timeout_ms)
+		r->end_by_ns = sys_deadline_ns(r->began_ns, ask->timeout_ms);
+	if (code == 0)
+		code = r->s ? run_shell_start(r, ask, e) : start_command(r, ask, e);
+	if (code >= 0 || !r->s || !r->s->deaf)
+		return code;
+	if (!r->s->runner)
+		return run_shell_start_next(r, ask, e);
+	run_shell_leave(r); /* it has ended, and nobody has said so yet */
+	return begin(r, ask, e);
+}
+
 int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct err *e)
 {
 	struct run *r;
@@ -175,15 +195,9 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	r->arg = ask->arg;
 	r->next = b->runs;
 	b->runs = r;
-	if (ask->text && !ask->clean)
-		code = shell_take(b, ask->session, ask->apart, &r->s, e);
-	r->began_ns = sys_now_ns();
-	if (ask->timeout_ms)
-		r->end_by_ns = sys_deadline_ns(r->began_ns, ask->timeout_ms);
-	if (code == 0)
-		code = r->s ? run_shell_start(r, ask, e) : start_command(r, ask, e);
-	if (code < 0 && r->s && r->s->deaf)
-		code = run_shell_start_next(r, ask, e);
+	if (ask->text && !ask->clean && run_shell_is_plain(r, ask))
+		r->s = shell_take_runner(b);
+	code = begin(r, ask, e);
 	if (code < 0) {
 		run_free(r);
 		return code;
@@ -215,7 +229,7 @@ static int on_time(struct run *r, uint64_t now, struct err *e)
 		bool whole = now >= r->kill_by_ns;
 
 		r->again_ns = now + AGAIN_NS;
-		if (!whole && !r->s->session) /* its sub-shell was there before */
+		if (!whole && !r->s->session && !r->s->runner) /* its sub-shell was there before */
 			return 0;
 		return shell_kill(r->b, r->s, now - r->began_ns, whole, e);
 	}
@@ -235,7 +249,7 @@ static bool wait_taken(struct run *r)
 		if (shell_read(s) < 0)
 			return false;
 		if (ioctl(s->ends[SHELL_END_COMMANDS], FIONREAD, &unread) == 0 && !unread &&
-		    (s->session || s->inside))
+		    (s->session || s->runner || s->inside))
 			return true;
 		nanosleep(&nap, NULL);
 	}
@@ -261,6 +275,54 @@ int run_stop(struct run *r, struct err *e)
 	return shell_kill(r->b, r->s, sys_now_ns() - r->began_ns, whole, e);
 }
 
+/* ---- events ----------------------------------------------------------------------------------- */
+
+static int listen_to(int events, const int *fds, int n, struct err *e)
+{
+	struct epoll_event in = {.events = EPOLLIN};
+
+	for (int i = 0; i < n; i++)
+		if (fds[i] >= 0 && epoll_ctl(events, EPOLL_CTL_ADD, fds[i], &in) < 0)
+			return err_sys(e, errno, "wait for events");
+	return 0;
+}
+
+static int listen_to_run(const struct run *r, int events, struct err *e)
+{
+	return listen_to(events, (int[]){r->s ? r->s->ends[SHELL_END_RESULTS] : -1, r->out[0], r->out[1]}, 3, e);
+}
+
+/* The runner has not begun it: as if there were none. Return: 1 that could not be, and the run has ended. */
+static int start_over(struct run *r)
+{
+	auto_free char *text = take_ptr(&r->program);
+	struct run_ask ask = {.text = text, .len = text ? strlen(text) : 0, .apart = r->apart};
+	uint64_t began_ns = r->began_ns, now = sys_now_ns();
+	int code;
+
+	if (r->kill_by_ns)
+		return 1;
+	if (r->events >= 0)
+		(void)epoll_ctl(r->events, EPOLL_CTL_DEL, r->s->ends[SHELL_END_RESULTS], NULL);
+	run_shell_leave(r);
+	if (r->end_by_ns)
+		ask.timeout_ms = now < r->end_by_ns ? (r->end_by_ns - now + 999999) / 1000000 : 1;
+	code = text ? begin(r, &ask, &r->bad) : err_oom(&r->bad);
+	if (code == 0 && r->events >= 0)
+		code = listen_to_run(r, r->events, &r->bad);
+	r->began_ns = began_ns;
+	return code < 0 ? 1 : 0;
+}
+
+/* A runner that was killed just before it was given the run. */
+static bool was_not_read(const struct run *r)
+{
+	int unread = 0;
+
+	return r->s->runner && r->s->dead && !r->kill_by_ns && r->s->done != r->s->begun &&
+	       ioctl(r->s->ends[SHELL_END_COMMANDS], FIONREAD, &unread) == 0 && unread;
+}
+
 /* What the keeper and the shell said. Return: 1 it has ended. */
 static int look(struct run *r, struct err *e)
 {
@@ -274,8 +336,10 @@ static int look(struct run *r, struct err *e)
 		code = shell_kill(r->b, r->s, sys_now_ns() - r->began_ns, true, e);
 	if (code < 0)
 		return code;
+	if (r->s->refused || was_not_read(r))
+		return start_over(r);
 	/* Whom somebody else than us killed may not have taken all of the text. */
-	if (!r->s->session && r->s->done == r->s->begun && r->s->status == 128 + SIGKILL && !r->kill_by_ns)
+	if (!r->s->session && !r->s->runner && r->s->done == r->s->begun && r->s->status == 128 + SIGKILL && !r->kill_by_ns)
 		r->s->confused = true;
 	if (r->s->dead || (r->s->done == r->s->begun && !r->s->kills)) {
 		r->shell_died = r->s->done != r->s->begun;
@@ -309,20 +373,20 @@ void runs_told(struct box *b)
 /* Everything that wait_once() looks at, and the timer. */
 int run_fd(struct run *r, struct err *e)
 {
-	int from[] = {-1, r->b->ctl, r->s ? r->s->ends[SHELL_END_RESULTS] : -1, r->out[0], r->out[1]};
-	struct epoll_event in = {.events = EPOLLIN};
 	auto_fd int fd = -1, timer = -1;
 	int code = home_check_owner(r->b->home, e);
 
 	if (code < 0 || r->events >= 0)
 		return code < 0 ? code : r->events;
 	fd = epoll_create1(EPOLL_CLOEXEC);
-	timer = from[0] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fd < 0 || timer < 0)
 		return err_sys(e, errno, "make a descriptor for events");
-	for (int i = 0; i < 5; i++)
-		if (from[i] >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, from[i], &in) < 0)
-			return err_sys(e, errno, "wait for events");
+	code = listen_to(fd, (int[]){timer, r->b->ctl}, 2, e);
+	if (code == 0)
+		code = listen_to_run(r, fd, e);
+	if (code < 0)
+		return code;
 	r->events = take_fd(&fd);
 	r->timer = take_fd(&timer);
 	set_timer(r);
@@ -415,6 +479,12 @@ static void of_command(const struct exited *x, struct run_result *ret)
 void run_result(const struct run *r, struct run_result *ret)
 {
 	*ret = (struct run_result){.ns = r->ended_ns - r->began_ns};
+	if (r->bad.code) {
+		ret->end = RUN_FAULT;
+		ret->e = r->bad;
+		ret->exit_code = 125;
+		return;
+	}
 	if (r->s && !r->shell_died)
 		ret->exit_code = r->s->status;
 	else

@@ -26,12 +26,17 @@ struct run {
 	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
 	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
 	char *program; /* the text, where it is one program, which may take its sub-shell's place; or NULL */
+	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;
 };
 
 /* run_shell.c: Begins the run in its shell (r->s). After a failure with r->s->deaf: in the next one. */
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e);
 int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e);
+/* Gives the shell back, as if the run had not been begun in it. */
+void run_shell_leave(struct run *r);
+/* Whether a runner would do for it. */
+bool run_shell_is_plain(const struct run *r, const struct run_ask *ask);
 /* Removes what was made for the run in the directory of its shell. */
 void run_shell_forget(struct run *r);
 

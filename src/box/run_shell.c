@@ -120,6 +120,19 @@ static int to_file(struct run *r, const struct buf *before, const struct run_ask
 	return text_file(r->s->ends[SHELL_END_DIR], name, &all, e);
 }
 
+/* As inside/runner.c says. */
+static void ask_runner(struct buf *b, struct run *r, const struct run_ask *ask)
+{
+	auto_buf struct buf words = BUF_INIT(TEXT_BY_PIPE + 1);
+	unsigned n = text_words(&words, ask->text, ask->len);
+
+	buf_fmt(b, "%d%llu %u", 1 + ask->apart, (unsigned long long)r->s->name, n);
+	buf_char(b, '\0');
+	buf_add(b, words.data, words.len);
+	free(r->program);
+	r->program = strndup(ask->text, ask->len);
+}
+
 /* As shell.c says. */
 static void make_request(struct buf *b, struct run *r, const struct buf *before, const struct run_ask *ask, bool by_file)
 {
@@ -155,12 +168,16 @@ static int send_text(struct run *r, const struct buf *before, const struct run_a
 	int code = by_file ? to_file(r, before, ask, e) : 0;
 	ssize_t n;
 
-	make_request(&request, r, before, ask, by_file);
+	if (r->s->runner)
+		ask_runner(&request, r, ask);
+	else
+		make_request(&request, r, before, ask, by_file);
 	if (code == 0 && buf_bad(&request))
 		code = err_oom(e);
 	if (code < 0)
 		return code;
 	r->s->said[0] = '\0';
+	r->s->refused = false;
 	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
 	r->s->deaf = n == -EPIPE;
 	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */
@@ -169,6 +186,14 @@ static int send_text(struct run *r, const struct buf *before, const struct run_a
 	r->s->begun++;
 	r->s->since_ns = r->began_ns;
 	return 0;
+}
+
+bool run_shell_is_plain(const struct run *r, const struct run_ask *ask)
+{
+	auto_buf struct buf words = BUF_INIT(TEXT_BY_PIPE + 1);
+
+	return !ask->session && !ask->nenv && !ask->cwd && ask->len < TEXT_BY_PIPE && !shell_behind(r->b->spec) &&
+	       text_words(&words, ask->text, ask->len) && text_env_is_plain(r->b->spec) && !buf_bad(&words);
 }
 
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
@@ -205,6 +230,21 @@ int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 	return code;
 }
 
+void run_shell_leave(struct run *r)
+{
+	struct shell *s = r->s;
+
+	run_shell_forget(r);
+	for (int i = 0; i < 2; i++) {
+		if (r->own[i])
+			close_fd(&r->out[i]);
+		r->out[i] = -1;
+		r->own[i] = false;
+	}
+	r->s = NULL;
+	shell_give(r->b, s);
+}
+
 /* The shell ended since its last run, and nobody has said so yet: in a new one, as if that had been known. */
 int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e)
 {
@@ -215,14 +255,7 @@ int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e
 		code = box_talk(r->b, START_WITHIN_MS, e);
 	if (!s->dead)
 		return code < 0 ? code : err_set(e, ERR_TIMEOUT, "the keeper does not say that the shell has ended");
-	for (int i = 0; i < 2; i++) {
-		if (r->own[i])
-			close_fd(&r->out[i]);
-		r->out[i] = -1;
-		r->own[i] = false;
-	}
-	r->s = NULL;
-	shell_give(r->b, s);
+	run_shell_leave(r);
 	code = shell_take(r->b, ask->session, ask->apart, &r->s, e);
 	if (code < 0)
 		return code;

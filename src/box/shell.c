@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,7 @@ static const char loop_session[] =
 	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done; "
 	"fi";
 
-enum { START_WITHIN_MS = 10000 };
+enum { START_WITHIN_MS = 10000, RUNNER_NAMES = 40 };
 
 /* ---- start ------------------------------------------------------------------------------------ */
 
@@ -144,6 +145,31 @@ static char **shell_words(const struct spec *spec, char *text, size_t *ret_n)
 	return words;
 }
 
+/* What the keeper is to start. */
+static int pack_words(struct buf *blob, const struct box *b, const struct shell *s, struct pack_list *ret, struct err *e)
+{
+	static const char *const runner[] = {"hutch-init", "runner"};
+	auto_free char *text = NULL;
+	char **words;
+	size_t n;
+
+	if (s->runner) {
+		*ret = pack_strs(blob, (char **)(uintptr_t)runner, 2);
+		return 0;
+	}
+	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, b->nameless ? warm_named : "",
+		     s->session ? "" : warm_loop) < 0) {
+		text = NULL;
+		return err_oom(e);
+	}
+	words = shell_words(b->spec, text, &n);
+	if (!words)
+		return err_oom(e);
+	*ret = pack_strs(blob, words, n);
+	free(words);
+	return 0;
+}
+
 static int pack_shell(struct buf *blob, const struct box *b, const struct shell *s, bool apart,
 		      struct err *e)
 {
@@ -152,24 +178,17 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	const struct exec_ask ask = {0};
 	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) | (b->nameless ? CALL_NAMELESS : 0) |
 						(apart && s->session ? CALL_APART : 0)};
-	auto_free char *text = NULL;
-	char **words = NULL, **env = NULL;
-	size_t nwords, nenv = 0;
 	bool home_missing;
+	char **env = NULL;
+	size_t nenv = 0;
 	int r;
 
-	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, b->nameless ? warm_named : "",
-		     s->session ? "" : warm_loop) < 0) {
-		text = NULL;
-		return err_oom(e);
-	}
-	words = shell_words(spec, text, &nwords);
-	if (!words)
-		return err_oom(e);
+	if (s->runner)
+		c.flags = CALL_RUNNER;
 	buf_add(blob, &c, sizeof(c));
-	c.argv = pack_strs(blob, words, nwords);
-	free(words);
-	r = env_build(b, &ask, &env, &nenv, &home_missing, e);
+	r = pack_words(blob, b, s, &c.argv, e);
+	if (r == 0)
+		r = env_build(b, &ask, &env, &nenv, &home_missing, e);
 	if (r == 0) {
 		c.env = pack_strs(blob, env, nenv);
 		c.flags |= home_missing ? CALL_HOME : 0;
@@ -261,13 +280,26 @@ bool shell_exited(struct box *b, const struct msg *m)
 /* What bash says of how the sub-shell ended, up to the commands of that, which are ours; of a SIGTERM it says less. */
 static void note_said(struct shell *s, const char *text, size_t len)
 {
-	const char *ours = memmem(text, len, "( _hp;", 6);
+	const char *ours = memmem(text, len, SHELL_OWN_TEXT, strlen(SHELL_OWN_TEXT));
 
 	snprintf(s->said, sizeof(s->said), "%.*s", (int)(ours ? (size_t)(ours - text) : len), text);
 	s->names_it = ours;
 }
 
-/* "R pid bash" or "E number status [directory]". Return: 1 the end of the run that is awaited. */
+/* Nobody jests here: a runner's records come from a program of ours that nothing inside can reach. */
+static int refuse(struct shell *s, unsigned long long number)
+{
+	s->confused = s->done == s->begun || number != s->ends_heard + 1;
+	if (s->confused)
+		return 0;
+	s->refused = true;
+	s->status = 128 + SIGKILL; /* of one that was stopped before it came to it */
+	s->ends_heard = number;
+	s->done++;
+	return 1;
+}
+
+/* "R pid bash" or "E number status [directory]", "X number". Return: 1 the end of the run that is awaited. */
 static int one_record(struct shell *s, const char *text)
 {
 	const char *last = s->session ? NULL : strrchr(text, '\n'); /* in a session the directory may have one */
@@ -283,6 +315,8 @@ static int one_record(struct shell *s, const char *text)
 		s->inside = pid;
 		return 0;
 	}
+	if (s->runner && sscanf(record, "X%llu", &number) == 1)
+		return refuse(s, number);
 	if (sscanf(record, "E%llu %d%n", &number, &status, &used) != 2)
 		return 0;
 	/* Who has taken a session over does not know its count. */
@@ -360,6 +394,7 @@ void shell_drop_mounts(struct box *b)
 
 void shell_drop_all(struct box *b)
 {
+	b->plain = 0;
 	for (struct shell *s = b->shells, *next; s; s = next) {
 		next = s->next;
 		if (s->busy)
@@ -418,7 +453,7 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 	*ret = NULL;
 	if (b->spent)
 		return err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
-	while (s && (s->busy || (session ? !s->session || strcmp(s->session, session) : !!s->session)))
+	while (s && (s->busy || s->runner || (session ? !s->session || strcmp(s->session, session) : !!s->session)))
 		s = s->next;
 	if (s && s->ready && !s->session)
 		(void)shell_read(s);
@@ -433,7 +468,7 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 	}
 	/* A new shell behind the entrypoint is no command: what that says would be part of the output. */
 	for (const struct shell *x = b->shells; x && !s && (session || !shell_behind(b->spec)); x = x->next)
-		if (x->busy && (session ? x->session && !strcmp(x->session, session) : !x->session))
+		if (x->busy && !x->runner && (session ? x->session && !strcmp(x->session, session) : !x->session))
 			return session ? err_set(e, ERR_BUSY, "session '%s' is in use by another call",
 						 session) : 0;
 	b->shell_early &= session != NULL;
@@ -459,6 +494,64 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 	*ret = s;
 	return 0;
 }
+
+/* ---- without a shell -------------------------------------------------------------------------- */
+
+static struct shell *runner_of(const struct box *b)
+{
+	struct shell *s = b->shells;
+
+	while (s && !s->runner)
+		s = s->next;
+	return s;
+}
+
+/* Nobody waits for it: what comes before it is there runs as ever. */
+static void ask_runner(struct box *b)
+{
+	struct shell *s = make(b, NULL);
+
+	if (!s)
+		return;
+	s->runner = true;
+	s->name |= 1ull << RUNNER_NAMES; /* in the same directory as those of shells */
+	if (ask_keeper(b, s, false, NULL) < 0)
+		drop(b, s);
+}
+
+/* It says what bash would say: of another shell it is not known. */
+static bool has_bash(const struct box *b)
+{
+	const struct shell *s = b->shells;
+
+	while (s && (s->session || s->runner || !s->ready || !s->bash))
+		s = s->next;
+	return s;
+}
+
+struct shell *shell_take_runner(struct box *b)
+{
+	struct shell *s = runner_of(b);
+
+	if (b->spent || b->no_runner)
+		return NULL;
+	if (s && !s->busy && s->given && !s->dead && !s->ready)
+		(void)shell_read(s);
+	if (s && !s->busy && (s->dead || s->moved || s->confused)) {
+		b->no_runner = s->dead && !s->ready; /* as soon as it was started */
+		b->plain = 0;
+		drop(b, s);
+		return NULL;
+	}
+	if (!s && b->plain++ && has_bash(b))
+		ask_runner(b);
+	if (!s || s->busy || !s->ready)
+		return NULL;
+	s->busy = true;
+	return s;
+}
+
+/* ---- before anybody asks ---------------------------------------------------------------------- */
 
 void shell_ask_ahead(struct box *b)
 {
@@ -492,7 +585,7 @@ void shell_ask_early(struct box *b)
 static bool one_waits(const struct box *b, const struct shell *s)
 {
 	for (const struct shell *x = b->shells; x && !s->session; x = x->next)
-		if (x != s && !x->session && !x->busy && !x->dead)
+		if (x != s && x->runner == s->runner && !x->session && !x->busy && !x->dead)
 			return true;
 	return false;
 }
@@ -502,7 +595,7 @@ void shell_give(struct box *b, struct shell *s)
 	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = (s->bash ? 2u : 0) | (s->moved ? 4u : 0)};
 
 	s->busy = false;
-	if (!s->session && s->dead) {
+	if (!s->session && (s->dead || (s->runner && s->moved))) {
 		drop(b, s);
 		return;
 	}

@@ -15,6 +15,8 @@
 #include "box/box.h"
 #include "wire/msg.h"
 
+#define NAME_CHARS "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" /* of variables */
+
 /* In single quotes, which hide everything but themselves. */
 static void quote(struct buf *b, const char *s, size_t len)
 {
@@ -35,7 +37,7 @@ int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err
 		buf_str(b, "_ho=${OLDPWD-}; command cd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ");
 	for (size_t i = 0; i < ask->nenv; i++) {
 		const char *c = ask->env[i];
-		size_t key = strspn(c, "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+		size_t key = strspn(c, NAME_CHARS);
 
 		if (!key || c[key] != '=' || (*c >= '0' && *c <= '9'))
 			return err_set(e, ERR_INVALID, "'%.100s' is no variable of a shell", ask->env[i]);
@@ -54,16 +56,19 @@ int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err
 
 /* ---- one program with its words --------------------------------------------------------------- */
 
-#define NAME "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-"
+#define NAME NAME_CHARS "./+-"
 
-/* What bash reads as more than the name of a command; and what it does itself and would look for in vain. */
+/* What bash reads as more than the name of a command; and what it does itself (`compgen -b` of bash 5.2). */
 static bool is_shells_own(const char *word, size_t len)
 {
 	static const char *const own[] = {
 		"case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in", "select", "then", "time",
 		"until", "while",
-		".", "alias", "cd", "command", "declare", "echo", "eval", "exec", "exit", "export", "false", "hash", "kill", "printf",
-		"pwd", "read", "return", "set", "shopt", "source", "test", "trap", "true", "type", "ulimit", "umask", "unset", "wait",
+		".", "alias", "bg", "bind", "break", "builtin", "caller", "cd", "command", "compgen", "complete", "compopt", "continue",
+		"declare", "dirs", "disown", "echo", "enable", "eval", "exec", "exit", "export", "false", "fc", "fg", "getopts", "hash",
+		"help", "history", "jobs", "kill", "let", "local", "logout", "mapfile", "popd", "printf", "pushd", "pwd", "read",
+		"readarray", "readonly", "return", "set", "shift", "shopt", "source", "suspend", "test", "times", "trap", "true", "type",
+		"typeset", "ulimit", "umask", "unalias", "unset", "wait",
 	};
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
@@ -129,6 +134,72 @@ size_t text_program(const char *text, size_t len)
 	if (name < len && !is_one_of(text + name, text + len, " \t\n"))
 		return 0;
 	return are_words(text + name, text + len) ? name : 0;
+}
+
+/* ---- without a shell -------------------------------------------------------------------------- */
+
+#define PLAIN NAME ":,@%="
+
+/* Return: behind the word at @at, which is added; NULL: it is more than it says. */
+static const char *add_word(struct buf *ret, const char *at, const char *end)
+{
+	while (at < end && !is_one_of(at, end, " \t\n")) {
+		const char *last = at + 1;
+
+		if (*at == '\'' || *at == '"') {
+			last = closing(at, end);
+			if (last == end || (*at == '"' && (memchr(at, '$', (size_t)(last - at)) || memchr(at, '\\', (size_t)(last - at)))))
+				return NULL;
+			buf_add(ret, at + 1, (size_t)(last - at - 1));
+			last++;
+		} else if (is_one_of(at, end, PLAIN)) {
+			buf_char(ret, *at);
+		} else {
+			return NULL;
+		}
+		at = last;
+	}
+	buf_char(ret, '\0');
+	return at;
+}
+
+unsigned text_words(struct buf *ret, const char *text, size_t len)
+{
+	const char *at = text, *end = text + len;
+	unsigned n = 0;
+
+	if (!text_program(text, len))
+		return 0;
+	while (at) {
+		while (is_one_of(at, end, " \t\n"))
+			at++;
+		if (at == end)
+			return n;
+		at = add_word(ret, at, end);
+		n++;
+	}
+	return 0;
+}
+
+/* Files that bash reads, functions and options that it takes over, what it would change, and other languages. */
+bool text_env_is_plain(const struct spec *spec)
+{
+	static const char *const more[] = {"ENV", "EXECIGNORE", "OLDPWD", "POSIXLY_CORRECT", "PWD", "SHELLOPTS", "SHLVL", "_"};
+
+	for (size_t i = 0; i < spec->env.n; i++) {
+		const char *v = spec->env.v[i];
+		size_t key = strspn(v, NAME_CHARS);
+
+		if (!key || v[key] != '=' || (*v >= '0' && *v <= '9') || !strncmp(v, "BASH", 4))
+			return false;
+		for (size_t j = 0; j < sizeof(more) / sizeof(*more); j++)
+			if (strlen(more[j]) == key && !memcmp(v, more[j], key))
+				return false;
+		if ((!strncmp(v, "LC_", 3) || !strncmp(v, "LANG", 4)) && v[key + 1] && v[key + 1] != 'C' &&
+		    strncmp(v + key + 1, "POSIX", 5) && strncmp(v + key + 1, "en", 2))
+			return false;
+	}
+	return true;
 }
 
 /* ---- by a file -------------------------------------------------------------------------------- */

@@ -27,6 +27,15 @@
 
 enum { FILES_MANY = 8192, FILES_OURS = 1024 };
 
+/* What we are: it is no file of the inside. */
+static int open_image(struct child *c, int above, struct err *e)
+{
+	auto_fd int low = openat(c->k->proc, "self/exe", O_PATH | O_CLOEXEC);
+
+	c->image = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, above);
+	return c->image < 0 ? err_sys(e, errno, "open hutch-init") : 0;
+}
+
 /* Out of the way of the numbers asked for, before limits are set. */
 static int child_raise(struct child *c, int *news, struct err *e)
 {
@@ -42,7 +51,9 @@ static int child_raise(struct child *c, int *news, struct err *e)
 			return err_sys(e, errno, "descriptor %u", number[i]);
 	}
 	*news = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
-	return *news < 0 ? err_sys(e, errno, "descriptors") : 0;
+	if (*news < 0)
+		return err_sys(e, errno, "descriptors");
+	return c->call->flags & CALL_RUNNER ? open_image(c, (int)above, e) : 0;
 }
 
 static bool kept(const struct child *c, int news, int fd)
@@ -50,14 +61,14 @@ static bool kept(const struct child *c, int news, int fd)
 	for (uint32_t i = 0; i < c->call->nnumbers; i++)
 		if (c->more[i] == fd)
 			return true;
-	return fd == news;
+	return fd == news || fd == c->image;
 }
 
 /* No descriptor of the keeper may be there when the first path of the inside is followed: by way of
  * /proc/self/fd it would lead to the storage. */
 static int child_close(const struct child *c, int news, struct err *e)
 {
-	int last = news, r = 0;
+	int last = news > c->image ? news : c->image, r = 0;
 
 	for (uint32_t i = 0; i < c->call->nnumbers; i++)
 		if (c->more[i] > last)
@@ -292,6 +303,13 @@ static int exec_path(char *const *argv, char *const *env, struct err *e)
 	return err_set(e, ERR_NO_COMMAND, "'%s': not found in PATH of the sandbox", argv[0]);
 }
 
+/* hutch-init itself, with memory of its own: none of ours is left in it. */
+static int exec_image(const struct child *c, struct err *e)
+{
+	syscall(SYS_execveat, c->image, "", c->argv, c->env, AT_EMPTY_PATH);
+	return err_sys(e, errno, "execute hutch-init");
+}
+
 /* What needs the keeper's descriptors and powers. */
 static int child_prepare(struct child *c, struct err *e)
 {
@@ -344,7 +362,7 @@ static int child_run(struct child *c, int news, struct err *e)
 	if (r == 0)
 		r = child_numbers(c, e);
 	if (r == 0)
-		r = exec_path(c->argv, c->env, e);
+		r = c->image >= 0 ? exec_image(c, e) : exec_path(c->argv, c->env, e);
 	if (r == ERR_NO_COMMAND && c->call->flags & CALL_OR_SH) {
 		c->argv[0] = (char *)(uintptr_t)"sh";
 		r = exec_path(c->argv, c->env, e);

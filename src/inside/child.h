@@ -16,6 +16,7 @@ struct child {
 	char **argv, **env;
 	int in[3]; /* standard descriptors */
 	int more[CALL_FDS_MAX]; /* those asked for by number */
+	int image;		/* of CALL_RUNNER: hutch-init; else -1 */
 };
 
 /* In a clone of the keeper's: becomes the command. @news: closes when it has, or says why it has not. */

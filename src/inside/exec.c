@@ -193,7 +193,7 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 	struct slot *s;
 	int r;
 
-	c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e), .cwd_last = cwd_last};
+	c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e), .cwd_last = cwd_last, .image = -1};
 	if (!c.call)
 		return e->code;
 	s = calloc(1, sizeof(*s));

@@ -9,7 +9,8 @@
  *		nothing inside can name it (keeper.c, storage.c, exec.c, who.c)
  *	reaper	pid 1 as seen from inside; helps to build what the inside sees, then only reaps
  *		(generation.c, root.c)
- * and a fourth, the sweeper, that removes what sandboxes left (sweep.c).
+ * and a fourth, the sweeper, that removes what sandboxes left (sweep.c). Inside, as one of the commands, it may be a
+ * fifth, the runner, which starts programs where no shell is needed for that (runner.c).
  */
 #ifndef HUTCH_INSIDE_KEEPER_H
 #define HUTCH_INSIDE_KEEPER_H
@@ -144,6 +145,7 @@ extern struct rlimit callers_limits[RLIM_NLIMITS];
 void nursery_main(int sock) __attribute__((noreturn));
 void keeper_alone(int sock) __attribute__((noreturn));
 void sweeper_alone(int sock) __attribute__((noreturn));
+void runner_main(int sock) __attribute__((noreturn)); /* runner.c: no socket */
 
 /* keeper.c: in the fresh child of the nursery. @go: when it has its ids; -1: it has. */
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)

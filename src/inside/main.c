@@ -3,7 +3,8 @@
  * main.c - hutch-init: the program that lives around and inside a sandbox
  *
  * It is started by libhutch from a sealed copy, with an empty environment and all signals blocked;
- * descriptor 0 is a socket to the caller. See keeper.h for who is who.
+ * descriptor 0 is a socket to the caller. Only the runner is started by a keeper, as a command. See keeper.h for who is
+ * who.
  */
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ int main(int argc, char **argv)
 		{"nursery", nursery_main},
 		{"keeper", keeper_alone},
 		{"sweeper", sweeper_alone},
+		{"runner", runner_main},
 	};
 	static const char usage[] =
 		"hutch-init is part of hutch and is not started by hand; see hutch(1)\n";

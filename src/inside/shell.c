@@ -381,14 +381,15 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 	const struct call *call = call_open(&p, e);
 	const char *name = call ? pack_get_str(&p, call->session) : NULL;
 	struct shell *s;
-	bool fresh;
+	bool fresh, runner;
 	int r = 0;
 
 	if (!call)
 		return e->code;
-	if (call->nnumbers != 3 || call->flags & (CALL_TTY | CALL_MAIN))
+	runner = call->flags & CALL_RUNNER;
+	if (call->nnumbers != 3 || call->flags & (CALL_TTY | CALL_MAIN) || (runner && name))
 		return err_set(e, ERR_INTERNAL, "a shell that is none");
-	s = name ? by_name(k, name) : take_ahead(k, m);
+	s = name ? by_name(k, name) : runner ? NULL : take_ahead(k, m);
 	if (s && s->lent && (s->lent != c || s->pid))
 		return err_set(e, ERR_BUSY, "session '%s' is in use by another call", name);
 	fresh = !s || !s->pid || !name;
@@ -396,7 +397,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		inherit(k, s);
 	if (!s)
 		return e->code;
-	if (!name && !(call->flags & CALL_NAMELESS))
+	if (!name && !runner && !(call->flags & CALL_NAMELESS))
 		remember(k, m);
 	if (!s->pid)
 		r = start(k, s, c, m, call->flags & CALL_APART, e);

@@ -170,6 +170,7 @@ enum call_flags {
 	CALL_OR_SH = 1 << 3,	 /* where argv[0] is not there: sh in its place */
 	CALL_APART = 1 << 4,	 /* a session: standard error is a pipe of its own */
 	CALL_NAMELESS = 1 << 5,	 /* a shell of a sandbox without a name, which reads its own first: no other is like it */
+	CALL_RUNNER = 1 << 6,	 /* a shell that is none: hutch-init in its place, which starts programs (inside/runner.c) */
 };
 
 struct call {
@@ -212,7 +213,10 @@ struct shell_kill {
 	uint64_t sent_ns; /* when that was said, by the caller's CLOCK_MONOTONIC: it may have waited */
 };
 
-enum { SHELL_NAME_MAX = 64, SHELL_CWD_MAX = 4096 };
+enum { SHELL_NAME_MAX = 64, SHELL_CWD_MAX = 4096, RUNNER_REQUEST_MAX = 4096 };
+
+/* So the commands begin that bash runs behind a text, and names when that was ended by a signal. */
+#define SHELL_OWN_TEXT "( _hp;"
 
 enum exited_how {
 	EXITED_STATUS = 0,  /* status is that of wait() */
