@@ -201,6 +201,87 @@ static void a_program_is_told_what_its_shell_would_be(void)
 	hutch_box_delete(box, NULL);
 }
 
+#define WHO "sh -c 'read -r a </proc/$PPID/comm; echo $a'"
+
+/* Texts of plain words go by way of the runner now. */
+static bool runner_is_there(struct world *w, struct hutch_box *box)
+{
+	struct ran x = {.total = 0};
+
+	for (double since = now(); now() - since < 10 && strcmp(x.out, "hutch-runner\n");)
+		x = text(w, box, WHO, NULL);
+	return ok(!strcmp(x.out, "hutch-runner\n"), "'%s'", x.out);
+}
+
+static void plain_words_need_no_shell_from_the_third_time_on(void)
+{
+	static const char *const scripts[] = {
+		"sh -c 'echo a; echo b >&2; exit 3'", "no-such-program a", "/no-such-dir/program a", "/usr a", "/etc/passwd a", "sh -c 'kill -TERM $$'",
+		"sh -c 'kill -INT $$'", "sh -c 'kill -PIPE $$'", "sh -c 'exit 139'", "../usr/bin/env -i /bin/pwd", "/root/script a", "seq 1000\n",
+		"sh -c 'echo \"$@\"' a 'b  c' \"d;e\" '' f=g",
+	};
+	struct hutch_run_options o = {.text = "sleep 4798", .timeout_ms = 300};
+	auto_world w;
+	struct hutch_box *box;
+	struct ran x;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, WHO, 0, "bash\n");
+	expect(&w, box, NULL, WHO, 0, "bash\n");
+	expect(&w, box, NULL, "echo 'echo $1 by bash' >/root/script; chmod 755 /root/script", 0, "");
+	(void)runner_is_there(&w, box);
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++)
+		expect_as_in_a_shell(&w, box, scripts[i]);
+	x = text(&w, box, "sh -c 'echo a; kill -KILL $$'", NULL);
+	ok(x.r.exit_code == 137 && !strncmp(x.out, "a\nbash: line 1:", 15) && strstr(x.out, " Killed                  sh -c 'echo a; kill -KILL $$'\n"),
+	   "%d '%s'", x.r.exit_code, x.out);
+	x = run_with(&w, box, &o);
+	ok(x.r.end == HUTCH_END_TIMEOUT && x.seconds < 2, "%d after %.1f s", x.r.end, x.seconds);
+	expect(&w, box, NULL, WHO, 0, "hutch-runner\n");
+	x = text(&w, box, "sh -c 'kill -KILL $PPID; sleep 1'", NULL);
+	ok(x.r.end == HUTCH_END_SHELL_DIED && x.r.exit_code == 137, "%d %d", x.r.end, x.r.exit_code);
+	(void)runner_is_there(&w, box);
+	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
+	expect(&w, box, NULL, WHO, 0, "bash\n");
+	(void)runner_is_there(&w, box);
+	hutch_box_delete(box, NULL);
+}
+
+/* What the runner hands back goes on in bash, under the same descriptor. */
+static void an_event_loop_is_told_of_what_was_handed_back(void)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = "/root/script a"};
+	struct hutch_result r = {.size = sizeof(r)};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, "echo 'sleep 0.2; echo $1 by bash; exit 4' >/root/script; chmod 755 /root/script", 0, "");
+	(void)runner_is_there(&w, box);
+	for (int i = 0; i < 3; i++) {
+		struct hutch_run *run = NULL;
+		int code = 0, looks = 0;
+		char out[64];
+
+		o.timeout_ms = i == 1 ? 50 : 0;
+		if (!ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message))
+			break;
+		for (int fd = hutch_run_fd(run, &w.e); code == 0 && looks++ < 50; code = hutch_run_wait(run, 0, -1, &r, &w.e))
+			ok(poll(&(struct pollfd){fd, POLLIN, 0}, 1, 5000) == 1);
+		is_int(code, 1);
+		is_int(r.exit_code, i == 1 ? 124 : 4);
+		take(run, 1, out, sizeof(out), NULL);
+		is_str(out, i == 1 ? "" : "a by bash\n");
+		hutch_run_free(run);
+	}
+	expect(&w, box, NULL, WHO, 0, "hutch-runner\n");
+	hutch_box_delete(box, NULL);
+}
+
 static void what_the_environment_defines_is_no_program(void)
 {
 	auto_world w;
@@ -1039,6 +1120,8 @@ int main(void)
 		TAP_TEST(lines_are_counted_from_the_text),
 		TAP_TEST(one_program_takes_the_place_of_its_shell),
 		TAP_TEST(a_program_is_told_what_its_shell_would_be),
+		TAP_TEST(plain_words_need_no_shell_from_the_third_time_on),
+		TAP_TEST(an_event_loop_is_told_of_what_was_handed_back),
 		TAP_TEST(what_the_environment_defines_is_no_program),
 		TAP_TEST(output_comes_merged_or_apart),
 		TAP_TEST(the_end_does_not_wait_for_who_keeps_the_output),
