@@ -910,7 +910,9 @@ struct hutch_run_options {
  * redirections runs in place of bash's sub-shell, as with `bash -c`; what its shell would say of the signal that ended it is in
  * the output all the same. From the third one on of plain words (letters, digits, quotes without anything in them that a shell
  * replaces; with neither "env" nor "cwd") such programs are started by a small process of hutch's own beside the shell, in half the time;
- * what they are given and what is told is what bash makes of it. With the field "shell_entrypoint" shells
+ * what they are given and what is told is what bash makes of it. So are commands (argv) of up to 1,000 bytes: nothing inside can
+ * look into that process, and where commands have CAP_SYS_PTRACE or CAP_SYS_ADMIN, and could, there is none for them. Both
+ * counts begin anew with a reset. With the field "shell_entrypoint" shells
  * start behind the entrypoint, which may take up to five minutes.
  *
  * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell

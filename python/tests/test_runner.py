@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A text that is one program with plain words is started without the shell: nobody sees a difference."""
+"""Words, and a text that is one program with plain ones, are started by a process that waits for them: nobody sees a difference."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ def parent(sb: Sandbox) -> str:
 
 def runners(sb: Sandbox) -> list[int]:
     text = "for p in /proc/[0-9]*; do read -r c <$p/comm; [ \"$c\" = hutch-runner ] && echo ${p#/proc/}; done 2>/dev/null; :"
-    out = sb.run(["sh", "-c", text]).output
+    out = sb.run(["sh", "-c", text], cwd="/").output  # by the keeper, with a directory
     return [int(pid) for pid in out.split()]
 
 
@@ -176,7 +176,7 @@ class Ends(Runner):
             self.assertEqual(sb.run("/usr/bin/printf well").stdout, "well")
         warm(sb)
         for _ in range(20):
-            sb.run(["sh", "-c", "kill -9 $0; while kill -0 $0; do :; done 2>/dev/null", str(runners(sb)[0])])
+            sb.run(["sh", "-c", "kill -9 $0; while kill -0 $0; do :; done 2>/dev/null", str(runners(sb)[0])], cwd="/")
             self.assertEqual(sb.run("/usr/bin/printf well").stdout, "well")
             warm(sb)
 
@@ -261,6 +261,89 @@ class Beside(Runner):
         self.assertEqual(sb.run("sleep 3", 0.3).end, End.TIMEOUT)
         self.assertLess(time.monotonic() - since, 2.5)
         self.assertEqual(sb.run("/usr/bin/printf well", 5).stdout, "well")
+
+
+class Words(Runner):
+    WHO = ["sh", "-c", "read -r comm </proc/$PPID/comm && echo $comm"]
+    COMMANDS = [
+        ["id"], ["seq", "1000"], ["sh", "-c", "echo out; echo err >&2; exit 7"], ["env"], ["printf", "<%s>", "", "a b", "$x", "a\nb", "\u00e9"],
+        ["nosuchprogram"], ["/no/such"], ["/etc"], ["/srv/plain"], ["/srv/nothing"], ["/srv/none"], ["/srv/empty"], ["../bin/true"], ["usr/bin/id"],
+        ["sh", "-c", "ulimit -a; umask; pwd"], ["sh", "-c", "cat /proc/self/limits; ls /proc/self/fd"], ["head", "-c", "1"],
+        ["sh", "-c", "grep -E '^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|Sig|Shd|Cpus_allowed_list)' /proc/self/status; cat /proc/self/oom_score_adj"],
+        ["sh", "-c", "read -r _ _ _ _ group session _ </proc/$$/stat; test $$ = $group -a $$ = $session"], ["printf", "%s", "x" * 5000],
+        ["sh", "-c", "(setsid sh -c 'sleep 0.1; read -r _ _ _ p _ </proc/self/stat; test $p = '$$' && echo below') & sleep 0.3"],
+        *(["sh", "-c", f"kill -{s} $$"] for s in SIGNALS),
+    ]
+
+    def test_words_are_told_of_as_the_keeper_does(self) -> None:
+        """With a directory it starts them itself."""
+        sb = self.with_runner(working_dir="/usr", environment={"A": "b c", "BASH_ENV": "/srv/none"})
+        sb.run(MAKE_FILES)
+        for command in self.COMMANDS:
+            for apart in (False, True):
+                ours, keepers = sb.run(command, apart=apart), sb.run(command, apart=apart, cwd="/usr")
+                self.assertEqual((ours.message, ours.rusage is None), (keepers.message, keepers.rusage is None), command)
+                ours.rusage = keepers.rusage = None
+                self.assertEqual(shape(ours), shape(keepers), command)
+        self.assertEqual(sb.run(self.WHO).stdout, "hutch-runner\n")
+
+    def with_runner(self, **fields: Any) -> Sandbox:
+        sb, until = self.sandbox(**fields), time.monotonic() + 10
+        while sb.run(self.WHO).stdout != "hutch-runner\n":
+            assert time.monotonic() < until, "no runner came"
+        return sb
+
+    def test_the_time_it_took_is_counted(self) -> None:
+        usage = self.with_runner().run(["sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"]).rusage
+        assert usage is not None
+        self.assertGreater(usage.user_seconds, 0.01)
+        self.assertGreater(usage.max_rss_bytes, 100_000)
+
+    def test_a_timeout_ends_all_of_it_and_nothing_else(self) -> None:
+        sb = self.with_runner()
+        sb.run(["sh", "-c", "sleep 321 >/dev/null 2>&1 &"])
+        time.sleep(0.1)
+        result = sb.run(["sh", "-c", "echo begun; (setsid sleep 322 & setsid sleep 322 & exit); sleep 322"], 0.4)
+        self.assertEqual((result.stdout, result.exit_code, result.end), ("begun\n", 124, End.TIMEOUT))
+        out = sb.run("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null; :").stdout
+        self.assertEqual([line.split()[1] for line in out.splitlines() if re.fullmatch(r"sleep \d+ ?", line)], ["321"])
+
+    def test_when_the_runner_is_killed_what_it_runs_is_killed_and_told_so(self) -> None:
+        sb = self.with_runner()
+        result = sb.run(["sh", "-c", "kill -9 $PPID; sleep 2; echo x >/srv/x; sleep 9"])
+        self.assertEqual((result.end, result.exit_code, result.signal), (End.SIGNAL, 137, 9))
+        self.assertEqual(sb.run(["ls", "/srv"]).stdout, "")
+        self.assertEqual(sb.run(["printf", "well"]).stdout, "well")
+
+    def test_a_stopped_one_is_not_waited_for(self) -> None:
+        sb = self.with_runner()
+        for command in (["printf", "well"], "/usr/bin/printf well"):
+            sb.run(["sh", "-c", f"kill -STOP {runners(sb)[0]}"], cwd="/")
+            since = time.monotonic()
+            self.assertEqual(sb.run(command).stdout, "well")
+            self.assertLess(time.monotonic() - since, 4)
+            self.assertEqual(sb.run(["printf", "well"]).stdout, "well")
+            sb.run("true")
+            warm(sb)
+
+    def test_who_may_trace_has_none(self) -> None:
+        """What tells of words must be true."""
+        for cap in ("SYS_PTRACE", "SYS_ADMIN"):
+            with Sandbox(config(cap_add=[cap])) as sb:
+                for _ in range(10):
+                    self.assertEqual(sb.run(self.WHO).exit_code, 2)
+
+    def test_from_asyncio(self) -> None:
+        sb = self.with_runner()
+
+        async def program() -> None:
+            for n in range(5):
+                self.assertEqual((await sb.arun(["printf", "well"])).stdout, "well")
+                self.assertEqual((await sb.arun(["nosuchprogram"])).end, End.NOT_RUN)
+                self.assertEqual((await asyncio.gather(*(sb.arun(["printf", str(m)]) for m in range(5))))[3].stdout, "3")
+                self.assertEqual((await sb.arun(["sleep", "9"], timeout=0.05)).end, End.TIMEOUT)
+
+        asyncio.run(program())
 
 
 class Wall(Runner):

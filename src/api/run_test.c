@@ -1059,7 +1059,11 @@ static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 	static const char forger[] =
 		"(sleep 0.1; for i in 1 2 3 4 5 6 7 8; do p=/proc/$$/fd/8; for n in 2 3; do printf 'E%d 0\\0' $n >$p; done; "
 		"sleep 0.1; done) >/dev/null 2>&1 & :";
+	static const char all[] =
+		"(for i in 1 2 3 4 5 6 7 8 9; do for p in /proc/[0-9]*; do for n in 1 2 3 4 5 6 7; do "
+		"printf 'E%d 0\\0W%d 0 1 1 1\\0' $n $n >$p/fd/8; done; done; sleep 0.05; done) >/dev/null 2>&1 & :";
 	const char *const argv[] = {"sh", "-c", "sleep 0.3; exit 5", NULL};
+	const char *const who[] = {"sh", "-c", "read -r a </proc/$PPID/comm; echo $a; exit 5", NULL};
 	struct hutch_run_options o = {.text = "sleep 5; exit 5"}; /* it is over when it is forged */
 	auto_world w;
 	struct hutch_box *box;
@@ -1080,6 +1084,15 @@ static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 	x = run_with(&w, box, &o);
 	is_int(x.r.exit_code, 5);
 	is_int(world_sh(&w, box, "sleep 0.3; exit 5", NULL).exit_code, 5);
+	(void)text(&w, box, all, "s");
+	for (int i = 0; i < 4; i++) {
+		x = run_with(&w, box, &o);
+		is_int(x.r.exit_code, 5);
+	}
+	o.argv = who;
+	x = run_with(&w, box, &o);
+	is_int(x.r.exit_code, 5);
+	is_str(x.out, "hutch-runner\n");
 	hutch_box_delete(box, NULL);
 }
 

@@ -74,7 +74,7 @@ struct box {
 	uint32_t generation; /* the present one, as the last reset told */
 	struct proc *procs;
 	struct shell *shells;
-	unsigned plain;	/* texts since the start, or a reset, for which a runner would do, and there was none */
+	unsigned plain;	/* runs since the start, or a reset, for which a runner would do, and there was none */
 	bool no_runner; /* it cannot be started here */
 	struct op *op; /* what the keeper does for a while; NULL: nothing */
 	struct run *runs, *looked_at; /* the one that run_wait() is called for */
@@ -404,6 +404,7 @@ struct shell {
 	bool bash;	 /* else a plain sh; known when it is ready */
 	bool runner;	 /* no shell at all: hutch-init, which starts programs (inside/runner.c) */
 	bool refused;	 /* by that: the last run has not begun */
+	struct exited ran; /* by that: the last run, if it was words */
 	bool moved;	 /* it stands in a file tree that was replaced: it must go there again */
 	int ends[SHELL_ENDS];
 	uint64_t begun, done; /* runs */
@@ -425,8 +426,10 @@ struct shell {
  * NULL. */
 int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e);
 void shell_give(struct box *b, struct shell *s); /* free again */
-/* For a text that is one program with plain words: what starts it without a shell, or NULL; not for the first of those. */
-struct shell *shell_take_runner(struct box *b);
+/* For words, or a text that is one program with plain ones: what starts it without a shell or the keeper, or NULL; not for the
+ * first two of those. */
+struct shell *shell_take_runner(struct box *b, bool text);
+bool shell_unread(const struct shell *s); /* it has not taken all that was sent */
 bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -195,8 +194,8 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	r->arg = ask->arg;
 	r->next = b->runs;
 	b->runs = r;
-	if (ask->text && !ask->clean && run_shell_is_plain(r, ask))
-		r->s = shell_take_runner(b);
+	if (run_shell_is_plain(r, ask))
+		r->s = shell_take_runner(b, ask->text);
 	code = begin(r, ask, e);
 	if (code < 0) {
 		run_free(r);
@@ -224,6 +223,10 @@ static int on_time(struct run *r, uint64_t now, struct err *e)
 		r->timed_out = true;
 		return r->s ? run_stop(r, e) : 0;
 	}
+	if (r->read_by_ns && now >= r->read_by_ns && !r->kill_by_ns) {
+		r->read_by_ns = 0;
+		return shell_unread(r->s) ? shell_kill(r->b, r->s, now - r->began_ns, true, e) : 0;
+	}
 	if (r->kill_by_ns && now >= r->again_ns && !r->s->kills) {
 		/* It had not begun the text yet. Later: a loop of builtins, or what goes on regardless. */
 		bool whole = now >= r->kill_by_ns;
@@ -243,13 +246,11 @@ static bool wait_taken(struct run *r)
 	const struct timespec nap = {.tv_nsec = 200000};
 	uint64_t until_ns = sys_now_ns() + STOP_WITHIN_MS * 1000000ull;
 	struct shell *s = r->s;
-	int unread = 1;
 
 	while (s->done != s->begun && sys_now_ns() < until_ns) {
 		if (shell_read(s) < 0)
 			return false;
-		if (ioctl(s->ends[SHELL_END_COMMANDS], FIONREAD, &unread) == 0 && !unread &&
-		    (s->session || s->runner || s->inside))
+		if (!shell_unread(s) && (s->session || s->runner || s->inside))
 			return true;
 		nanosleep(&nap, NULL);
 	}
@@ -298,16 +299,20 @@ static int start_over(struct run *r)
 	auto_free char *text = take_ptr(&r->program);
 	struct run_ask ask = {.text = text, .len = text ? strlen(text) : 0, .apart = r->apart};
 	uint64_t began_ns = r->began_ns, now = sys_now_ns();
+	auto_free char **words = calloc(r->words.len + 1, sizeof(*words));
 	int code;
 
 	if (r->kill_by_ns)
 		return 1;
+	for (size_t at = 0; words && !text && at < r->words.len; at += strlen(r->words.data + at) + 1)
+		words[ask.argc++] = r->words.data + at;
+	ask.argv = words;
 	if (r->events >= 0)
 		(void)epoll_ctl(r->events, EPOLL_CTL_DEL, r->s->ends[SHELL_END_RESULTS], NULL);
 	run_shell_leave(r);
 	if (r->end_by_ns)
 		ask.timeout_ms = now < r->end_by_ns ? (r->end_by_ns - now + 999999) / 1000000 : 1;
-	code = text ? begin(r, &ask, &r->bad) : err_oom(&r->bad);
+	code = text || ask.argc ? begin(r, &ask, &r->bad) : err_oom(&r->bad);
 	if (code == 0 && r->events >= 0)
 		code = listen_to_run(r, r->events, &r->bad);
 	r->began_ns = began_ns;
@@ -317,10 +322,7 @@ static int start_over(struct run *r)
 /* A runner that was killed just before it was given the run. */
 static bool was_not_read(const struct run *r)
 {
-	int unread = 0;
-
-	return r->s->runner && r->s->dead && !r->kill_by_ns && r->s->done != r->s->begun &&
-	       ioctl(r->s->ends[SHELL_END_COMMANDS], FIONREAD, &unread) == 0 && unread;
+	return r->s->runner && r->s->dead && !r->kill_by_ns && r->s->done != r->s->begun && shell_unread(r->s);
 }
 
 /* What the keeper and the shell said. Return: 1 it has ended. */
@@ -351,9 +353,18 @@ static int look(struct run *r, struct err *e)
 }
 
 /* When run_wait() has something to do although nothing came. */
+static uint64_t due(const struct run *r)
+{
+	uint64_t end_by = r->timed_out ? 0 : r->end_by_ns;
+
+	if (!r->s || r->kill_by_ns)
+		return r->s ? r->again_ns : 0;
+	return end_by && (!r->read_by_ns || end_by < r->read_by_ns) ? end_by : r->read_by_ns;
+}
+
 static void set_timer(const struct run *r)
 {
-	uint64_t at = !r->s ? 0 : r->kill_by_ns ? r->again_ns : r->timed_out ? 0 : r->end_by_ns;
+	uint64_t at = due(r);
 	struct itimerspec t = {.it_value = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)}};
 
 	if (r->timer >= 0)
@@ -439,8 +450,7 @@ int run_wait(struct run *r, int timeout_ms, int wake_fd, struct err *e)
 		if (code != 0 || woken || (timeout_ms >= 0 && now >= over && timeout_ms))
 			break;
 		code = on_time(r, now, e);
-		if (r->s)
-			left = until(r->kill_by_ns ? r->again_ns : r->end_by_ns, now, left);
+		left = until(due(r), now, left);
 		if (code == 0)
 			code = wait_once(r, left, wake_fd, &woken, e);
 		if (r->b->why.code) {
@@ -485,13 +495,15 @@ void run_result(const struct run *r, struct run_result *ret)
 		ret->exit_code = 125;
 		return;
 	}
-	if (r->s && !r->shell_died)
+	if (r->s && r->s->runner && !r->program && !r->shell_died)
+		of_command(&r->s->ran, ret);
+	else if (r->s && !r->shell_died)
 		ret->exit_code = r->s->status;
 	else
 		of_command(r->s ? &r->s->end : &r->p->end, ret);
 	if (r->shell_died) { /* of its exit the status is known, of a kill the signal */
 		ret->counted = false;
-		if (ret->end == RUN_SIGNAL)
+		if (ret->end == RUN_SIGNAL && (!r->s->runner || r->program)) /* words end with their runner */
 			ret->end = RUN_SHELL_DIED;
 	}
 	if (r->timed_out && !(r->p && r->p->end.how == EXITED_FAULT)) {
@@ -537,6 +549,7 @@ void run_free(struct run *r)
 	close_fd(&r->events);
 	close_fd(&r->timer);
 	free(r->program);
+	buf_done(&r->words);
 	free(r->buf);
 	free(r);
 }

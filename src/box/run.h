@@ -5,6 +5,7 @@
 #ifndef HUTCH_BOX_RUN_H
 #define HUTCH_BOX_RUN_H
 
+#include "base/buf.h"
 #include "box/box.h"
 
 enum { READ_SIZE = 65536 };
@@ -26,6 +27,8 @@ struct run {
 	uint64_t began_ns, end_by_ns, ended_ns; /* end_by 0: no timeout */
 	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
 	char *program; /* the text, where it is one program, which may take its sub-shell's place; or NULL */
+	struct buf words; /* in a runner: those that are run, each with a NUL behind it */
+	uint64_t read_by_ns; /* in a runner: when it must have taken the run; 0: it has */
 	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;
 };
@@ -36,7 +39,7 @@ int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e
 /* Gives the shell back, as if the run had not been begun in it. */
 void run_shell_leave(struct run *r);
 /* Whether a runner would do for it. */
-bool run_shell_is_plain(const struct run *r, const struct run_ask *ask);
+bool run_shell_is_plain(struct run *r, const struct run_ask *ask);
 /* Removes what was made for the run in the directory of its shell. */
 void run_shell_forget(struct run *r);
 

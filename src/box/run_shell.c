@@ -16,6 +16,7 @@
 
 #include "base/own.h"
 #include "box/run.h"
+#include "guard/caps.h"
 #include "sys/proc.h"
 
 enum {
@@ -24,6 +25,7 @@ enum {
 	START_WITHIN_MS = 10000, /* until a new shell says that it waits */
 	ENTRYPOINT_WITHIN_MS = 300000, /* the same, where a program of the image prepares things first */
 	WAITS_LOOK_MS = 10,	 /* how often the time is looked at meanwhile */
+	READ_WITHIN_NS = 1000000000, /* one that does not take it was stopped by somebody inside */
 };
 
 /* What a run may have in the directory of its shell: output, errors, the text. */
@@ -123,14 +125,15 @@ static int to_file(struct run *r, const struct buf *before, const struct run_ask
 /* As inside/runner.c says. */
 static void ask_runner(struct buf *b, struct run *r, const struct run_ask *ask)
 {
-	auto_buf struct buf words = BUF_INIT(TEXT_BY_PIPE + 1);
-	unsigned n = text_words(&words, ask->text, ask->len);
+	unsigned n = 0;
 
-	buf_fmt(b, "%d%llu %u", 1 + ask->apart, (unsigned long long)r->s->name, n);
+	for (size_t i = 0; i < r->words.len; i++)
+		n += !r->words.data[i];
+	buf_fmt(b, "%d%llu %u", (ask->text ? 1 : 3) + ask->apart, (unsigned long long)r->s->name, n);
 	buf_char(b, '\0');
-	buf_add(b, words.data, words.len);
+	buf_add(b, r->words.data, r->words.len);
 	free(r->program);
-	r->program = strndup(ask->text, ask->len);
+	r->program = ask->text ? strndup(ask->text, ask->len) : NULL;
 }
 
 /* As shell.c says. */
@@ -178,6 +181,8 @@ static int send_text(struct run *r, const struct buf *before, const struct run_a
 		return code;
 	r->s->said[0] = '\0';
 	r->s->refused = false;
+	r->s->ran = (struct exited){.how = EXITED_STATUS};
+	r->read_by_ns = r->s->runner ? sys_now_ns() + READ_WITHIN_NS : 0;
 	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
 	r->s->deaf = n == -EPIPE;
 	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */
@@ -188,12 +193,25 @@ static int send_text(struct run *r, const struct buf *before, const struct run_a
 	return 0;
 }
 
-bool run_shell_is_plain(const struct run *r, const struct run_ask *ask)
+/* Who may look into others could make it tell what he likes. */
+static bool can_be_trusted(const struct box *b)
 {
-	auto_buf struct buf words = BUF_INIT(TEXT_BY_PIPE + 1);
+	return !(spec_caps(b->spec) & (GUARD_CAP(SYS_PTRACE) | GUARD_CAP(SYS_ADMIN)));
+}
 
-	return !ask->session && !ask->nenv && !ask->cwd && ask->len < TEXT_BY_PIPE && !shell_behind(r->b->spec) &&
-	       text_words(&words, ask->text, ask->len) && text_env_is_plain(r->b->spec) && !buf_bad(&words);
+bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
+{
+	const struct spec *spec = r->b->spec;
+
+	r->words.max = TEXT_BY_PIPE;
+	if (ask->session || ask->nenv || ask->cwd)
+		return false;
+	if (ask->text)
+		return !ask->clean && ask->len < TEXT_BY_PIPE && !shell_behind(spec) &&
+		       text_words(&r->words, ask->text, ask->len) && text_env_is_plain(spec) && !buf_bad(&r->words);
+	for (size_t i = 0; i < ask->argc; i++)
+		buf_add(&r->words, ask->argv[i], strlen(ask->argv[i]) + 1);
+	return can_be_trusted(r->b) && *ask->argv[0] && !buf_bad(&r->words);
 }
 
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)

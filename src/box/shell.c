@@ -14,9 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -287,19 +289,20 @@ static void note_said(struct shell *s, const char *text, size_t len)
 }
 
 /* Nobody jests here: a runner's records come from a program of ours that nothing inside can reach. */
-static int refuse(struct shell *s, unsigned long long number)
+static int of_runner(struct shell *s, unsigned long long number, bool refused)
 {
 	s->confused = s->done == s->begun || number != s->ends_heard + 1;
 	if (s->confused)
 		return 0;
-	s->refused = true;
-	s->status = 128 + SIGKILL; /* of one that was stopped before it came to it */
+	s->refused = refused;
+	if (refused) /* of one that was stopped before it came to it */
+		s->status = s->ran.status = 128 + SIGKILL;
 	s->ends_heard = number;
 	s->done++;
 	return 1;
 }
 
-/* "R pid bash" or "E number status [directory]", "X number". Return: 1 the end of the run that is awaited. */
+/* "R pid bash" or "E number status [directory]"; of a runner, too, what inside/runner.c says. Return: 1 the end of the run that is awaited. */
 static int one_record(struct shell *s, const char *text)
 {
 	const char *last = s->session ? NULL : strrchr(text, '\n'); /* in a session the directory may have one */
@@ -316,7 +319,10 @@ static int one_record(struct shell *s, const char *text)
 		return 0;
 	}
 	if (s->runner && sscanf(record, "X%llu", &number) == 1)
-		return refuse(s, number);
+		return of_runner(s, number, true);
+	if (s->runner && sscanf(record, "W%llu %d %" SCNu64 " %" SCNu64 " %" SCNu64, &number, &s->ran.status, &s->ran.user_us,
+				&s->ran.system_us, &s->ran.maxrss_kb) == 5)
+		return of_runner(s, number, false);
 	if (sscanf(record, "E%llu %d%n", &number, &status, &used) != 2)
 		return 0;
 	/* Who has taken a session over does not know its count. */
@@ -529,11 +535,18 @@ static bool has_bash(const struct box *b)
 	return s;
 }
 
-struct shell *shell_take_runner(struct box *b)
+bool shell_unread(const struct shell *s)
+{
+	int unread = 0;
+
+	return ioctl(s->ends[SHELL_END_COMMANDS], FIONREAD, &unread) == 0 && unread;
+}
+
+struct shell *shell_take_runner(struct box *b, bool text)
 {
 	struct shell *s = runner_of(b);
 
-	if (b->spent || b->no_runner)
+	if (b->spent || b->no_runner || b->op)
 		return NULL;
 	if (s && !s->busy && s->given && !s->dead && !s->ready)
 		(void)shell_read(s);
@@ -543,9 +556,9 @@ struct shell *shell_take_runner(struct box *b)
 		drop(b, s);
 		return NULL;
 	}
-	if (!s && b->plain++ && has_bash(b))
+	if (!s && b->plain++)
 		ask_runner(b);
-	if (!s || s->busy || !s->ready)
+	if (!s || s->busy || !s->ready || (text && !has_bash(b)))
 		return NULL;
 	s->busy = true;
 	return s;

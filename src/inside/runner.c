@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * runner.c - starts one program after the other, where a shell has nothing to do but that
+ * runner.c - starts one program after the other, where that is all there is to do
  *
  * How it works: beside the warm shell, under the same guards, lives this program. A request on descriptor 7 is one
- * program with its words; it runs in a child, as the shell's sub-shell would run it, and what comes back on 8 is what the
- * shell would say of its end. What is not as simple as that (there is no such program, or it is a script without a first
- * line) is handed back unbegun, and a shell gets it.
+ * program with its words; it runs in a child, and what comes back on 8 tells of its end. One that was a text runs as the
+ * shell's sub-shell would run it, and what is told is what the shell would say; one that was words from the start runs as
+ * the keeper starts commands. What is not as simple as that (there is no such program, or it is a script without a first
+ * line) is handed back unbegun, and a shell or the keeper gets it.
  *
- * A request: "KIND NAME WORDS" and a NUL, then so many words, each with a NUL. KIND: 1 output merged, 2 apart; NAME is that
- * of the fifos in the directory on 9. Records are those of the warm shell (box/shell.c), and "X", which request it is: it
- * has not begun.
+ * A request: "KIND NAME WORDS" and a NUL, then so many words, each with a NUL. KIND: 1 a text, its output merged, 2 apart, 3 and
+ * 4 words, likewise; NAME is that of the fifos in the directory on 9. Records are those of the warm shell (box/shell.c); of
+ * words "W", which request it is, status as of wait(), processor time as user and in the kernel (us), largest size (KiB); and "X",
+ * which request it is: it has not begun.
  *
- * The child is a vfork: it shares our memory until its exec, and only that is worth the speed. It is not the leader of a
- * session, as no program of a shell's is.
+ * Nothing inside can look into this process or write to its descriptors, unless it has CAP_SYS_PTRACE: so what it tells of
+ * words is true.
+ *
+ * The child is a vfork: it shares our memory until its exec, and only that is worth the speed. The program of a text is not
+ * the leader of a session, as no program of a shell's is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +40,8 @@ struct runner {
 	char *words[RUNNER_REQUEST_MAX / 2 + 1]; /* of the request; NULL behind the last */
 	char out[32], err[32];			   /* names of fifos */
 	char program[PATH_MAX + 2];		   /* "_=" and its path, as shells tell it their programs */
-	char **env;				   /* program is the first */
+	char **env;				   /* of texts; program is the first */
+	bool apart, is_text;			   /* the request */
 	unsigned long long number;		   /* of requests so far */
 };
 
@@ -85,35 +91,40 @@ static const char *find(struct runner *r)
 /* ---- one program ------------------------------------------------------------------------------ */
 
 /* In the child, which has nothing of its own yet but its descriptors. */
-static __attribute__((noreturn)) void become(const struct runner *r, const char *program, bool apart, const sigset_t *mask)
+static __attribute__((noreturn)) void become(const struct runner *r, const char *program, const sigset_t *mask)
 {
 	int out = openat(SHELL_DIR, r->out, O_WRONLY | O_CLOEXEC);
-	int err = apart ? openat(SHELL_DIR, r->err, O_WRONLY | O_CLOEXEC) : out;
+	int err = r->apart ? openat(SHELL_DIR, r->err, O_WRONLY | O_CLOEXEC) : out;
 
+	if (!r->is_text) {
+		(void)setsid();
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* whoever kills us shall not make it look ended while it runs */
+	}
 	if (out >= 0 && err >= 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2) {
 		sigprocmask(SIG_SETMASK, mask, NULL);
-		execve(program, r->words, r->env);
+		execve(program, r->words, r->is_text ? r->env : environ);
 	}
 	unbegun = errno;
 	_exit(127);
 }
 
 /* By itself, so that nothing of whoever calls it is in a register then. */
-static __attribute__((noinline)) pid_t start(const struct runner *r, const char *program, bool apart, const sigset_t *mask)
+static __attribute__((noinline)) pid_t start(const struct runner *r, const char *program, const sigset_t *mask)
 {
 	pid_t pid = vfork();
 
 	if (pid == 0)
-		become(r, program, apart, mask);
+		become(r, program, mask);
 	return pid;
 }
 
 /* Waits for all who end, as some may be left over by programs before. Return: false, it is not there. */
-static bool wait_for(pid_t pid, int *ret_status)
+static bool wait_for(pid_t pid, int *ret_status, struct rusage *ret)
 {
 	pid_t got;
 
-	while ((got = waitpid(-1, ret_status, 0)) != pid)
+	while ((got = wait4(-1, ret_status, 0, ret)) != pid)
 		if (got < 0 && errno != EINTR)
 			return false;
 	return true;
@@ -152,11 +163,25 @@ static int say_signal(char *text, size_t room, int pid, int status)
 			WCOREDUMP(status) ? "(core dumped) " : "");
 }
 
-static void run(struct runner *r, bool apart)
+static int say_text(const struct runner *r, char *record, size_t room, int pid, int status)
+{
+	int n = WIFSIGNALED(status) ? say_signal(record, room, pid, status) : 0;
+
+	return n + snprintf(record + n, room - (size_t)n, "E%llu %d", r->number,
+			    WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static unsigned long long microseconds(const struct timeval *t)
+{
+	return (unsigned long long)t->tv_sec * 1000000u + (unsigned long long)t->tv_usec;
+}
+
+static void run(struct runner *r)
 {
 	const char *program = find(r);
-	int status = 0, n = 0;
+	struct rusage usage;
 	sigset_t child, before;
+	int status = 0, n;
 	char record[256];
 	pid_t pid = -1;
 
@@ -166,16 +191,16 @@ static void run(struct runner *r, bool apart)
 	r->number++;
 	unbegun = 0;
 	if (program)
-		pid = start(r, program, apart, &before);
-	if (pid > 0 && !wait_for(pid, &status))
+		pid = start(r, program, &before);
+	if (pid > 0 && !wait_for(pid, &status, &usage))
 		unbegun = ECHILD;
-	if (pid < 0 || unbegun) {
+	if (pid < 0 || unbegun)
 		n = snprintf(record, sizeof(record), "X%llu", r->number);
-	} else {
-		n = WIFSIGNALED(status) ? say_signal(record, sizeof(record), pid, status) : 0;
-		n += snprintf(record + n, sizeof(record) - (size_t)n, "E%llu %d", r->number,
-			      WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-	}
+	else if (r->is_text)
+		n = say_text(r, record, sizeof(record), pid, status);
+	else
+		n = snprintf(record, sizeof(record), "W%llu %d %llu %llu %ld", r->number, status, microseconds(&usage.ru_utime),
+			     microseconds(&usage.ru_stime), usage.ru_maxrss);
 	(void)!write(SHELL_RESULTS, record, (size_t)n + 1);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
@@ -183,7 +208,7 @@ static void run(struct runner *r, bool apart)
 /* ---- requests --------------------------------------------------------------------------------- */
 
 /* Return: whether all of it is there. */
-static bool parse(struct runner *r, size_t n, bool *ret_apart)
+static bool parse(struct runner *r, size_t n)
 {
 	const char *end = r->request + n;
 	unsigned long long name;
@@ -194,7 +219,8 @@ static bool parse(struct runner *r, size_t n, bool *ret_apart)
 		return false;
 	if (sscanf(r->request, "%c%llu %u", &kind, &name, &count) != 3 || !count || count >= RUNNER_REQUEST_MAX / 2)
 		_exit(1);
-	*ret_apart = kind == '2';
+	r->apart = kind == '2' || kind == '4';
+	r->is_text = kind < '3';
 	snprintf(r->out, sizeof(r->out), "%llu.o", name);
 	snprintf(r->err, sizeof(r->err), "%llu.e", name);
 	at = r->request;
@@ -208,7 +234,7 @@ static bool parse(struct runner *r, size_t n, bool *ret_apart)
 	return true;
 }
 
-static bool next_request(struct runner *r, bool *ret_apart)
+static bool next_request(struct runner *r)
 {
 	size_t n = 0;
 	ssize_t got;
@@ -220,7 +246,7 @@ static bool next_request(struct runner *r, bool *ret_apart)
 		if (got <= 0)
 			return false;
 		n += (size_t)got;
-	} while (!parse(r, n, ret_apart));
+	} while (!parse(r, n));
 	return true;
 }
 
@@ -240,7 +266,6 @@ void runner_main(int sock)
 	static const char waits[] = "R0 1";
 	const struct sigaction sa = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
 	static struct runner r;
-	bool apart;
 
 	(void)sock;
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* what it tells shall be forged by nobody who runs beside it */
@@ -251,7 +276,7 @@ void runner_main(int sock)
 	if (make_env(&r) < 0 || sigaction(SIGCHLD, &sa, NULL) < 0)
 		_exit(1);
 	(void)!write(SHELL_RESULTS, waits, sizeof(waits));
-	while (next_request(&r, &apart))
-		run(&r, apart);
+	while (next_request(&r))
+		run(&r);
 	_exit(0);
 }
