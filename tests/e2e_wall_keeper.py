@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attack.wall import UNCONFINED, WallCase, outcomes
 from lib import only
+from lib.extra import MANY_IDS
 
 CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
     NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
@@ -174,11 +175,11 @@ class Parent(WallCase):
         """What the spy got: "mem", "fd/7" and the like."""
         return set(re.findall(r"(?m)^REACHED (.*) of \d+$", out))
 
-    def spied(self, *spy, times: int = 40, user: str = "0", **fields) -> str:
+    def spied(self, *spy, times: int = 40, run_as: str = "0", **fields) -> str:
         """What the spy printed while commands were started; it must have caught some."""
         words = (str(self.home), " /up ", " /lower/0 ", " /vol/0 ", " /gen ")
         for _ in range(3):
-            got = self.drive(fields, times, user, "--", "/attack/spy", *spy, *words)
+            got = self.drive(fields, times, run_as, "--", "/attack/spy", *spy, *words)
             self.assertEqual(got.code, 0, str(got))
             self.assertEqual(len(self.execs(got.out)), times, str(got))
             if "seen" in got.out.splitlines():
@@ -198,12 +199,21 @@ class Parent(WallCase):
             out = self.spied("stop", times=20, **fields)
             self.assertEqual(self.reached(out), set())
 
+    def test_nor_of_what_starts_programs_in_its_place(self):
+        """The runner says how commands ended: who could write to its memory, at any moment, could say it for it."""
+        self.attacks("spy")
+        several = [{"user": "1000"}, {"cap_drop": "ALL"}] if self.persona.name in MANY_IDS else []
+        for fields in ({}, {"security_opt": "seccomp=unconfined"}, *several):
+            for way in ((), ("stop",)):
+                out = self.spied(*way, times=30, run_as="runs", **fields)
+                self.assertEqual(self.reached(out), set(), str((fields, way)))
+
     @only("root", "subuid")
     def test_nor_on_a_machine_where_programs_that_changed_their_ids_stay_dumpable(self):
         """fs.suid_dumpable=1: the kernel makes a process that becomes another user traceable again."""
         self.attacks("spy")
         self.setting("/proc/sys/fs/suid_dumpable", "1")
-        out = self.spied("stop", times=20, user="1000")
+        out = self.spied("stop", times=20, run_as="1000")
         self.assertEqual(self.reached(out), set())
 
     @only("root", "plain")

@@ -204,14 +204,14 @@ bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
 	const struct spec *spec = r->b->spec;
 
 	r->words.max = TEXT_BY_PIPE;
-	if (ask->session || ask->nenv || ask->cwd)
+	if (ask->session || ask->nenv || ask->cwd || !can_be_trusted(r->b))
 		return false;
 	if (ask->text)
 		return !ask->clean && ask->len < TEXT_BY_PIPE && !shell_behind(spec) &&
 		       text_words(&r->words, ask->text, ask->len) && text_env_is_plain(spec) && !buf_bad(&r->words);
 	for (size_t i = 0; i < ask->argc; i++)
 		buf_add(&r->words, ask->argv[i], strlen(ask->argv[i]) + 1);
-	return can_be_trusted(r->b) && *ask->argv[0] && !buf_bad(&r->words);
+	return *ask->argv[0] && !buf_bad(&r->words);
 }
 
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)

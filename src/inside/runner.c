@@ -267,8 +267,14 @@ void runner_main(int sock)
 	const struct sigaction sa = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
 	static struct runner r;
 
+	uint64_t have = 0;
+
 	(void)sock;
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* what it tells shall be forged by nobody who runs beside it */
+	/* What it tells shall be forged by nobody who runs beside it: an exec makes us traceable, for all who have our powers. Until
+	 * now there is one more of those (child_guards()), so for nobody. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || sys_capget(&have) < 0 ||
+	    sys_capset(have & ~(UINT64_C(1) << RUNNER_CAP)) < 0)
+		_exit(1);
 	prctl(PR_SET_NAME, "hutch-runner", 0, 0, 0);
 	for (int fd = SHELL_COMMANDS; fd <= SHELL_DIR; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)

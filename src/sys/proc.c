@@ -79,6 +79,21 @@ int sys_capset(uint64_t caps)
 	return ret(syscall(SYS_capset, &h, d));
 }
 
+int sys_capset_through(uint64_t caps, unsigned through)
+{
+	uint64_t also = UINT64_C(1) << through;
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2] = {{0}};
+
+	for (int i = 0; i < 2; i++) {
+		d[i].effective = d[i].permitted = (uint32_t)((caps | also) >> 32 * i);
+		d[i].inheritable = (uint32_t)(also >> 32 * i);
+	}
+	if (syscall(SYS_capset, &h, d) < 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, through, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 int sys_capget(uint64_t *ret_effective)
 {
 	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};

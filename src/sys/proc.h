@@ -37,6 +37,8 @@ int sys_close_range(unsigned first, unsigned last);
 /* Effective and permitted set (and inheritable: none). */
 int sys_capset(uint64_t caps);
 int sys_capget(uint64_t *ret_effective);
+/* The same, with @through as well, which stays over the next exec, whoever we are. */
+int sys_capset_through(uint64_t caps, unsigned through);
 /* Takes out of the bounding set all that is not in @keep. */
 int sys_cap_bound(uint64_t keep);
 

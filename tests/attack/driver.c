@@ -5,7 +5,8 @@
  *	driver FIELD=VALUE... -- TIMES [USER] -- ATTACK [ARG...]
  *
  * Starts a sandbox with the fields, in it the attack, and once that has printed a line, TIMES times
- * "true" (as USER). Prints what the attack prints, and then
+ * "true" (as USER; where that is "runs": three runs, then the end of the runner that has come with them, if it has).
+ * Prints what the attack prints, and then
  *	exec I END CODE MS MESSAGE	how each ended, and after how many milliseconds
  *	delete MS			how long the end of the sandbox took
  */
@@ -67,6 +68,36 @@ static void one(struct hutch_box *box, const char *user, int i)
 	hutch_proc_free(proc);
 }
 
+static int run(struct hutch_box *box, const char *const *argv, struct hutch_result *r, struct hutch_error *why)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .argv = argv, .timeout_ms = 5000};
+	struct hutch_run *run;
+	int code = hutch_run_start(box, &o, &run, why);
+
+	if (code >= 0) {
+		code = hutch_run_wait(run, 10000, -1, r, why);
+		hutch_run_free(run);
+	}
+	return code;
+}
+
+static void runs(struct hutch_box *box, int i)
+{
+	static const char *const words[] = {"true", NULL}, *const end[] = {"sh", "-c", "kill -9 $PPID", NULL};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_error why;
+	long since = now_ms();
+	int code = 0;
+
+	for (int k = 0; k < 3 && code >= 0; k++)
+		code = run(box, words, &r, &why);
+	if (code < 0)
+		printf("exec %d failed 0 %ld %s\n", i, now_ms() - since, why.message);
+	else
+		printf("exec %d %d %d %ld %s\n", i, r.end, r.exit_code, now_ms() - since, r.message);
+	(void)run(box, end, &r, &why);
+}
+
 int main(int argc, char **argv)
 {
 	struct hutch_exec_options exec = {.size = sizeof(exec),
@@ -77,7 +108,7 @@ int main(int argc, char **argv)
 	struct hutch_box *box;
 	struct hutch *hutch;
 	const char *user = NULL;
-	int i = 1, times;
+	int i = 1, times, in_runs;
 	long since;
 
 	exec.io[2] = (struct hutch_stdio){HUTCH_STDIO_FD, 2};
@@ -91,6 +122,8 @@ int main(int argc, char **argv)
 	times = atoi(argv[++i]);
 	if (strcmp(argv[++i], "--"))
 		user = argv[i++];
+	in_runs = user && !strcmp(user, "runs");
+	user = in_runs ? NULL : user;
 	exec.argv = (const char *const *)argv + i + 1;
 	exec.user = user;
 	check(hutch_open(NULL, &hutch, &why), "open", &why);
@@ -98,7 +131,10 @@ int main(int argc, char **argv)
 	check(hutch_box_exec(box, &exec, &attack, &why), "attack", &why);
 	pass_on(hutch_proc_fd(attack, 1), 1);
 	for (int k = 0; k < times; k++)
-		one(box, user, k);
+		if (in_runs)
+			runs(box, k);
+		else
+			one(box, user, k);
 	pass_on(hutch_proc_fd(attack, 1), 0);
 	hutch_proc_free(attack);
 	since = now_ms();

@@ -77,10 +77,10 @@ static void try_open(const char *pid, const char *name, int flags)
 	fd = open(path, flags);
 	if (fd < 0)
 		return;
-	if (!strcmp(name, "environ") || !strcmp(name, "maps")) { /* these are checked when read */
+	if (!strcmp(name, "environ") || !strcmp(name, "maps")) { /* checked when read; of one that is dead there is nothing */
 		char c;
 
-		if (read(fd, &c, 1) < 0)
+		if (read(fd, &c, 1) <= 0)
 			goto out;
 	}
 	if (still_keepers(pid))
