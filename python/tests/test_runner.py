@@ -324,7 +324,15 @@ class Words(Runner):
         self.assertEqual(sb.run(["ls", "/srv"]).stdout, "")
         self.assertEqual(sb.run(["printf", "well"]).stdout, "well")
 
-    def test_a_stopped_one_is_not_waited_for(self) -> None:
+    def test_one_that_its_program_has_stopped_is_continued(self) -> None:
+        sb = self.with_runner()
+        since = time.monotonic()
+        self.assertEqual(sb.run(["sh", "-c", "kill -STOP $PPID; echo well"]).stdout, "well\n")
+        self.assertEqual(sb.run("sh -c 'kill -STOP $PPID; echo well'").stdout, "well\n")
+        self.assertLess(time.monotonic() - since, 6)
+        self.assertEqual(sb.run(self.WHO).stdout, "hutch-runner\n")
+
+    def test_a_stopped_one_is_continued(self) -> None:
         sb = self.with_runner()
         for command in (["printf", "well"], "/usr/bin/printf well"):
             sb.run(["sh", "-c", f"kill -STOP {runners(sb)[0]}"], cwd="/")

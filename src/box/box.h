@@ -446,6 +446,7 @@ bool text_env_is_plain(const struct spec *spec);
 int text_file(int dir, const char *name, const struct buf *text, struct err *e);
 /* What it runs, begun @age_ns ago; and the shell, with @whole. */
 int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e);
+int shell_continue(struct box *b, struct shell *s, struct err *e); /* if somebody inside has stopped it */
 /* The keeper's words on shells. */
 void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);

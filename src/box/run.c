@@ -223,9 +223,9 @@ static int on_time(struct run *r, uint64_t now, struct err *e)
 		r->timed_out = true;
 		return r->s ? run_stop(r, e) : 0;
 	}
-	if (r->read_by_ns && now >= r->read_by_ns && !r->kill_by_ns) {
-		r->read_by_ns = 0;
-		return shell_unread(r->s) ? shell_kill(r->b, r->s, now - r->began_ns, true, e) : 0;
+	if (r->s && r->continue_ns && now >= r->continue_ns && !r->kill_by_ns) {
+		r->continue_ns = now + (now - r->began_ns); /* ever rarer */
+		return shell_continue(r->b, r->s, e);
 	}
 	if (r->kill_by_ns && now >= r->again_ns && !r->s->kills) {
 		/* It had not begun the text yet. Later: a loop of builtins, or what goes on regardless. */
@@ -359,7 +359,7 @@ static uint64_t due(const struct run *r)
 
 	if (!r->s || r->kill_by_ns)
 		return r->s ? r->again_ns : 0;
-	return end_by && (!r->read_by_ns || end_by < r->read_by_ns) ? end_by : r->read_by_ns;
+	return end_by && (!r->continue_ns || end_by < r->continue_ns) ? end_by : r->continue_ns;
 }
 
 static void set_timer(const struct run *r)

@@ -25,7 +25,7 @@ enum {
 	START_WITHIN_MS = 10000, /* until a new shell says that it waits */
 	ENTRYPOINT_WITHIN_MS = 300000, /* the same, where a program of the image prepares things first */
 	WAITS_LOOK_MS = 10,	 /* how often the time is looked at meanwhile */
-	READ_WITHIN_NS = 1000000000, /* one that does not take it was stopped by somebody inside */
+	CONTINUE_AFTER_NS = 1000000000,
 };
 
 /* What a run may have in the directory of its shell: output, errors, the text. */
@@ -182,7 +182,7 @@ static int send_text(struct run *r, const struct buf *before, const struct run_a
 	r->s->said[0] = '\0';
 	r->s->refused = false;
 	r->s->ran = (struct exited){.how = EXITED_STATUS};
-	r->read_by_ns = r->s->runner ? sys_now_ns() + READ_WITHIN_NS : 0;
+	r->continue_ns = r->s->session ? 0 : sys_now_ns() + CONTINUE_AFTER_NS; /* there it may be trapped */
 	n = sys_write_quiet(r->s->ends[SHELL_END_COMMANDS], request.data, request.len);
 	r->s->deaf = n == -EPIPE;
 	r->s->confused |= n != (ssize_t)request.len; /* somebody inside has filled its pipe: there is a part now */

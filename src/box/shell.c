@@ -626,16 +626,24 @@ void shell_give(struct box *b, struct shell *s)
 	drop(b, s);
 }
 
-int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e)
+static int ask_kill(struct box *b, struct shell *s, uint64_t age_ns, enum shell_fate fate, struct err *e)
 {
 	struct msg_head head = {.op = OP_SHELL_KILL, .id = s->id};
-	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns, .sent_ns = sys_now_ns(),
-				  .shell = whole ? SHELL_KILLED :
-					   s->session && s->bash ? SHELL_TOLD : SHELL_SPARED};
+	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns, .sent_ns = sys_now_ns(), .shell = fate};
 	int r = box_ask(b, &head, &what, sizeof(what), NULL, 0, e);
 
 	s->kills += r == 0;
 	return r;
+}
+
+int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e)
+{
+	return ask_kill(b, s, age_ns, whole ? SHELL_KILLED : s->session && s->bash ? SHELL_TOLD : SHELL_SPARED, e);
+}
+
+int shell_continue(struct box *b, struct shell *s, struct err *e)
+{
+	return ask_kill(b, s, 0, SHELL_CONTINUED, e);
 }
 
 void box_drain(struct box *b, int fd)

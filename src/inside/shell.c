@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -437,7 +438,9 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 
 	if (s && what->shell == SHELL_KILLED)
 		s->dying = true; /* its name is free */
-	if (s && s->pid)
+	if (s && s->pid && what->shell == SHELL_CONTINUED)
+		(void)kill(s->pid, SIGCONT);
+	else if (s && s->pid)
 		tree_kill_run(k, s->pid, what);
 	(void)client_tell(c, &done, NULL, 0, NULL, 0);
 }

@@ -204,6 +204,7 @@ enum shell_fate {
 	SHELL_SPARED,
 	SHELL_TOLD,   /* it gets SHELL_SIGNAL: it shall run no more of its text */
 	SHELL_KILLED, /* it too */
+	SHELL_CONTINUED, /* nothing is killed: somebody inside may have stopped it */
 };
 
 struct shell_kill {
