@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import census, machine, needs, only
+from lib import census, machine, needs, only, storm
 from lib import rootfs as small_rootfs
 from lib.extra import MANY_IDS, RunCase, fields_of, wait_for
 from lib.persona import is_root_of_machine
@@ -752,6 +752,7 @@ class Timeouts(LivingCase):
         self.rm_ok(box)
 
     @only("root", "plain")
+    @storm
     def test_a_fork_bomb_ends_with_its_timeout_and_the_sandbox_goes_on(self):
         """Beside programs that want all processors: then somebody is in the middle of a fork whenever one looks."""
         box = self.create("--ulimit", "nproc=300")
@@ -990,6 +991,7 @@ class Reset(LivingCase):
         self.rm_ok(box)
 
     @only("root", "plain")
+    @storm
     def test_a_fork_bomb_does_not_hold_it_up(self):
         box = self.create("--ulimit", "nproc=300")
         for _ in range(2):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from e2e_living import Box, LivingCase, changed
-from lib import census, machine, only
+from lib import census, machine, only, storm
 from lib.extra import MANY_IDS
 
 DONE_BY_ALL = {"jobs", "segment", "semaphores", "messages", "queue", "memory", "listener", "connection", "datagrams",
@@ -102,6 +102,7 @@ class ResetDigest(DigestCase):
     def test_after_trees_that_are_stopped(self):
         self.put_back(way="stopped", must=set(), resets=1)
 
+    @storm
     def test_after_and_in_a_fork_bomb(self):
         self.put_back(way="bomb", must={"bomb"}, resets=1)
 
@@ -113,6 +114,7 @@ class ResetDigest(DigestCase):
 
 
 class DeleteAfterHarm(DigestCase):
+    @storm
     def test_nothing_is_left_of_it_whatever_was_done(self):
         for way in ("all", "stopped", "bomb", "descriptors"):
             box = self.start_box()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from lib import debug_build, needs, only
+from lib import debug_build, needs, only, storm
 from lib.extra import PYTHON, SLACK_SECONDS, RunCase, everybody, wait_for
 
 # One process that signals everybody else in a loop, in a session of its own.
@@ -87,6 +87,7 @@ class Starving(RunCase):
     BOMB = "import os\nprint('ready', flush=True)\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
 
     @needs(bool(PYTHON), "there is no python3 in /usr")
+    @storm
     def test_a_bounded_fork_bomb_ends_at_the_deadline(self):
         since = self.now()
         result = self.hutch("run", "--ulimit", "nproc=200", "--timeout",
@@ -97,6 +98,7 @@ class Starving(RunCase):
 
     @only("root", "plain")
     @needs(bool(PYTHON), "there is no python3 in /usr")
+    @storm
     def test_a_fork_bomb_ends_with_its_hutch(self):
         for how in (signal.SIGKILL, signal.SIGTERM):
             process = self.started_with("ready", "--ulimit", "nproc=150", "--", PYTHON, "-c", self.BOMB)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from attack.wall import UNCONFINED, WallCase, outcomes
-from lib import only
+from lib import only, storm
 from lib.extra import MANY_IDS
 
 CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
@@ -138,6 +138,7 @@ class Starved(WallCase):
         self.assertLess(slowest("flood", 6), own + 0.25, f"the same number of children of their own: {own:.3f} s")
 
     @only("root", "plain")
+    @storm
     def test_a_fork_bomb_ends_with_the_timeout(self):
         result = self.attack("loop", "FORK", options=("--timeout", "0.5", "--ulimit", "nproc=200"))
         self.assertEqual(result.code, 124, str(result))

@@ -15,7 +15,7 @@ Every test runs once per persona (persona.py: who calls hutch) and ends with a c
 what was left behind). tests/run.py finds the files, makes the personas and counts.
 """
 
-from .case import Case, Result, debug_build, needs, only
+from .case import Case, Result, debug_build, needs, only, storm
 from .persona import NAMES as PERSONAS
 
-__all__ = ["Case", "Result", "debug_build", "needs", "only", "PERSONAS"]
+__all__ = ["Case", "Result", "debug_build", "needs", "only", "storm", "PERSONAS"]

@@ -13,6 +13,7 @@ A Case is a unittest.TestCase with:
     self.now()         a clock in seconds
 A class that tests deadlines says measures_time = True. What it measures shall not be the machine: self.home is in
 memory then (on a disk one mkdir() may take a second), and self.now(), which also gives Result.seconds, is a Watch's.
+A test that takes all processors (a fork bomb) says @storm: no test of another lane measures time meanwhile.
 The census is taken around every test. A subclass that has setUp() or tearDown() calls super()'s.
 """
 
@@ -26,7 +27,7 @@ import unittest
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import census, rootfs
+from . import census, machine, rootfs
 from .persona import NAMES, Persona, Session, remove_tree
 from .terminal import Terminal
 from .watch import Watch
@@ -50,6 +51,12 @@ class Result:
     def __str__(self) -> str:
         words = " ".join(map(str, self.argv))
         return f"{words}\n-- exit {self.code} after {self.seconds:.3f} s\n-- stdout\n{self.out}\n-- stderr\n{self.err}"
+
+
+def storm(test):
+    """The test takes all processors: meanwhile nobody measures time, in no lane."""
+    test.storms = True
+    return test
 
 
 def only(*names: str):
@@ -104,6 +111,11 @@ class Case(unittest.TestCase):
     # ---- around a test --------------------------------------------------------------------------
 
     def setUp(self) -> None:
+        storms = getattr(getattr(self, self._testMethodName), "storms", False)
+        if storms or self.measures_time:
+            turn = machine.processors(all_of_them=storms)
+            turn.__enter__()
+            self.addCleanup(turn.__exit__, None, None, None)
         self.home = (self.persona.memory if self.measures_time else self.persona.dir) / "home"
         self.tmp = self.persona.dir / "tmp"
         for directory in (self.home, self.tmp):
