@@ -175,6 +175,21 @@ static void process(const char *kind, char *text)
 		line("process %s %s", kind, text);
 }
 
+/* What begins commands from the third on, those that take this digest too. */
+static bool is_starter(int pid)
+{
+	char path[64], comm[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	f = fopen(path, "re");
+	if (f) {
+		(void)!fgets(comm, sizeof(comm), f);
+		fclose(f);
+	}
+	return !strcmp(comm, "hutch-starter\n");
+}
+
 static void processes(void)
 {
 	char path[64], kind[32];
@@ -184,7 +199,7 @@ static void processes(void)
 	while (d && (x = readdir(d))) {
 		int pid = atoi(x->d_name);
 
-		if (!pid)
+		if (!pid || is_starter(pid))
 			continue;
 		/* The number of a command is whatever comes next. */
 		snprintf(kind, sizeof(kind), "%s", pid == 1 ? "1" : pid == getpid() ? "self" : "other");

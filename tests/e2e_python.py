@@ -90,6 +90,10 @@ class Package(RunCase):
     def test_single_programs(self):
         self.run_tests("test_runner")
 
+    @needs(built, "this build has no Python package")
+    def test_commands_begun_in_the_keepers_place(self):
+        self.run_tests("test_starter")
+
     @only("root", "plain")
     @needs(built, "this build has no Python package")
     def test_leaks(self):

@@ -304,7 +304,7 @@ static int start_over(struct run *r)
 
 	if (r->kill_by_ns)
 		return 1;
-	for (size_t at = 0; words && !text && at < r->words.len; at += strlen(r->words.data + at) + 1)
+	for (size_t at = 0; words && r->is_words && at < r->words.len; at += strlen(r->words.data + at) + 1)
 		words[ask.argc++] = r->words.data + at;
 	ask.argv = words;
 	if (r->events >= 0)
@@ -495,7 +495,7 @@ void run_result(const struct run *r, struct run_result *ret)
 		ret->exit_code = 125;
 		return;
 	}
-	if (r->s && r->s->runner && !r->program && !r->shell_died)
+	if (r->s && r->s->runner && r->is_words && !r->shell_died)
 		of_command(&r->s->ran, ret);
 	else if (r->s && !r->shell_died)
 		ret->exit_code = r->s->status;
@@ -503,7 +503,7 @@ void run_result(const struct run *r, struct run_result *ret)
 		of_command(r->s ? &r->s->end : &r->p->end, ret);
 	if (r->shell_died) { /* of its exit the status is known, of a kill the signal */
 		ret->counted = false;
-		if (ret->end == RUN_SIGNAL && (!r->s->runner || r->program)) /* words end with their runner */
+		if (ret->end == RUN_SIGNAL && !(r->s->runner && r->is_words)) /* words end with their runner */
 			ret->end = RUN_SHELL_DIED;
 	}
 	if (r->timed_out && !(r->p && r->p->end.how == EXITED_FAULT)) {

@@ -28,6 +28,7 @@ struct run {
 	uint64_t kill_by_ns, again_ns;		  /* once it is stopped */
 	char *program; /* the text, where it is one program, which may take its sub-shell's place; or NULL */
 	struct buf words; /* in a runner: those that are run, each with a NUL behind it */
+	bool is_words;	  /* there, and were no text */
 	uint64_t continue_ns; /* when to look after its shell, which somebody inside may have stopped; 0: never */
 	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;

@@ -134,6 +134,7 @@ static void ask_runner(struct buf *b, struct run *r, const struct run_ask *ask)
 	buf_add(b, r->words.data, r->words.len);
 	free(r->program);
 	r->program = ask->text ? strndup(ask->text, ask->len) : NULL;
+	r->is_words = !ask->text;
 }
 
 /* As shell.c says. */

@@ -20,6 +20,7 @@
 #include "guard/bpf_head.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/personality.h>
@@ -30,6 +31,7 @@
 #include <sys/socket.h>
 
 #include "guard/refused.h"
+#include "wire/plan.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 #define LOAD_NUMBER \
@@ -87,14 +89,21 @@ static void jump_here(struct bpf_code *c, size_t at, bool on)
 		c->v[at].jf = distance;
 }
 
-static void load_argument(struct bpf_code *c, unsigned i)
+static void load_half(struct bpf_code *c, unsigned i, bool high)
 {
-	size_t low = offsetof(struct seccomp_data, args) + i * sizeof(uint64_t);
+	size_t at = offsetof(struct seccomp_data, args) + i * sizeof(uint64_t);
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	low += sizeof(uint32_t);
+	high = !high;
 #endif
-	bpf_add(c, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)low));
+	at += high ? sizeof(uint32_t) : 0;
+	bpf_add(c, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)at));
+}
+
+/* The low half of it. */
+static void load_argument(struct bpf_code *c, unsigned i)
+{
+	load_half(c, i, false);
 }
 
 /* Ends with @found when the accumulator is one of @v, with @other when not. */
@@ -117,14 +126,23 @@ static void add_ioctl(struct bpf_code *c, const struct bpf_arch *arch)
 	jump_here(c, at, false);
 }
 
-/* CLONE_PARENT would make a child of the keeper, outside of the command's tree. */
+/* CLONE_PARENT would make a child of the keeper, outside of the command's tree. That is for the one who has the keeper's
+ * key in the argument that is of no use then: the keeper puts it in the place of FILTER_KEY, before anything is under this. */
 static void add_clone(struct bpf_code *c, const struct bpf_arch *arch, uint32_t refused)
 {
+	const bool has_key = arch->audit & __AUDIT_ARCH_64BIT;
 	size_t at = c->n;
 
 	bpf_add(c, IF(BPF_JEQ, arch->nr_clone, 0, 0));
 	load_argument(c, 0);
-	bpf_add(c, IF(BPF_JSET, refused, 0, 1));
+	bpf_add(c, IF(BPF_JSET, refused | (has_key ? 0 : CLONE_PARENT), has_key ? 5 : 0, has_key ? 0 : 1));
+	if (has_key) {
+		bpf_add(c, IF(BPF_JSET, CLONE_PARENT, 0, 5));
+		load_half(c, FILTER_KEY_ARGUMENT, false);
+		bpf_add(c, IF(BPF_JEQ, FILTER_KEY_LOW, 0, 2));
+		load_half(c, FILTER_KEY_ARGUMENT, true);
+		bpf_add(c, IF(BPF_JEQ, FILTER_KEY_HIGH, 1, 0));
+	}
 	bpf_add(c, REFUSE(EPERM));
 	bpf_add(c, ALLOW);
 	jump_here(c, at, false);
@@ -222,7 +240,7 @@ void bpf_head_add(struct bpf_code *c, const struct bpf_arch *arch, const struct 
 	high = c->n;
 	bpf_add(c, IF(BPF_JGT, last_with_arguments(arch), 0, 0));
 	add_ioctl(c, arch);
-	add_clone(c, arch, CLONE_PARENT | (namespaces ? 0 : NEW_NAMESPACES));
+	add_clone(c, arch, namespaces ? 0 : NEW_NAMESPACES);
 	add_sockets(c, arch, ask->caps & REFUSED_CAPS_NETLINK);
 	add_personality(c, arch);
 	add_prctl(c, arch);

@@ -26,6 +26,7 @@
 #include "guard/bpf_seccomp.h"
 #include "guard/caps.h"
 #include "guard/refused.h"
+#include "wire/plan.h"
 #include "tap.h"
 
 #define X64	 AUDIT_ARCH_X86_64
@@ -432,6 +433,39 @@ static void clone_makes_threads_and_processes_but_no_namespaces_and_no_siblings(
 		is_int(answer(X64, "clone", CLONE_NEWNS | 17, 0, 0), ALLOWED);
 }
 
+/* With the key that the keeper puts in the place of these two, and that nobody else knows, one may make siblings, and nothing more. */
+static void siblings_are_for_whoever_has_the_key(void)
+{
+	const uint64_t key = (uint64_t)FILTER_KEY_HIGH << 32 | FILTER_KEY_LOW, wrong[] = {0, 1, key ^ 1, key ^ HIGH, key << 32, key >> 32};
+	const struct guard_ask asks[] = {plain, {.caps = 0}, {.caps = GUARD_CAP(SYS_ADMIN)}, {.caps = GUARD_CAPS_DOCKER, .allow_userns = true},
+					 {.caps = ALL_CAPS, .allow_i386 = true}};
+	struct seccomp_data d = {.nr = (int)number(X64, "clone"), .arch = X64};
+	size_t low = 0, high = 0;
+
+	for (size_t i = 0; i < COUNT(asks); i++) {
+		if (!make(&asks[i]))
+			return;
+		d.args[0] = CLONE_PARENT | CLONE_VM | CLONE_VFORK | 17;
+		d.args[FILTER_KEY_ARGUMENT] = key;
+		is_int(bpf_run(code, ncode, &d).answer, ALLOWED);
+		for (size_t k = 0; k < COUNT(wrong); k++) {
+			d.args[FILTER_KEY_ARGUMENT] = wrong[k];
+			is_int(bpf_run(code, ncode, &d).answer, ERRNO(EPERM));
+		}
+	}
+	if (!make(&plain))
+		return;
+	d.args[FILTER_KEY_ARGUMENT] = key;
+	d.args[0] = CLONE_PARENT | CLONE_NEWUSER | 17;
+	is_int(bpf_run(code, ncode, &d).answer, ERRNO(EPERM));
+	for (size_t i = 0; i < ncode; i++) {
+		low += code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && code[i].k == FILTER_KEY_LOW;
+		high += code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && code[i].k == FILTER_KEY_HIGH;
+	}
+	is_int((long long)low, 1); /* the keeper looks for them */
+	is_int((long long)high, 1);
+}
+
 static void a_command_stays_who_inherits_its_orphans(void)
 {
 	struct guard_ask both = {.caps = ALL_CAPS, .allow_i386 = true};
@@ -583,6 +617,7 @@ int main(void)
 		TAP_TEST(netlink_is_for_routes_unless_the_network_is_configured),
 		TAP_TEST(socketcall_makes_no_sockets),
 		TAP_TEST(clone_makes_threads_and_processes_but_no_namespaces_and_no_siblings),
+		TAP_TEST(siblings_are_for_whoever_has_the_key),
 		TAP_TEST(a_command_stays_who_inherits_its_orphans),
 		TAP_TEST(personalities_are_those_of_docker),
 		TAP_TEST(each_option_frees_its_calls_and_no_others),

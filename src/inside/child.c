@@ -332,9 +332,33 @@ static int child_prepare(struct child *c, struct err *e)
 	return r;
 }
 
-static int child_run(struct child *c, int news, struct err *e)
+/* Under all guards: its environment, its descriptors, itself. */
+static int child_exec(struct child *c, struct err *e)
 {
 	char home[sizeof(c->who.home) + 8];
+	int r;
+
+	if (c->call->flags & CALL_HOME) { /* the last element was left free for it */
+		char **last = c->env;
+
+		while (*last)
+			last++;
+		snprintf(home, sizeof(home), "HOME=%s", c->who.home);
+		last[0] = home;
+		last[1] = NULL;
+	}
+	r = child_numbers(c, e);
+	if (r == 0)
+		r = c->image >= 0 ? exec_image(c, e) : exec_path(c->argv, c->env, e);
+	if (r == ERR_NO_COMMAND && c->call->flags & CALL_OR_SH) {
+		c->argv[0] = (char *)(uintptr_t)"sh";
+		r = exec_path(c->argv, c->env, e);
+	}
+	return r;
+}
+
+static int child_run(struct child *c, int news, struct err *e)
+{
 	int r = child_prepare(c, e);
 
 	if (r == 0)
@@ -347,27 +371,35 @@ static int child_run(struct child *c, int news, struct err *e)
 	umask(c->call->umask);
 	if (r == 0)
 		r = child_cwd(c, e);
-	if (r < 0)
-		return r;
-	if (c->call->flags & CALL_HOME) { /* the last element was left free for it */
-		char **last = c->env;
+	if (r == 0)
+		r = child_guards(c, e);
+	return r < 0 ? r : child_exec(c, e);
+}
 
-		while (*last)
-			last++;
-		snprintf(home, sizeof(home), "HOME=%s", c->who.home);
-		last[0] = home;
-		last[1] = NULL;
-	}
-	r = child_guards(c, e);
+int child_vectors(struct child *c, struct err *e)
+{
+	uint32_t n = c->call->env.count;
+	char **env;
+
+	c->argv = pack_get_vector(c->pack, c->call->argv);
+	c->env = pack_get_vector(c->pack, c->call->env);
+	env = c->env ? realloc(c->env, (n + 2) * sizeof(*env)) : NULL;
+	if (env)
+		c->env = env;
+	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
+}
+
+int child_again(struct child *c, int *say, struct err *e)
+{
+	int r = child_raise(c, say, e);
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	umask(c->call->umask);
 	if (r == 0)
-		r = child_numbers(c, e);
+		r = child_stdio(c, e);
 	if (r == 0)
-		r = c->image >= 0 ? exec_image(c, e) : exec_path(c->argv, c->env, e);
-	if (r == ERR_NO_COMMAND && c->call->flags & CALL_OR_SH) {
-		c->argv[0] = (char *)(uintptr_t)"sh";
-		r = exec_path(c->argv, c->env, e);
-	}
-	return r;
+		r = child_cwd(c, e);
+	return r < 0 ? r : child_exec(c, e);
 }
 
 void child_main(struct child *c, int news)

@@ -19,7 +19,13 @@ struct child {
 	int image;		/* of CALL_RUNNER: hutch-init; else -1 */
 };
 
+/* Its arguments and environment, which has room for one more. To be freed. */
+int child_vectors(struct child *c, struct err *e);
+
 /* In a clone of the keeper's: becomes the command. @news: closes when it has, or says why it has not. */
 void child_main(struct child *c, int news) __attribute__((noreturn));
+/* In a vfork of the starter's, which stands under all guards: becomes the command, or returns why not. *say, by which
+ * to say that, may get another number. */
+int child_again(struct child *c, int *say, struct err *e);
 
 #endif

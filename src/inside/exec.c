@@ -52,19 +52,6 @@ static int open_pty(struct keeper *k, const struct child *c, int *ret_master, in
 	return 0;
 }
 
-static int vectors(struct child *c, struct err *e)
-{
-	uint32_t n = c->call->env.count;
-	char **env;
-
-	c->argv = pack_get_vector(c->pack, c->call->argv);
-	c->env = pack_get_vector(c->pack, c->call->env);
-	env = c->env ? realloc(c->env, (n + 2) * sizeof(*env)) : NULL;
-	if (env)
-		c->env = env;
-	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
-}
-
 enum { EXITING = 4 }; /* PF_EXITING of the kernel's include/linux/sched.h */
 
 /* Its end takes until all inside are reaped, our own children there by us: it cannot be waited for. */
@@ -82,13 +69,12 @@ static bool reaper_ends(const struct keeper *k)
 	return flags & EXITING;
 }
 
-static int launch(struct keeper *k, struct child *c, struct slot *s, struct err *e)
+static int launch_here(struct keeper *k, struct child *c, struct slot *s, struct err *e)
 {
 	int pipefd[2];
 
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
-	s->pidfd = -1;
 	s->pid = sys_fork(0, &s->pidfd);
 	if (s->pid == 0)
 		child_main(c, pipefd[1]);
@@ -101,8 +87,22 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct err 
 			return err_set(e, ERR_DIED, "its first process was killed");
 		return err_sys(e, -s->pid, "make a process");
 	}
+	return 0;
+}
+
+/* @m NULL: by ourselves. */
+static int launch(struct keeper *k, struct child *c, struct slot *s, struct msg *m, struct err *e)
+{
+	int r = 0;
+
+	s->pid = 0;
+	s->pidfd = s->news = -1;
+	if (!m || !starter_takes(k, s, c->call, m))
+		r = launch_here(k, c, s, e);
+	if (r < 0)
+		return r;
 	s->exec_by_ns = sys_now_ns() + EXEC_WITHIN_NS;
-	if (c->call->timeout_ms)
+	if (c->call->timeout_ms && !s->end_by_ns)
 		s->end_by_ns = sys_deadline_ns(sys_now_ns(), c->call->timeout_ms);
 	s->flags = c->call->flags;
 	s->next = k->slots;
@@ -149,7 +149,7 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 		return err_set(e, ERR_STATE, "the sandbox is being stopped");
 	r = reset_revive(k, e);
 	if (r == 0)
-		r = vectors(c, e);
+		r = child_vectors(c, e);
 	if (r == 0)
 		r = who_find(k, c->pack, c->call, &c->who, e);
 	if (r == 0 && k->prep.ids == PLAN_IDS_SELF)
@@ -171,18 +171,31 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 	return r;
 }
 
-static int start(struct keeper *k, struct child *c, struct slot *s, struct msg *m, struct err *e)
+/* @again: not by the starter. */
+static int start(struct keeper *k, struct child *c, struct slot *s, struct msg *m, bool again, struct err *e)
 {
 	auto_fd int master = -1, slave = -1;
 	int r = prepare(k, m, c, &master, &slave, e);
 
 	if (r == 0)
-		r = launch(k, c, s, e);
+		r = launch(k, c, s, again ? NULL : m, e);
 	if (r == 0 && master >= 0)
 		(void)client_tell(s->client, &(struct msg_head){.op = OP_PTY, .id = s->id}, NULL, 0, &master, 1);
 	free(c->argv);
 	free(c->env);
 	c->argv = c->env = NULL;
+	return r;
+}
+
+static int start_here(struct keeper *k, struct child *c, struct slot *s, struct msg *m, bool again, struct err *e)
+{
+	int r = start(k, c, s, m, again, e);
+
+	if (r == ERR_DIED && k->now.pid && !k->spent && reaper_ends(k)) { /* it was not quite dead yet */
+		r = reset_outlive(k, e);
+		if (r == 0)
+			r = start(k, c, s, m, again, e);
+	}
 	return r;
 }
 
@@ -201,12 +214,7 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 		return err_oom(e);
 	s->id = m->head.id;
 	s->client = client;
-	r = start(k, &c, s, m, e);
-	if (r == ERR_DIED && k->now.pid && !k->spent && reaper_ends(k)) { /* it was not quite dead yet */
-		r = reset_outlive(k, e);
-		if (r == 0)
-			r = start(k, &c, s, m, e);
-	}
+	r = start_here(k, &c, s, m, false, e);
 	if (r < 0)
 		free(s);
 	/* There is no other generation after it: what is there for building one goes beside the command, and not when
@@ -214,6 +222,66 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 	if (r == 0 && c.call->flags & CALL_MAIN && k->listen < 0)
 		k->spent = true;
 	return r;
+}
+
+static void signal_one(struct slot *s, int sig)
+{
+	bool group = sig == SIGSTOP || sig == SIGCONT;
+
+	if (!s->pid) { /* it is being started */
+		s->early |= EARLY(sig);
+		return;
+	}
+	/* It leads a group of its number as long as we have not reaped it; not yet a session in its first
+	 * moments. */
+	if (!group || kill(-s->pid, sig) < 0)
+		(void)sys_pidfd_signal(s->pidfd, sig);
+}
+
+void exec_signal_early(struct slot *s, uint64_t early)
+{
+	for (int sig = 1; sig <= 64; sig++)
+		if (early & EARLY(sig))
+			signal_one(s, sig);
+}
+
+static void unlink_slot(struct keeper *k, struct slot *s)
+{
+	struct slot **at = &k->slots;
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+}
+
+/* A command of which nothing runs any more, or never did. */
+static void tell_end(const struct slot *s, const struct exited *x)
+{
+	if (s->client)
+		(void)client_tell(s->client, &(struct msg_head){.op = OP_EXITED, .id = s->id}, x, sizeof(*x), NULL, 0);
+}
+
+void exec_again(struct keeper *k, struct slot *s, struct msg *m, bool lost)
+{
+	struct pack p = {m->body, m->head.body};
+	struct child c = {.k = k, .pack = &p, .image = -1};
+	struct exited x = {.status = SIGKILL, .how = s->timed_out ? EXITED_TIMEOUT : EXITED_STATUS};
+	uint64_t early = s->early;
+
+	unlink_slot(k, s);
+	s->number = 0;
+	s->early = 0;
+	s->not_begun = false;
+	c.call = call_open(&p, &x.e);
+	if (!lost && !s->doomed && !(early & EARLY(SIGKILL))) {
+		if (c.call && start_here(k, &c, s, m, true, &x.e) == 0) {
+			exec_signal_early(s, early);
+			return;
+		}
+		x.how = EXITED_FAULT;
+	}
+	tell_end(s, &x);
+	free(s);
 }
 
 pid_t exec_pid(const struct keeper *k, const struct client *c, uint32_t id)
@@ -233,16 +301,6 @@ void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id)
 		}
 }
 
-static void signal_one(const struct slot *s, int sig)
-{
-	bool group = sig == SIGSTOP || sig == SIGCONT;
-
-	/* It leads a group of its number as long as we have not reaped it; not yet a session in its first
-	 * moments. */
-	if (!group || kill(-s->pid, sig) < 0)
-		(void)sys_pidfd_signal(s->pidfd, sig);
-}
-
 void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig)
 {
 	for (struct slot *s = k->slots; s; s = s->next)
@@ -254,14 +312,14 @@ static struct slot *by_pid(const struct keeper *k, pid_t pid)
 {
 	struct slot *s = k->slots;
 
-	while (s && s->pid != pid)
+	while (s && (s->pid != pid || !pid))
 		s = s->next;
 	return s;
 }
 
 void exec_signal_pid(struct keeper *k, pid_t pid, int sig)
 {
-	const struct slot *s = by_pid(k, pid);
+	struct slot *s = by_pid(k, pid);
 
 	if (s)
 		signal_one(s, sig);
@@ -304,7 +362,10 @@ void exec_forget(struct keeper *k, const struct client *c)
 		if (s->client != c)
 			continue;
 		s->client = NULL;
-		tree_kill(k, s->pid);
+		if (s->pid)
+			tree_kill(k, s->pid);
+		else
+			s->doomed = true;
 	}
 }
 
@@ -313,6 +374,10 @@ static bool look(struct slot *s, struct err *e)
 {
 	ssize_t n;
 
+	if (s->why)
+		*e = *s->why;
+	if (s->number)
+		return !s->why;
 	if (s->news < 0)
 		return true;
 	n = read(s->news, e, sizeof(*e));
@@ -326,14 +391,15 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 {
 	const struct rusage *ru = rusage;
 	struct exited x = {.status = status};
-	struct slot **at = &k->slots, *s;
+	struct slot *s = by_pid(k, pid);
 
-	while (*at && (*at)->pid != pid)
-		at = &(*at)->next;
-	s = *at;
+	if (!s || s->number) { /* it may have said who it is, or why it could not be executed, and nobody has heard it yet */
+		starter_hear_of(k, pid);
+		s = by_pid(k, pid);
+	}
 	if (!s)
 		return;
-	*at = s->next;
+	unlink_slot(k, s);
 	x.user_us = (uint64_t)ru->ru_utime.tv_sec * 1000000u + (uint64_t)ru->ru_utime.tv_usec;
 	x.system_us = (uint64_t)ru->ru_stime.tv_sec * 1000000u + (uint64_t)ru->ru_stime.tv_usec;
 	x.maxrss_kb = (uint64_t)ru->ru_maxrss;
@@ -345,25 +411,33 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 		x.how = EXITED_TIMEOUT;
 	if (s->flags & CALL_MAIN)
 		generation_kill(&k->now); /* it dies while the caller hears of it */
-	if (s->client)
-		(void)client_tell(s->client, &(struct msg_head){.op = OP_EXITED, .id = s->id}, &x,
-			       sizeof(x), NULL, 0);
+	tell_end(s, &x);
 	jobs_ended(k, pid, &x);
 	if (s->flags & CALL_MAIN) {
 		jobs_last_words(k);
 		keeper_end(k, true);
 	}
 	shell_ended(k, pid);
-	close(s->pidfd);
+	starter_ended(k, pid);
+	close_fd(&s->pidfd);
+	free(s->why);
 	free(s);
 }
 
 /* The second for exec is over. */
-static void check_exec(struct slot *s)
+static void check_exec(struct keeper *k, struct slot *s)
 {
 	struct pollfd p = {s->news, POLLIN, 0};
 
 	s->exec_by_ns = 0;
+	if (s->waiting)
+		starter_hear(k);
+	if (s->waiting)
+		starter_give_up(k);
+	if (s->number && !s->waiting && !starter_has_done(k, s)) {
+		s->stuck = true;
+		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
+	}
 	if (s->news < 0 || poll(&p, 1, 0) == 1)
 		return;
 	s->stuck = true;
@@ -376,9 +450,12 @@ static void time_over(struct keeper *k, struct slot *s)
 	s->timed_out = true;
 	if (s->flags & CALL_MAIN)
 		generation_kill(&k->now);
-	else
+	else if (s->pid)
 		tree_kill(k, s->pid);
-	(void)sys_pidfd_signal(s->pidfd, SIGKILL);
+	else
+		s->doomed = true;
+	if (s->pid)
+		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 }
 
 uint64_t exec_due(struct keeper *k, uint64_t now_ns)
@@ -391,7 +468,7 @@ uint64_t exec_due(struct keeper *k, uint64_t now_ns)
 		if (s->exec_by_ns && held) /* so it cannot come to it */
 			s->exec_by_ns = now_ns + EXEC_WITHIN_NS;
 		if (s->exec_by_ns && s->exec_by_ns <= now_ns)
-			check_exec(s);
+			check_exec(k, s);
 		if (s->end_by_ns && s->end_by_ns <= now_ns)
 			time_over(k, s);
 		if (s->exec_by_ns && (!due || s->exec_by_ns < due))

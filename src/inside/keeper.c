@@ -207,6 +207,8 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 	k->plan = plan_open(&k->pack, e);
 	if (!k->plan)
 		return e->code;
+	if (starter_prepare(k, e) < 0)
+		return e->code;
 	if (k->prep.ahead || k->plan->flags & PLAN_TWIN)
 		sys_background(0, k->plan->flags & PLAN_TWIN);
 	snprintf(k->hostname, sizeof(k->hostname), "%s", pack_get_str(&k->pack, k->plan->hostname));
@@ -413,7 +415,7 @@ static void hear(struct keeper *k, struct client *c, short what)
 		one_message(k, c);
 }
 
-enum { FULL_NS = 50000000, FIXED = 4, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
+enum { FULL_NS = 50000000, FIXED = 5, CLIENTS_MAX = 250, WATCHED = FIXED + CLIENTS_MAX + DRAINS_MAX + 2 * JOBS_MAX };
 
 /* What to wait for: the owner's end, somebody new, a spare that reports, the exec of the one command after which the
  * storage is of no use, every client, output that is dropped (*drains: where that begins), and jobs. */
@@ -428,6 +430,7 @@ static unsigned watch(struct keeper *k, struct pollfd *p, struct client **who, u
 	p[1] = (struct pollfd){k->listen, POLLIN, 0};
 	p[2] = (struct pollfd){k->spare.pid ? k->spare.news : -1, POLLIN, 0};
 	p[3] = (struct pollfd){storage_is_open(k) ? exec_main_news(k) : -1, POLLIN, 0};
+	p[4] = (struct pollfd){k->starter.listen ? k->starter.sock : -1, POLLIN, 0};
 	for (struct client *c = k->clients; c && n < FIXED + CLIENTS_MAX; c = c->next, n++) {
 		p[n] = (struct pollfd){c->fd, c->unsent ? POLLOUT : hears, 0};
 		who[n] = c;
@@ -476,6 +479,8 @@ static void when_idle(struct keeper *k)
 	reset_prepare(k);
 	if (k->want_ahead)
 		shell_ahead(k);
+	if (k->starter.want)
+		starter_begin(k);
 }
 
 static void serve(struct keeper *k, const sigset_t *none)
@@ -484,7 +489,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	static struct client *who[FIXED + CLIENTS_MAX];
 
 	for (;;) {
-		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now)));
+		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, starter_due(k, now, exec_due(k, now))));
 		unsigned drains, jobs, n;
 		bool later;
 		int r;
@@ -493,7 +498,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 			k->full_until_ns = 0;
 		else if (!due || k->full_until_ns < due)
 			due = k->full_until_ns;
-		later = (k->want_spare && k->now.pid) || k->want_ahead ||
+		later = (k->want_spare && k->now.pid) || k->want_ahead || k->starter.want ||
 			(storage_is_open(k) && exec_main_news(k) < 0 && !k->full_until_ns);
 		n = watch(k, p, who, &drains, &jobs);
 		r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
@@ -537,6 +542,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.owner = owner;
 	k.listen = k.up = -1;
 	k.fifos = k.fifos_ro = k.storage = k.callers_root = k.sysfs = -1;
+	k.starter.sock = k.starter.theirs = -1;
 	k.nameless.storage = k.nameless.hostname = k.nameless.hosts = -1;
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();

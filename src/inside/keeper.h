@@ -10,7 +10,8 @@
  *	reaper	pid 1 as seen from inside; helps to build what the inside sees, then only reaps
  *		(generation.c, root.c)
  * and a fourth, the sweeper, that removes what sandboxes left (sweep.c). Inside, as one of the commands, it may be a
- * fifth, the runner, which starts programs where no shell is needed for that (runner.c).
+ * fifth, the runner, which starts programs where no shell is needed for that (runner.c), and a sixth, the starter, which
+ * begins commands in the keeper's place (starter.c).
  */
 #ifndef HUTCH_INSIDE_KEEPER_H
 #define HUTCH_INSIDE_KEEPER_H
@@ -70,12 +71,20 @@ struct slot {
 	uint64_t end_by_ns;  /* 0: no timeout */
 	uint32_t flags;	     /* enum call_flags */
 	bool timed_out, stuck;
+	struct waiting *waiting; /* handed on to the starter, and not heard of yet: pid is 0; NULL: it is not */
+	uint32_t number;	 /* by which it knows it; 0: it has nothing to do with it */
+	struct err *why;	 /* of such a one: why it could not be executed; NULL: it was, or that is not known */
+	uint64_t early;		 /* signals that came before it was there, a bit each */
+	bool doomed;		 /* and to be killed with all that it started */
+	bool not_begun;		 /* the starter could not */
 };
+#define EARLY(sig) ((sig) > 0 && (sig) <= 64 ? UINT64_C(1) << ((sig) - 1) : 0)
 
 struct unsent;	/* client.c */
 struct shell;	/* shell.c */
 struct ahead;
 struct working; /* work.c */
+struct waiting; /* hand_on.c */
 struct job;	/* jobs.c */
 
 enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256, LEAVING_MAX = 16, LATER_MAX = 64 };
@@ -119,6 +128,16 @@ struct keeper {
 	struct working *working;
 	struct ahead *ahead; /* how a shell was asked for last (shell.c); NULL: none was */
 	struct job *jobs;
+	struct {
+		pid_t pid;	 /* 0: there is none */
+		pid_t ended;	 /* while it is heard: who has ended already; 0: nobody */
+		int sock, theirs; /* both ends, made before the network is, in which they would be seen; -1: it can have none */
+		unsigned plain;	 /* commands of this generation that it could have started */
+		unsigned waiting; /* slots */
+		uint32_t number; /* the last */
+		uint64_t key;	 /* with which the filter lets it make our children; 0: it does not */
+		bool want, never, listen, hearing, lost; /* never: not in this generation */
+	} starter;
 	int fifos, fifos_ro; /* mounts of one small tmpfs, attached nowhere; -1 until there is a shell */
 	int drains[DRAINS_MAX], ndrains;
 	pid_t helpers[HELPERS_MAX]; /* files.c */
@@ -146,6 +165,9 @@ void nursery_main(int sock) __attribute__((noreturn));
 void keeper_alone(int sock) __attribute__((noreturn));
 void sweeper_alone(int sock) __attribute__((noreturn));
 void runner_main(int sock) __attribute__((noreturn)); /* runner.c: no socket */
+void runner_hide(const char *name);		      /* nothing inside can look into us any more, or we end */
+bool runner_stands(void); /* nobody has changed what commands inherit of us, since the first call */
+void starter_main(int sock) __attribute__((noreturn)); /* starter.c: likewise */
 enum { RUNNER_CAP = 19 }; /* CAP_SYS_PTRACE: with it alone may one look into whoever has it */
 
 /* keeper.c: in the fresh child of the nursery. @go: when it has its ids; -1: it has. */
@@ -243,8 +265,34 @@ int exec_news(const struct keeper *k, pid_t pid); /* what tells that; -1: it is 
  * falls to it, and the end of a mount namespace is to wait for all processors. -1: it is known, or there is no such. */
 int exec_main_news(const struct keeper *k);
 void exec_signal_pid(struct keeper *k, pid_t pid, int sig);
+void exec_signal_early(struct slot *s, uint64_t early); /* what came before it was there */
 /* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. */
 uint64_t exec_due(struct keeper *k, uint64_t now_ns);
+
+/* What the starter did not begin, by ourselves. @lost: it shall not be begun any more, and is told so. */
+void exec_again(struct keeper *k, struct slot *s, struct msg *m, bool lost);
+
+/* hand_on.c: the starter, and what is handed on to it. */
+enum { STARTER_SOCK = 7 };
+struct starter_said {
+	uint32_t number;
+	int32_t error; /* 0: whoever says this is the command; or why there is none */
+	struct err why; /* code != 0: it has said that before, and could not be executed */
+};
+/* What it needs: before anything is under the plan's filter, or in its network. */
+int starter_prepare(struct keeper *k, struct err *e);
+void starter_begin(struct keeper *k); /* when nothing else is to do */
+/* Takes the descriptors of @m over. false: it is to be started here. */
+bool starter_takes(struct keeper *k, struct slot *s, const struct call *c, struct msg *m);
+/* Has it exec'ed? Of one that has begun. */
+bool starter_has_done(const struct keeper *k, const struct slot *s);
+void starter_hear(struct keeper *k); /* what it has said by now */
+void starter_hear_of(struct keeper *k, pid_t ended); /* we have waited for that one already */
+void starter_give_up(struct keeper *k);
+void starter_reset(struct keeper *k); /* after the end of all */
+void starter_ended(struct keeper *k, pid_t pid);
+bool starter_is(const struct keeper *k, pid_t pid);
+uint64_t starter_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns); /* as exec_due() */
 
 /* tree.c: a command and all that it started. */
 void tree_kill(struct keeper *k, pid_t leader);

@@ -3,7 +3,7 @@
  * main.c - hutch-init: the program that lives around and inside a sandbox
  *
  * It is started by libhutch from a sealed copy, with an empty environment and all signals blocked;
- * descriptor 0 is a socket to the caller. Only the runner is started by a keeper, as a command. See keeper.h for who is
+ * descriptor 0 is a socket to the caller. Only runner and starter are started by a keeper, as commands. See keeper.h for who is
  * who.
  */
 #include <string.h>
@@ -21,6 +21,7 @@ int main(int argc, char **argv)
 		{"keeper", keeper_alone},
 		{"sweeper", sweeper_alone},
 		{"runner", runner_main},
+		{"starter", starter_main},
 	};
 	static const char usage[] =
 		"hutch-init is part of hutch and is not started by hand; see hutch(1)\n";

@@ -357,6 +357,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 		_exit(1);
 	}
 	shell_reset(k);
+	starter_reset(k);
 	jobs_reset(k);
 	done.arg = old.number;
 	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);

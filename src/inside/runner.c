@@ -26,8 +26,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +45,7 @@ struct runner {
 	char program[PATH_MAX + 2];		   /* "_=" and its path, as shells tell it their programs */
 	char **env;				   /* of texts; program is the first */
 	bool apart, is_text;			   /* the request */
+	bool stands;				   /* we are as we were */
 	unsigned long long number;		   /* of requests so far */
 };
 
@@ -190,7 +194,8 @@ static void run(struct runner *r)
 	sigprocmask(SIG_BLOCK, &child, &before);
 	r->number++;
 	unbegun = 0;
-	if (program)
+	r->stands = runner_stands();
+	if (program && r->stands)
 		pid = start(r, program, &before);
 	if (pid > 0 && !wait_for(pid, &status, &usage))
 		unbegun = ECHILD;
@@ -261,28 +266,75 @@ static void on_child(int sig)
 	errno = before;
 }
 
+/* What it tells shall be forged by nobody who runs beside it: an exec makes us traceable, for all who have our powers. Until
+ * now there is one more of those (child_guards()), so for nobody. */
+void runner_hide(const char *name)
+{
+	uint64_t have = 0;
+
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || sys_capget(&have) < 0 ||
+	    sys_capset(have & ~(UINT64_C(1) << RUNNER_CAP)) < 0)
+		_exit(1);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+/* What commands inherit of us, and others inside may change. */
+struct standing {
+	struct rlimit limits[RLIM_NLIMITS];
+	cpu_set_t cpus;
+	int nice, policy, io, oom;
+};
+
+static void look_at(struct standing *s, int oom_fd)
+{
+	char text[16] = "";
+
+	memset(s, 0, sizeof(*s));
+	for (int i = 0; i < (int)RLIM_NLIMITS; i++)
+		(void)getrlimit(i, &s->limits[i]);
+	(void)sched_getaffinity(0, sizeof(s->cpus), &s->cpus);
+	s->nice = getpriority(PRIO_PROCESS, 0);
+	s->policy = (int)syscall(SYS_sched_getscheduler, 0); /* the C library has none */
+	s->io = (int)syscall(SYS_ioprio_get, 1, 0);
+	if (oom_fd >= 0 && pread(oom_fd, text, sizeof(text) - 1, 0) > 0)
+		s->oom = atoi(text);
+}
+
+bool runner_stands(void)
+{
+	static struct standing first, now;
+	static int oom_fd = -1;
+	static bool known;
+
+	if (!known) {
+		oom_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+		look_at(&first, oom_fd);
+		known = true;
+		return true;
+	}
+	look_at(&now, oom_fd);
+	return !memcmp(&now, &first, sizeof(now));
+}
+
 void runner_main(int sock)
 {
 	static const char waits[] = "R0 1";
 	const struct sigaction sa = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
 	static struct runner r;
 
-	uint64_t have = 0;
-
 	(void)sock;
-	/* What it tells shall be forged by nobody who runs beside it: an exec makes us traceable, for all who have our powers. Until
-	 * now there is one more of those (child_guards()), so for nobody. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || sys_capget(&have) < 0 ||
-	    sys_capset(have & ~(UINT64_C(1) << RUNNER_CAP)) < 0)
-		_exit(1);
-	prctl(PR_SET_NAME, "hutch-runner", 0, 0, 0);
+	runner_hide("hutch-runner");
 	for (int fd = SHELL_COMMANDS; fd <= SHELL_DIR; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			_exit(1);
 	if (make_env(&r) < 0 || sigaction(SIGCHLD, &sa, NULL) < 0)
 		_exit(1);
 	(void)!write(SHELL_RESULTS, waits, sizeof(waits));
-	while (next_request(&r))
+	(void)runner_stands();
+	while (next_request(&r)) {
 		run(&r);
+		if (!r.stands)
+			break; /* the next one is as it should be */
+	}
 	_exit(0);
 }

@@ -244,14 +244,16 @@ static void merge_later(struct keeper *k, const char *name)
 /* ---- the whole -------------------------------------------------------------------------------- */
 
 /* A shell that has just told how a text ended is about to wait for the next. */
-static bool soon_still(const struct keeper *k)
+static bool soon_still(struct keeper *k)
 {
 	const struct timespec nap = {.tv_nsec = QUIET_NAP_NS};
+	enum still how;
 
-	enum still how = still_is(k);
-
+	starter_hear(k);
+	how = still_is(k);
 	for (int i = 0; i < QUIET_TRIES && how == STILL_SOON; i++) {
 		nanosleep(&nap, NULL);
+		starter_hear(k);
 		how = still_is(k);
 	}
 	return how == STILL;

@@ -126,6 +126,8 @@ static enum still is_quiet(const struct keeper *k, pid_t pid)
 
 	snprintf(path, sizeof(path), "%d/syscall", pid);
 	(void)read_text(k->proc, path, text, sizeof(text));
+	if (starter_is(k, pid)) /* nobody asks it for anything meanwhile */
+		return sscanf(text, "%ld", &number) == 1 && number == SYS_recvmsg ? STILL : STILL_SOON;
 	if (sscanf(text, "%ld 0x%lx", &number, &first) < 2 || number < 0)
 		return tree_is_zombie(k, pid) ? STILL : of_shell(k, pid);
 	/* For its sub-shell, which is looked at, too. */
@@ -140,7 +142,7 @@ static enum still is_quiet(const struct keeper *k, pid_t pid)
 enum still still_is(const struct keeper *k)
 {
 	auto_dir DIR *d = list(k->proc, ".");
-	enum still all = d ? STILL : STILL_NOT;
+	enum still all = !d ? STILL_NOT : k->starter.waiting ? STILL_SOON : STILL;
 	pid_t pid;
 
 	while (d && all != STILL_NOT && (pid = next_number(d))) {

@@ -24,7 +24,7 @@ static const uint64_t look_every_ns = 5000000000u;
 
 static bool is_command(const struct keeper *k, const struct slot *s)
 {
-	return !shell_is(k, s->pid);
+	return !s->pid || !(shell_is(k, s->pid) || starter_is(k, s->pid));
 }
 
 static bool commands_left(const struct keeper *k)
@@ -44,12 +44,20 @@ static pid_t main_pid(const struct keeper *k)
 	return jobs_pid(k, "main");
 }
 
+static void signal_one(struct slot *s, int sig)
+{
+	if (s->pid)
+		(void)sys_pidfd_signal(s->pidfd, sig); /* no such signal: nothing happens */
+	else
+		s->early |= EARLY(sig);
+}
+
 /* @pid 0: to all. */
 static void to_commands(struct keeper *k, int sig, pid_t pid)
 {
 	for (struct slot *s = k->slots; s; s = s->next)
 		if (is_command(k, s) && (!pid || s->pid == pid))
-			(void)sys_pidfd_signal(s->pidfd, sig); /* no such signal: nothing happens */
+			signal_one(s, sig);
 }
 
 void stop_signal(struct keeper *k, int sig)

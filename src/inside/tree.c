@@ -34,7 +34,7 @@ enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 200 };
 struct tree {
 	pid_t *pids;
 	size_t n, room;
-	const struct keeper *below_keeper; /* not NULL: its children are looked at */
+	struct keeper *below_keeper; /* not NULL: its children are looked at */
 	bool look_only;
 };
 
@@ -47,6 +47,16 @@ static bool is_ours(const struct keeper *k, pid_t pid)
 		if (s->pid == pid)
 			return true;
 	return false;
+}
+
+/* A command that has just begun, and has said so only now. One that has not said it yet may be ended: another will be begun. */
+static bool is_started(struct keeper *k, pid_t pid)
+{
+	starter_hear(k);
+	if (!is_ours(k, pid))
+		return false;
+	(void)kill(pid, SIGCONT);
+	return true;
 }
 
 static bool add(struct tree *t, pid_t pid)
@@ -67,9 +77,11 @@ static bool add(struct tree *t, pid_t pid)
 			return false;
 		t->pids = more;
 	}
-	t->pids[t->n++] = pid;
 	if (!t->look_only)
 		(void)kill(pid, SIGSTOP); /* gone already is fine */
+	if (t->below_keeper && t->below_keeper->starter.waiting && is_started(t->below_keeper, pid))
+		return false;
+	t->pids[t->n++] = pid;
 	return true;
 }
 

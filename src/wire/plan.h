@@ -149,6 +149,12 @@ struct plan {
  * Return: the plan, or NULL with @e filled (INTERNAL). */
 const struct plan *plan_open(const struct pack *p, struct err *e);
 
+/* The filter of a plan refuses CLONE_PARENT to all but the starter (inside/starter.c), which has a key in this argument of clone().
+ * The keeper makes one, and puts it into the filter in the place of these two. */
+enum { FILTER_KEY_ARGUMENT = 4 };
+#define FILTER_KEY_LOW	0x6b657931u
+#define FILTER_KEY_HIGH 0x6b657932u
+
 /* ---- what it is called, where that was not known -------------------------------------------------- */
 
 /* Of a name until then: one that nobody can ask for. */

@@ -5,7 +5,8 @@
  *	driver FIELD=VALUE... -- TIMES [USER] -- ATTACK [ARG...]
  *
  * Starts a sandbox with the fields, in it the attack, and once that has printed a line, TIMES times
- * "true" (as USER; where that is "runs": three runs, then the end of the runner that has come with them, if it has).
+ * "true" (as USER; where that is "runs": three runs, then the end of the runner that has come with them, if it has;
+ * where it is "starts": three commands, and that of the starter).
  * Prints what the attack prints, and then
  *	exec I END CODE MS MESSAGE	how each ended, and after how many milliseconds
  *	delete MS			how long the end of the sandbox took
@@ -98,6 +99,26 @@ static void runs(struct hutch_box *box, int i)
 	(void)run(box, end, &r, &why);
 }
 
+static void starts(struct hutch_box *box, int i)
+{
+	static const char *const end[] = {
+		"sh", "-c", "for p in /proc/[0-9]*; do read -r c <$p/comm; [ \"$c\" = hutch-starter ] && kill -9 ${p#/proc/}; done", NULL};
+	struct hutch_exec_options exec = {.size = sizeof(exec), .argv = end, .timeout_ms = 5000};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_error why;
+	struct hutch_proc *proc;
+
+	exec.io[2] = (struct hutch_stdio){.kind = HUTCH_STDIO_NULL};
+	for (int k = 0; k < 3; k++)
+		one(box, NULL, i);
+	usleep(10000); /* it begins when nothing else is to do */
+	one(box, NULL, i);
+	if (hutch_box_exec(box, &exec, &proc, &why) < 0)
+		return;
+	(void)hutch_proc_wait(proc, 10000, -1, &r, &why);
+	hutch_proc_free(proc);
+}
+
 int main(int argc, char **argv)
 {
 	struct hutch_exec_options exec = {.size = sizeof(exec),
@@ -108,7 +129,7 @@ int main(int argc, char **argv)
 	struct hutch_box *box;
 	struct hutch *hutch;
 	const char *user = NULL;
-	int i = 1, times, in_runs;
+	int i = 1, times, in_runs, in_starts;
 	long since;
 
 	exec.io[2] = (struct hutch_stdio){HUTCH_STDIO_FD, 2};
@@ -123,7 +144,8 @@ int main(int argc, char **argv)
 	if (strcmp(argv[++i], "--"))
 		user = argv[i++];
 	in_runs = user && !strcmp(user, "runs");
-	user = in_runs ? NULL : user;
+	in_starts = user && !strcmp(user, "starts");
+	user = in_runs || in_starts ? NULL : user;
 	exec.argv = (const char *const *)argv + i + 1;
 	exec.user = user;
 	check(hutch_open(NULL, &hutch, &why), "open", &why);
@@ -133,6 +155,8 @@ int main(int argc, char **argv)
 	for (int k = 0; k < times; k++)
 		if (in_runs)
 			runs(box, k);
+		else if (in_starts)
+			starts(box, k);
 		else
 			one(box, user, k);
 	pass_on(hutch_proc_fd(attack, 1), 0);
