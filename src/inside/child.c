@@ -148,15 +148,12 @@ static int limit_refused(const struct child *c, uint32_t which, int sys, struct 
 	return err_sys(e, sys, "set resource limit %u", which);
 }
 
-static int child_limits(const struct child *c, struct err *e)
+void child_limits_are(const struct keeper *k, struct rlimit *limits)
 {
-	const struct plan *pl = c->k->plan;
-	const struct plan_rlimit *l = pack_at(&c->k->pack, pl->rlimits.at, 0);
-	struct rlimit limits[RLIM_NLIMITS];
-	char text[16];
-	int r;
+	const struct plan *pl = k->plan;
+	const struct plan_rlimit *l = pack_at(&k->pack, pl->rlimits.at, 0);
 
-	memcpy(limits, callers_limits, sizeof(limits));
+	memcpy(limits, callers_limits, sizeof(callers_limits));
 	/* What is left is for us: see send_it() of wire/msg.c. */
 	if (limits[RLIMIT_NOFILE].rlim_max >= FILES_MANY)
 		limits[RLIMIT_NOFILE].rlim_max -= FILES_OURS;
@@ -169,6 +166,16 @@ static int child_limits(const struct child *c, struct err *e)
 	for (uint32_t i = 0; i < pl->rlimits.count; i++)
 		if (l[i].which < RLIM_NLIMITS)
 			limits[l[i].which] = (struct rlimit){l[i].soft, l[i].hard};
+}
+
+static int child_limits(const struct child *c, struct err *e)
+{
+	const struct plan *pl = c->k->plan;
+	struct rlimit limits[RLIM_NLIMITS];
+	char text[16];
+	int r;
+
+	child_limits_are(c->k, limits);
 	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
 		if (setrlimit((int)i, &limits[i]) < 0)
 			return limit_refused(c, i, errno, e);

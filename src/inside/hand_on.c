@@ -133,6 +133,7 @@ static void drain(int sock)
 
 void starter_begin(struct keeper *k)
 {
+	struct starter_told first = {.key = k->starter.key};
 	struct err e;
 
 	k->starter.want = false;
@@ -140,9 +141,10 @@ void starter_begin(struct keeper *k)
 		return;
 	drain(k->starter.theirs); /* the one before may have been killed */
 	drain(k->starter.sock);
+	child_limits_are(k, first.limits);
 	if (begin(k, &e) < 0)
 		k->starter.never = true;
-	else if (send(k->starter.sock, &k->starter.key, sizeof(k->starter.key), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	else if (send(k->starter.sock, &first, sizeof(first), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		let_go(k);
 }
 

@@ -166,7 +166,8 @@ void keeper_alone(int sock) __attribute__((noreturn));
 void sweeper_alone(int sock) __attribute__((noreturn));
 void runner_main(int sock) __attribute__((noreturn)); /* runner.c: no socket */
 void runner_hide(const char *name);		      /* nothing inside can look into us any more, or we end */
-bool runner_stands(void); /* nobody has changed what commands inherit of us, since the first call */
+/* Nobody has changed what commands inherit of us, since the first call. @limits: those that we should have (NULL: had then). */
+bool runner_stands(const struct rlimit *limits);
 void starter_main(int sock) __attribute__((noreturn)); /* starter.c: likewise */
 enum { RUNNER_CAP = 19 }; /* CAP_SYS_PTRACE: with it alone may one look into whoever has it */
 
@@ -248,6 +249,9 @@ bool reset_abandon(struct keeper *k); /* nothing lives inside any more: end its 
 bool reset_leaves(const struct keeper *k, pid_t pid); /* is it one that only ends? */
 bool reset_left(struct keeper *k, pid_t pid);	      /* likewise; it has ended */
 
+/* child.c: what commands may use at most. @limits: RLIM_NLIMITS of them. */
+void child_limits_are(const struct keeper *k, struct rlimit *limits);
+
 /* exec.c */
 /* @cwd_last: where it starts if that is there, NULL: where the call says. */
 int exec_start(struct keeper *k, struct client *c, struct msg *m, const char *cwd_last,
@@ -274,6 +278,10 @@ void exec_again(struct keeper *k, struct slot *s, struct msg *m, bool lost);
 
 /* hand_on.c: the starter, and what is handed on to it. */
 enum { STARTER_SOCK = 7 };
+struct starter_told { /* first of all */
+	uint64_t key;
+	struct rlimit limits[RLIM_NLIMITS]; /* those of commands */
+};
 struct starter_said {
 	uint32_t number;
 	int32_t error; /* 0: whoever says this is the command; or why there is none */

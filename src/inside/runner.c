@@ -194,7 +194,7 @@ static void run(struct runner *r)
 	sigprocmask(SIG_BLOCK, &child, &before);
 	r->number++;
 	unbegun = 0;
-	r->stands = runner_stands();
+	r->stands = runner_stands(NULL);
 	if (program && r->stands)
 		pid = start(r, program, &before);
 	if (pid > 0 && !wait_for(pid, &status, &usage))
@@ -300,7 +300,7 @@ static void look_at(struct standing *s, int oom_fd)
 		s->oom = atoi(text);
 }
 
-bool runner_stands(void)
+bool runner_stands(const struct rlimit *limits)
 {
 	static struct standing first, now;
 	static int oom_fd = -1;
@@ -310,7 +310,8 @@ bool runner_stands(void)
 		oom_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
 		look_at(&first, oom_fd);
 		known = true;
-		return true;
+		if (limits)
+			memcpy(first.limits, limits, sizeof(first.limits));
 	}
 	look_at(&now, oom_fd);
 	return !memcmp(&now, &first, sizeof(now));
@@ -330,7 +331,7 @@ void runner_main(int sock)
 	if (make_env(&r) < 0 || sigaction(SIGCHLD, &sa, NULL) < 0)
 		_exit(1);
 	(void)!write(SHELL_RESULTS, waits, sizeof(waits));
-	(void)runner_stands();
+	(void)runner_stands(NULL);
 	while (next_request(&r)) {
 		run(&r);
 		if (!r.stands)

@@ -100,21 +100,21 @@ void starter_main(int sock)
 {
 	static char buf[MSG_BUF] __attribute__((aligned(8)));
 	static struct starter_said not_begun;
-	uint64_t key;
+	struct starter_told told;
 	struct msg m;
 
 	(void)sock;
 	runner_hide("hutch-starter");
-	if (fcntl(STARTER_SOCK, F_SETFD, FD_CLOEXEC) < 0 || recv(STARTER_SOCK, &key, sizeof(key), 0) != (ssize_t)sizeof(key))
+	if (fcntl(STARTER_SOCK, F_SETFD, FD_CLOEXEC) < 0 || recv(STARTER_SOCK, &told, sizeof(told), 0) != (ssize_t)sizeof(told))
 		_exit(1);
-	(void)runner_stands();
+	(void)runner_stands(told.limits);
 	for (;;) {
 		int r = msg_recv(STARTER_SOCK, &m, buf, sizeof(buf), 0);
-		bool stands = runner_stands();
+		bool stands = runner_stands(NULL);
 
 		if (r <= 0 && r != -EMFILE)
 			_exit(0);
-		not_begun = (struct starter_said){.number = m.head.id, .error = r < 0 ? -r : !stands ? EPERM : carry_out(&m, key)};
+		not_begun = (struct starter_said){.number = m.head.id, .error = r < 0 ? -r : !stands ? EPERM : carry_out(&m, told.key)};
 		if (not_begun.error)
 			(void)say(STARTER_SOCK, &not_begun);
 		msg_done(&m);
