@@ -26,7 +26,7 @@ extern char **environ;
 enum {
 	BARE, BASH, BWRAP, BWRAP_PROGRAM, CREATE, FIRST, EXEC, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, WRITE, READ, COPY_IN,
 	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST,
-	SNAPSHOT, SNAPSHOT_RUN, SNAPSHOT_BUSY, RESTORE, FORK, FORK_16, ROWS,
+	SNAPSHOT, SNAPSHOT_RUN, SNAPSHOT_BUSY, RESTORE, FORK, FORK_16, FORK_100, ROWS,
 };
 
 static const struct {
@@ -46,6 +46,7 @@ static const struct {
 	{"snapshot, only shells that wait", 750.0 / 530}, {"  its first run", 0},
 	{"snapshot while something runs (copy)", 0}, {"restore, up to 30 layers", 1500.0 / 530},
 	{"fork of files, network of the host", 1300.0 / 530}, {"fork x 16, each", 1300.0 / 530},
+	{"fork x 100, each", 1300.0 / 530},
 };
 
 struct series {
@@ -296,7 +297,7 @@ static void snapshot(struct hutch_box *box, int row)
 
 static void forks(struct hutch_box *box, size_t n, int row)
 {
-	struct hutch_box *made[16];
+	struct hutch_box *made[100];
 	struct hutch_error e;
 	double t = now_us();
 
@@ -330,6 +331,8 @@ static void states(struct hutch_box *box)
 	forks(box, 1, FORK);
 	if (took[FORK_16].n < 10)
 		forks(box, 16, FORK_16);
+	if (took[FORK_100].n < 3)
+		forks(box, 100, FORK_100);
 	say(box, "sleep 100 >/dev/null 2>&1 &", NULL, 0, -1);
 	rest();
 	snapshot(box, SNAPSHOT_BUSY);

@@ -80,7 +80,7 @@ int starter_prepare(struct keeper *k, struct err *e)
 {
 	int r = k->plan->filter.count ? put_key(k, e) : 0, pair[2];
 
-	if (r < 0 || !can_be_trusted(k))
+	if (r < 0 || !can_be_trusted(k) || k->plan->flags & PLAN_ONCE)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair");
@@ -141,6 +141,7 @@ void starter_begin(struct keeper *k)
 		return;
 	drain(k->starter.theirs); /* the one before may have been killed */
 	drain(k->starter.sock);
+	k->starter.before = k->starter.number;
 	child_limits_are(k, first.limits);
 	if (begin(k, &e) < 0)
 		k->starter.never = true;
@@ -366,6 +367,7 @@ void starter_ended(struct keeper *k, pid_t pid)
 	k->starter.pid = 0;
 	k->starter.plain = 0;
 	k->starter.lost = true;
+	k->starter.never |= k->starter.number == k->starter.before; /* it cannot live here */
 }
 
 uint64_t starter_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns)

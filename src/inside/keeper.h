@@ -134,7 +134,7 @@ struct keeper {
 		int sock, theirs; /* both ends, made before the network is, in which they would be seen; -1: it can have none */
 		unsigned plain;	 /* commands of this generation that it could have started */
 		unsigned waiting; /* slots */
-		uint32_t number; /* the last */
+		uint32_t number, before; /* the last; that before this starter */
 		uint64_t key;	 /* with which the filter lets it make our children; 0: it does not */
 		bool want, never, listen, hearing, lost; /* never: not in this generation */
 	} starter;
