@@ -34,29 +34,21 @@ enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 200 };
 struct tree {
 	pid_t *pids;
 	size_t n, room;
-	struct keeper *below_keeper; /* not NULL: its children are looked at */
+	const struct keeper *below_keeper; /* not NULL: its children are looked at */
 	bool look_only;
 };
 
-/* A child of the keeper that it made itself. */
+/* A child of the keeper that it made itself, or had made by the starter: where there is one, nobody else can (bpf_head.c). */
 static bool is_ours(const struct keeper *k, pid_t pid)
 {
+	if (k->starter.waiting)
+		return true;
 	if (pid == k->now.pid || pid == k->spare.pid || files_is(k, pid) || work_is(k, pid) || reset_leaves(k, pid))
 		return true;
 	for (const struct slot *s = k->slots; s; s = s->next)
 		if (s->pid == pid)
 			return true;
 	return false;
-}
-
-/* A command that has just begun, and has said so only now. One that has not said it yet may be ended: another will be begun. */
-static bool is_started(struct keeper *k, pid_t pid)
-{
-	starter_hear(k);
-	if (!is_ours(k, pid))
-		return false;
-	(void)kill(pid, SIGCONT);
-	return true;
 }
 
 static bool add(struct tree *t, pid_t pid)
@@ -77,11 +69,9 @@ static bool add(struct tree *t, pid_t pid)
 			return false;
 		t->pids = more;
 	}
+	t->pids[t->n++] = pid;
 	if (!t->look_only)
 		(void)kill(pid, SIGSTOP); /* gone already is fine */
-	if (t->below_keeper && t->below_keeper->starter.waiting && is_started(t->below_keeper, pid))
-		return false;
-	t->pids[t->n++] = pid;
 	return true;
 }
 
