@@ -39,10 +39,12 @@ int start_make_name(const char *before, char **ret, struct err *e)
 	unsigned char rnd[NAME_MADE];
 	char name[2 * NAME_MADE + 1];
 
-	if (getrandom(rnd, sizeof(rnd), 0) != (ssize_t)sizeof(rnd))
-		return err_sys(e, errno, "getrandom");
-	for (int i = 0; i < NAME_MADE; i++)
-		snprintf(name + 2 * i, 3, "%02x", rnd[i]);
+	do {
+		if (getrandom(rnd, sizeof(rnd), 0) != (ssize_t)sizeof(rnd))
+			return err_sys(e, errno, "getrandom");
+		for (int i = 0; i < NAME_MADE; i++)
+			snprintf(name + 2 * i, 3, "%02x", rnd[i]);
+	} while (!name[strspn(name, "0123456789")]); /* as a host name such a number is taken for an address, and not found */
 	if (asprintf(ret, "%s%s", before, name) < 0) {
 		*ret = NULL;
 		return err_oom(e);

@@ -240,6 +240,19 @@ static void names_that_are_made_are_unlike(void)
 	ok(strcmp(one, two));
 }
 
+/* gethostbyname() takes those for addresses, and finds nothing. One of 280 would be. */
+static void no_name_that_is_made_is_a_number(void)
+{
+	struct err e = {0};
+
+	for (int i = 0; i < 5000; i++) {
+		auto_free char *name = NULL;
+
+		if (!ok(start_make_name("", &name, &e) == 0, "%s", e.msg) || !ok(strspn(name, "0123456789") < 12, "%s", name))
+			return;
+	}
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -252,6 +265,7 @@ int main(void)
 		TAP_TEST(a_start_without_waiting_tells_its_failure_later),
 		TAP_TEST(a_sandbox_that_is_deleted_at_once_leaves_nothing),
 		TAP_TEST(names_that_are_made_are_unlike),
+		TAP_TEST(no_name_that_is_made_is_a_number),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));
 }
