@@ -37,7 +37,7 @@
 #define FREE ".free"
 
 /* UNUSED_MAX: as many sandboxes as a program may delete and make again without a fresh inode. */
-enum { TRIES = 200, NAP_NS = 1000000, OLD_MAX = 64, UNUSED_MAX = 1024, LOOK_EVERY_NS = 1000000000 };
+enum { TRIES = 200, TRIES_AT_ONCE = 4000, NAP_NS = 1000000, OLD_MAX = 64, UNUSED_MAX = 1024, LOOK_EVERY_NS = 1000000000 };
 
 static bool byte_locked(int fd, off_t at)
 {
@@ -158,7 +158,7 @@ static void drop_name(struct home *h, const char *name)
 static int take_name(struct home *h, const char *name, int *ret_lock, bool *ret_fresh, struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
-	int r = 0;
+	int r = 0, at_once = 0;
 
 	*ret_fresh = false;
 	for (int i = 0; i < TRIES; i++) {
@@ -177,7 +177,10 @@ static int take_name(struct home *h, const char *name, int *ret_lock, bool *ret_
 				drop_name(h, name);
 			return err_sys(e, r, "lock '%s/%s/lock'", h->state_path, name);
 		}
-		nanosleep(&nap, NULL);
+		if (r < 0 && fresh && at_once++ < TRIES_AT_ONCE)
+			i--; /* what we made was gone at once: there is nobody to wait for */
+		else
+			nanosleep(&nap, NULL);
 	}
 	if (r == 0)
 		return err_set(e, ERR_EXISTS, "the name '%s' is taken", name);
