@@ -6,7 +6,8 @@
  * keeper's oom_score_adj through a stopped child; with CLONE_VFORK it could stop the keeper for
  * ever. So nobody waits: the child's end of a pipe closes at exec, or carries a struct err, and is
  * looked at when the child ends or after a second. One that has not exec'ed by then was held by
- * the inside and is killed.
+ * the inside and is killed. Most are handed on to the starter, when there is one (hand_on.c): those have no
+ * such pipe, and are looked at by what they are.
  */
 #include <errno.h>
 #include <fcntl.h>
