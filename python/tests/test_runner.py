@@ -21,7 +21,7 @@ TEXTS = [
     "/usr/bin/printf %s {a,b}", "/usr/bin/printf %s ~", "/usr/bin/test -d /", "/usr/bin/test -d /none", "ls /none", "nosuchprogram a", "/no/such/program",
     "/etc/passwd", "/etc", "etc", "..", "../bin/true", "./usr/bin/id -u", "usr/bin/id -u", "/srv/plain", "/srv/nothing", "/srv/none", "plain", "/srv/empty",
     "sh -c '(sleep 0.1; kill -CONT $$) & kill -STOP $$; echo on'", "sh -c 'ulimit -a; umask; pwd'", "sh -c 'cat /proc/self/limits; ls -l /proc/self/fd'",
-    "sh -c 'grep -E \"^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|Sig|Shd|Cpus_allowed_list)\" /proc/self/status; cat /proc/self/oom_score_adj'",
+    "sh -c 'grep -E \"^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|SigBlk|SigIgn|SigCgt|SigPnd|Shd|Cpus_allowed_list)\" /proc/self/status; cat /proc/self/oom_score_adj'",
     "sh -c 'trap; kill -l 3'", "sh -c 'test -t 0 -o -t 1 -o -t 2'", "head -c 1 /dev/stdin", "setsid sh -c 'echo leader'", "timeout 0.1 sleep 5",
     *(f"sh -c 'kill -{s} $$'" for s in SIGNALS), *(f"bash -c 'ulimit -c 0; kill -{s} $$' a b  \n" for s in (6, 9, 11, 15)),
 ]
@@ -269,7 +269,7 @@ class Words(Runner):
         ["id"], ["seq", "1000"], ["sh", "-c", "echo out; echo err >&2; exit 7"], ["env"], ["printf", "<%s>", "", "a b", "$x", "a\nb", "\u00e9"],
         ["nosuchprogram"], ["/no/such"], ["/etc"], ["/srv/plain"], ["/srv/nothing"], ["/srv/none"], ["/srv/empty"], ["../bin/true"], ["usr/bin/id"],
         ["sh", "-c", "ulimit -a; umask; pwd"], ["sh", "-c", "cat /proc/self/limits; ls /proc/self/fd"], ["head", "-c", "1"],
-        ["sh", "-c", "grep -E '^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|Sig|Shd|Cpus_allowed_list)' /proc/self/status; cat /proc/self/oom_score_adj"],
+        ["sh", "-c", "grep -E '^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|SigBlk|SigIgn|SigCgt|SigPnd|Shd|Cpus_allowed_list)' /proc/self/status; cat /proc/self/oom_score_adj"],
         ["sh", "-c", "read -r _ _ _ _ group session _ </proc/$$/stat; test $$ = $group -a $$ = $session"], ["printf", "%s", "x" * 5000],
         ["sh", "-c", "(setsid sh -c 'sleep 0.1; read -r _ _ _ p _ </proc/self/stat; test $p = '$$' && echo below') & sleep 0.3"],
         *(["sh", "-c", f"kill -{s} $$"] for s in SIGNALS),

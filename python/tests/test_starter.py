@@ -59,7 +59,7 @@ class Same(Starter):
         ["id"], ["env"], ["seq", "1000"], sh("echo out; echo err >&2; exit 7"), ["printf", "<%s>", "", "a b", "$x", "a\nb", "\u00e9"], ["nosuchprogram"],
         ["/no/such"], ["/etc"], ["/srv/plain"], ["/srv/nothing"], ["/srv/none"], ["/srv/empty"], ["../bin/true"], ["usr/bin/id"], ["plain"],
         sh("ulimit -a; umask; pwd"), sh("cat /proc/self/limits; ls /proc/self/fd"), sh("cat; echo end"), ["printf", "%s", "x" * 20000],
-        sh("grep -E '^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|NSpgid|NSsid|TracerPid|Sig|Shd|Cpus_allowed_list)' /proc/self/status | grep -v NS; cat /proc/self/oom_score_adj"),
+        sh("grep -E '^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups|NSpgid|NSsid|TracerPid|SigBlk|SigIgn|SigCgt|SigPnd|Shd|Cpus_allowed_list)' /proc/self/status | grep -v NS; cat /proc/self/oom_score_adj"),
         sh("read -r _ _ _ parent group session _ </proc/$$/stat; test $$ = $group -a $$ = $session && echo $parent"),
         sh("(setsid sh -c 'sleep 0.1; read -r _ _ _ p _ </proc/self/stat; test $p = '$$' && echo below') & sleep 0.3"),
         *(sh(f"kill -{s} $$") for s in SIGNALS),

@@ -28,7 +28,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 200 };
+enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 2000, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
 #define WAITED_MAX_NS 60000000000ull /* a question; whoever's is older reads another clock */
 
 struct tree {
@@ -151,6 +151,23 @@ static bool kill_those(struct keeper *k, struct tree *children, bool (*is_to_be)
 	return found;
 }
 
+/* Until there is nobody left to be killed, told by @kill_some. Twice nobody: the kernel's list may have left somebody out once.
+ * Whoever was killed is gone as soon as the machine comes to it: the limit is for those that hang in the kernel. */
+static void kill_all(struct keeper *k, bool (*kill_some)(struct keeper *k, void *arg), void *arg)
+{
+	uint64_t until = sys_deadline_ns(sys_now_ns(), DIE_WITHIN_MS);
+	struct timespec nap = {.tv_nsec = NAP_NS};
+
+	for (int nobody = 0; nobody < 2 && sys_now_ns() < until;) {
+		nobody = kill_some(k, arg) ? 0 : nobody + 1;
+		if (nobody)
+			continue;
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < NAP_MAX_NS) /* many take their time to die, for which we would be in their way */
+			nap.tv_nsec *= 2;
+	}
+}
+
 /* ---- what the kernel says of one -------------------------------------------------------------- */
 
 /* The number behind the last blank of the line that begins with @key ("\nKey:"), or -1. The list of groups comes before it
@@ -231,18 +248,21 @@ static bool lives(const struct keeper *k, pid_t pid, const void *arg)
 	return !tree_is_zombie(k, pid);
 }
 
-static bool kill_below(struct keeper *k, pid_t leader)
+/* Something inside may have let the leader go on. */
+static bool kill_below(struct keeper *k, void *leader)
 {
 	struct tree children = {.look_only = true};
+	pid_t pid = *(const pid_t *)leader;
+	bool still = is_still(k, pid);
 
-	(void)add_below(k, &children, leader);
-	return kill_those(k, &children, lives, NULL);
+	if (!still)
+		(void)kill(pid, SIGSTOP);
+	(void)add_below(k, &children, pid);
+	return kill_those(k, &children, lives, NULL) || !still;
 }
 
 void tree_kill(struct keeper *k, pid_t leader)
 {
-	const struct timespec nap = {.tv_nsec = 200000};
-	uint64_t until = sys_deadline_ns(sys_now_ns(), DIE_WITHIN_MS);
 	struct tree t = {0};
 
 	(void)add(&t, leader);
@@ -250,14 +270,7 @@ void tree_kill(struct keeper *k, pid_t leader)
 	for (size_t j = 1; j < t.n; j++)
 		(void)kill(t.pids[j], SIGKILL);
 	free(t.pids);
-	/* Twice nobody: the list may have left somebody out once. */
-	for (int nobody = 0; nobody < 2 && sys_now_ns() < until;) {
-		bool still = is_still(k, leader);
-
-		nobody = kill_below(k, leader) || !still ? 0 : nobody + 1;
-		if (!nobody)
-			nanosleep(&nap, NULL);
-	}
+	kill_all(k, kill_below, &leader);
 	(void)kill(leader, SIGKILL);
 }
 
@@ -315,10 +328,10 @@ static bool has_sub_shell(const struct keeper *k, const struct tree *children, i
 	return false;
 }
 
-/* Return: was there any? */
-static bool kill_of_run(struct keeper *k, struct run *r)
+static bool kill_of_run(struct keeper *k, void *arg)
 {
 	struct tree children = {.look_only = true};
+	struct run *r = arg;
 
 	(void)add_below(k, &children, r->shell);
 	r->next_may_wait = r->what->shell == SHELL_SPARED && !has_sub_shell(k, &children, r->what->inside);
@@ -344,14 +357,12 @@ static unsigned long long start_of_run(const struct shell_kill *what)
  * those that end is of the run too. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
 {
-	const struct timespec nap = {.tv_nsec = 200000};
 	struct run r = {.what = what, .shell = shell, .since = start_of_run(what)};
 
 	(void)kill(shell, SIGSTOP);
 	if (what->shell == SHELL_TOLD)
 		(void)kill(shell, SHELL_SIGNAL);
-	for (int i = 0; i < 200 && kill_of_run(k, &r); i++)
-		nanosleep(&nap, NULL);
+	kill_all(k, kill_of_run, &r);
 	(void)kill(shell, what->shell == SHELL_KILLED ? SIGKILL : SIGCONT);
 }
 
@@ -391,16 +402,17 @@ static bool is_not_spared(const struct keeper *k, pid_t pid, const void *arg)
 	return !tree_is_zombie(k, pid);
 }
 
-/* Until there are none: those that were killed may have been about to lose children of their own. Twice nobody, as above. */
-void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
+static bool kill_some_orphans(struct keeper *k, void *spared)
 {
-	const struct timespec nap = {.tv_nsec = 200000};
-	const struct spared but = {spared, n};
 	struct tree orphans;
 
-	for (int i = 0, nobody = 0; i < 200 && nobody < 2 && look_at_orphans(k, &orphans); i++) {
-		nobody = kill_those(k, &orphans, is_not_spared, &but) ? 0 : nobody + 1;
-		if (!nobody)
-			nanosleep(&nap, NULL);
-	}
+	return look_at_orphans(k, &orphans) && kill_those(k, &orphans, is_not_spared, spared);
+}
+
+/* Those that were killed may have been about to lose children of their own. */
+void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
+{
+	struct spared but = {spared, n};
+
+	kill_all(k, kill_some_orphans, &but);
 }
