@@ -431,6 +431,7 @@ void shell_give(struct box *b, struct shell *s); /* free again */
 struct shell *shell_take_runner(struct box *b, bool text);
 bool shell_unread(const struct shell *s); /* it has not taken all that was sent */
 bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
+int shell_begin(struct box *b, struct shell *s, bool apart, struct err *e); /* asks the keeper for one */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shell_begin.c - what the keeper is to start where a shell is wanted
+ *
+ * How it works: the program of a shell that waits for text, in the shell's own language, one for all texts and one
+ * for a session, and the words and the surroundings with which the keeper starts it. What they say to each other
+ * afterwards is in shell.c.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "box/box.h"
+#include "ns/mounts.h"
+#include "sys/fsmount.h"
+#include "wire/draft.h"
+#include "wire/msg.h"
+
+/* ---- their programs --------------------------------------------------------------------------- */
+
+/* Names that begin with _h are ours. Bash reads a pipe byte by byte, and asks four things of the kernel before it begins. So
+ * of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one word) and a NUL. KIND: 1 output
+ * merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is one program, and what comes before
+ * it in a second string: the program takes the place of the sub-shell, where it is there. The record of an end: "E", which of
+ * this shell's it is, status, and in a session the working directory; before it, on lines of its own, what bash says of a
+ * signal. "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
+ *
+ * A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is
+ * line 1 in what the shell says of it. */
+#define READ_IN_SH                                                                                                     \
+	"_hl=$(printf '\\nx'); _hl=${_hl%x}; "                                                                         \
+	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "                          \
+	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "           \
+	"return 0; }; "
+static const char warm_begin[] =
+	"if [ -n \"$BASH_VERSION\" ]; then "
+	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
+	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
+	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; "
+	"5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
+	"_hp() { _hw=$BASHPID; }; _hb=1; "
+	"_hx='eval \"$_he\"; case $_hc in */*) [[ -f $_hc && -x $_hc ]];; "
+	"*) [[ ! ${BASH_ALIASES[$_hc]-} ]] && hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]-} && [[ $_hc ]];; esac && "
+	"{ eval \"_=\\$_hc exec $_ht\"; exit; }'; " /* where it cannot be redirected, exec does not end the shell */
+	"exec 2>&8; "
+	"else "
+	READ_IN_SH
+	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
+	"fi; ";
+static const char warm_named[] = "IFS= read -r HOSTNAME <&7; "; /* between the two, where the keeper says it later */
+static const char warm_loop[] =
+	"_hi=0; "
+	"while :; do "
+	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
+	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
+	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "
+	"eval \"$_ht\"); "
+	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; "
+	"done";
+/* To close the three descriptors for each text would take bash as long as all the rest. So it closes them once, around the loop,
+ * and keeps them, as it does for what it will restore, at the next free numbers from 10 on, close-on-exec.
+ *
+ * At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
+ * then on its debugging trap passes over every command up to ours behind the text. */
+static const char loop_session[] =
+	"if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hi=0; _hf=9; "
+	"for _hn in _hq _hp _hw; do _hf=$((_hf+1)); while [ -e /proc/self/fd/$_hf ]; do _hf=$((_hf+1)); done; "
+	"eval \"$_hn=$_hf\"; done; "
+	"_hr() { IFS= read -r -d '' _hx <\"/proc/self/fd/$_hw/$1.t\"; }; "
+	"trap 'case $_hx in ?*) _hx=; shopt -s extdebug; trap '\\''"
+	"case $BASH_COMMAND in *++_hi*) trap - DEBUG; shopt -u extdebug;; *) false;; esac'\\'' DEBUG;; esac' RTMAX; "
+	"printf 'R0 1\\0' >&8; "
+	"eval '{ while IFS= read -r -d \"\" -u '$_hq' _hx; do eval \"$_hx\"; "
+	"printf \"E%d %d %s\\0\" $((++_hi)) $? \"$PWD\" >&'$_hp'; _hx=; done; } 7<&- 8>&- 9<&-'; "
+	"else "
+	READ_IN_SH
+	"_hi=0; printf 'R0 0\\0' >&8; "
+	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done; "
+	"fi";
+
+/* ---- what else it needs ------------------------------------------------------------------------ */
+
+/* Where the keeper cannot make a directory in which we can make names: his ids are not ours. Nobody inside
+ * can write there either, its owner being none of theirs. */
+static int make_dir(const struct box *b, int *ret, struct err *e)
+{
+	auto_fd int fs = -1, mnt = -1;
+	int r;
+
+	*ret = -1;
+	if (!ns_by_fd(&b->home->ids, b->spec))
+		return 0;
+	r = fs = sys_fsopen("tmpfs");
+	if (r >= 0)
+		r = sys_fs_string(fs, "size", "64m");
+	if (r >= 0)
+		r = sys_fs_string(fs, "nr_inodes", "4096");
+	if (r >= 0)
+		r = sys_fs_string(fs, "mode", "0755");
+	if (r >= 0)
+		r = mnt = sys_fs_mount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (r < 0)
+		return err_sys(e, r, "make a directory for output");
+	*ret = take_fd(&mnt);
+	return 0;
+}
+
+/* What is behind an entrypoint cannot be tried again with another name. */
+#define EITHER "command -v bash >/dev/null 2>&1 && exec bash -c \"$1\"; exec sh -c \"$1\""
+
+bool shell_behind(const struct spec *spec)
+{
+	return spec->shell_entrypoint && spec->entrypoint.n;
+}
+
+/* The words that run @text in a shell: behind the entrypoint, or to be tried with sh where bash is not there. The array
+ * alone is new. NULL: no memory. */
+static char **shell_words(const struct spec *spec, char *text, size_t *ret_n)
+{
+	static const char *const alone[] = {"bash", "-c"}, *const behind[] = {"sh", "-c", EITHER, "sh"};
+	size_t before = shell_behind(spec) ? spec->entrypoint.n : 0, own = before ? 4 : 2;
+	char **words = calloc(before + own + 2, sizeof(*words));
+
+	if (!words)
+		return NULL;
+	for (size_t i = 0; i < before; i++)
+		words[i] = spec->entrypoint.v[i];
+	for (size_t i = 0; i < own; i++)
+		words[before + i] = (char *)(uintptr_t)(before ? behind : alone)[i];
+	words[before + own] = text;
+	*ret_n = before + own + 1;
+	return words;
+}
+
+/* What the keeper is to start. */
+static int pack_words(struct buf *blob, const struct box *b, const struct shell *s, struct pack_list *ret, struct err *e)
+{
+	static const char *const runner[] = {"hutch-init", "runner"};
+	auto_free char *text = NULL;
+	char **words;
+	size_t n;
+
+	if (s->runner) {
+		*ret = pack_strs(blob, (char **)(uintptr_t)runner, 2);
+		return 0;
+	}
+	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, b->nameless ? warm_named : "",
+		     s->session ? "" : warm_loop) < 0) {
+		text = NULL;
+		return err_oom(e);
+	}
+	words = shell_words(b->spec, text, &n);
+	if (!words)
+		return err_oom(e);
+	*ret = pack_strs(blob, words, n);
+	free(words);
+	return 0;
+}
+
+static int pack_shell(struct buf *blob, const struct box *b, const struct shell *s, bool apart,
+		      struct err *e)
+{
+	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
+	const struct spec *spec = b->spec;
+	const struct exec_ask ask = {0};
+	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) | (b->nameless ? CALL_NAMELESS : 0) |
+						(apart && s->session ? CALL_APART : 0)};
+	bool home_missing;
+	char **env = NULL;
+	size_t nenv = 0;
+	int r;
+
+	if (s->runner)
+		c.flags = CALL_RUNNER;
+	buf_add(blob, &c, sizeof(c));
+	r = pack_words(blob, b, s, &c.argv, e);
+	if (r == 0)
+		r = env_build(b, &ask, &env, &nenv, &home_missing, e);
+	if (r == 0) {
+		c.env = pack_strs(blob, env, nenv);
+		c.flags |= home_missing ? CALL_HOME : 0;
+		c.cwd = pack_str(blob, spec->working_dir ? spec->working_dir : "/");
+		c.cwd_last = pack_str(blob, s->cwd);
+		c.user = pack_str(blob, spec->user && strcmp(spec->user, "0") ? spec->user : NULL);
+		c.groups = pack_strs(blob, spec->group_add.v, spec->group_add.n);
+		c.numbers = pack_bytes(blob, numbers, sizeof(numbers));
+		c.nnumbers = 3;
+		c.session = pack_str(blob, s->session);
+	}
+	for (size_t i = 0; i < nenv; i++)
+		free(env[i]);
+	free(env);
+	if (r == 0 && buf_bad(blob))
+		r = err_oom(e);
+	if (r == 0)
+		memcpy(blob->data, &c, sizeof(c));
+	return r;
+}
+
+int shell_begin(struct box *b, struct shell *s, bool apart, struct err *e)
+{
+	auto_buf struct buf blob = BUF_INIT(MSG_BODY_MAX);
+	struct msg_head head = {.op = OP_SHELL, .id = s->id};
+	auto_fd int dir = -1;
+	int r = make_dir(b, &dir, e);
+
+	if (r == 0)
+		r = pack_shell(&blob, b, s, apart, e);
+	if (r < 0)
+		return r;
+	return box_ask(b, &head, blob.data, blob.len, &dir, dir >= 0, e);
+}
