@@ -177,19 +177,24 @@ class Ends(Starter):
         counts = {int(number): int(count) for number, count in map(str.split, lines)}
         self.assertEqual({n: counts.get(n, 0) for n, code in told.items() if counts.get(n, 0) != (code == 0)}, {})
 
-    def test_stopped_at_any_moment_a_command_waits_a_second_at_most(self) -> None:
-        sb = self.with_starter()
-        for _ in range(2):
-            for pid in self.starters(sb):
-                sb.run(f"kill -STOP {pid}")
-            since = time.monotonic()
-            self.assertEqual(self.said(sb, sh("echo x >>/srv/once; echo well"))[0], b"well\n")
-            self.assertLess(time.monotonic() - since, 3)
-        self.assertEqual(sb.run("cat /srv/once").stdout, "x\nx\n")
-        for _ in range(5):
-            self.said(sb, ["true"])
-        time.sleep(0.1)
-        self.assertEqual(self.starters(sb), [], "there is no other")
+    def test_one_that_is_stopped_is_seen_to_be(self) -> None:
+        took = []
+        for _ in range(3):
+            sb = self.with_starter()
+            for _ in range(2):
+                for pid in self.starters(sb):
+                    sb.run(f"kill -STOP {pid}")
+                since = time.monotonic()
+                self.assertEqual(self.said(sb, sh("echo x >>/srv/once; echo well"))[0], b"well\n")
+                took.append(time.monotonic() - since)
+            self.assertEqual(sb.run("cat /srv/once").stdout, "x\nx\n")
+            for _ in range(5):
+                self.said(sb, ["true"])
+            time.sleep(0.1)
+            self.assertEqual(self.starters(sb), [], "there is no other")
+            sb.delete()
+        self.assertLess(min(took[::2]), 0.7, "less than the second for an exec, on a machine that others use, too")
+        self.assertLess(max(took), 3)
 
     def test_one_that_its_command_has_stopped_holds_up_no_end(self) -> None:
         for _ in range(10):

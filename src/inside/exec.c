@@ -27,6 +27,7 @@
 #include "sys/proc.h"
 
 #define EXEC_WITHIN_NS 1000000000ull
+#define EXEC_AGAIN_NS 250000000ull /* of one that the starter has not begun in that time */
 
 /* ---- in the keeper ---------------------------------------------------------------------------- */
 
@@ -94,6 +95,7 @@ static int launch_here(struct keeper *k, struct child *c, struct slot *s, struct
 /* @m NULL: by ourselves. */
 static int launch(struct keeper *k, struct child *c, struct slot *s, struct msg *m, struct err *e)
 {
+	uint64_t exec_by_ns = sys_now_ns() + (m ? EXEC_WITHIN_NS : EXEC_AGAIN_NS);
 	int r = 0;
 
 	s->pid = 0;
@@ -102,7 +104,8 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct msg 
 		r = launch_here(k, c, s, e);
 	if (r < 0)
 		return r;
-	s->exec_by_ns = sys_now_ns() + EXEC_WITHIN_NS;
+	if (s->exec_by_ns < exec_by_ns)
+		s->exec_by_ns = exec_by_ns;
 	if (c->call->timeout_ms && !s->end_by_ns)
 		s->end_by_ns = sys_deadline_ns(sys_now_ns(), c->call->timeout_ms);
 	s->flags = c->call->flags;
@@ -431,11 +434,7 @@ static void check_exec(struct keeper *k, struct slot *s)
 	struct pollfd p = {s->news, POLLIN, 0};
 
 	s->exec_by_ns = 0;
-	if (s->waiting)
-		starter_hear(k);
-	if (s->waiting)
-		starter_give_up(k);
-	if (s->number && !s->waiting && !starter_has_done(k, s)) {
+	if (s->number && !starter_has_done(k, s)) {
 		s->stuck = true;
 		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 	}
@@ -459,23 +458,21 @@ static void time_over(struct keeper *k, struct slot *s)
 		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 }
 
-uint64_t exec_due(struct keeper *k, uint64_t now_ns)
+uint64_t exec_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns)
 {
-	uint64_t due = 0;
-
 	bool held = work_holds(k);
 
 	for (struct slot *s = k->slots; s; s = s->next) {
 		if (s->exec_by_ns && held) /* so it cannot come to it */
 			s->exec_by_ns = now_ns + EXEC_WITHIN_NS;
-		if (s->exec_by_ns && s->exec_by_ns <= now_ns)
+		if (!s->waiting && s->exec_by_ns && s->exec_by_ns <= now_ns)
 			check_exec(k, s);
 		if (s->end_by_ns && s->end_by_ns <= now_ns)
 			time_over(k, s);
-		if (s->exec_by_ns && (!due || s->exec_by_ns < due))
-			due = s->exec_by_ns;
-		if (s->end_by_ns && (!due || s->end_by_ns < due))
-			due = s->end_by_ns;
+		if (!s->waiting && s->exec_by_ns && (!due_ns || s->exec_by_ns < due_ns))
+			due_ns = s->exec_by_ns;
+		if (s->end_by_ns && (!due_ns || s->end_by_ns < due_ns))
+			due_ns = s->end_by_ns;
 	}
-	return due;
+	return due_ns;
 }

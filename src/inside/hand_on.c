@@ -153,7 +153,7 @@ void starter_begin(struct keeper *k)
 
 struct waiting {
 	struct msg m; /* ours, with a copy of its body behind */
-	uint64_t hear_ns;
+	uint64_t hear_ns, pause_ns; /* when to look next, and how long after the last time */
 };
 
 static void waiting_free(struct waiting *w)
@@ -179,7 +179,8 @@ static struct waiting *keep(const struct msg *m)
 	memcpy(body, m->body, m->head.body);
 	w->m.head = m->head;
 	w->m.body = w->m.big = body;
-	w->hear_ns = sys_now_ns() + HEAR_NS;
+	w->pause_ns = HEAR_NS;
+	w->hear_ns = sys_now_ns() + w->pause_ns;
 	return w;
 }
 
@@ -336,7 +337,7 @@ void starter_hear_of(struct keeper *k, pid_t ended)
 	k->starter.ended = 0;
 }
 
-void starter_give_up(struct keeper *k)
+static void give_up(struct keeper *k)
 {
 	if (k->starter.sock < 0)
 		return;
@@ -370,9 +371,33 @@ void starter_ended(struct keeper *k, pid_t pid)
 	k->starter.never |= k->starter.number == k->starter.before; /* it cannot live here */
 }
 
-uint64_t starter_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns)
+/* Of those that are not heard of: whether one is to be looked at by now, whether the time of one is over, and (*due_ns, 0:
+ * never) when the next one is to be looked at. */
+static bool is_time(struct keeper *k, uint64_t now_ns, bool *ret_over, uint64_t *ret_due_ns)
 {
-	bool again = false;
+	bool yes = false;
+
+	for (const struct slot *s = k->slots; s && k->starter.waiting; s = s->next) {
+		struct waiting *w = s->waiting;
+
+		if (!w)
+			continue;
+		if (w->hear_ns <= now_ns) {
+			yes = true;
+			w->pause_ns *= 2;
+			w->hear_ns = now_ns + w->pause_ns;
+		}
+		*ret_over |= s->exec_by_ns <= now_ns;
+		if (!*ret_due_ns || w->hear_ns < *ret_due_ns)
+			*ret_due_ns = w->hear_ns;
+	}
+	return yes;
+}
+
+uint64_t starter_due(struct keeper *k, uint64_t now_ns)
+{
+	bool late, over = false;
+	uint64_t due_ns = 0;
 
 	if (k->starter.lost) {
 		starter_hear(k);
@@ -380,20 +405,16 @@ uint64_t starter_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns)
 	}
 	/* Somebody inside has killed it, perhaps while it made one of these. */
 	if (k->starter.lost && k->starter.waiting)
-		starter_give_up(k);
+		give_up(k);
 	k->starter.lost = false;
-	for (const struct slot *s = k->slots; s && k->starter.waiting; s = s->next) {
-		if (!s->waiting)
-			continue;
-		if (s->waiting->hear_ns <= now_ns)
-			again = true;
-		else if (!due_ns || s->waiting->hear_ns < due_ns)
-			due_ns = s->waiting->hear_ns;
-	}
-	if (again)
+	late = is_time(k, now_ns, &over, &due_ns);
+	if (late)
 		starter_hear(k);
+	/* Somebody has stopped it, or what it made. */
+	if (late && k->starter.waiting && !work_holds(k) && (over || tree_is_still(k, k->starter.pid)))
+		give_up(k);
 	if (k->starter.waiting)
 		start_again(k, false);
-	k->starter.listen = again && k->starter.waiting;
+	k->starter.listen = late && k->starter.waiting;
 	return due_ns;
 }

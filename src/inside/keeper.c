@@ -489,7 +489,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 	static struct client *who[FIXED + CLIENTS_MAX];
 
 	for (;;) {
-		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, starter_due(k, now, exec_due(k, now))));
+		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now, starter_due(k, now))));
 		unsigned drains, jobs, n;
 		bool later;
 		int r;

@@ -270,8 +270,8 @@ int exec_news(const struct keeper *k, pid_t pid); /* what tells that; -1: it is 
 int exec_main_news(const struct keeper *k);
 void exec_signal_pid(struct keeper *k, pid_t pid, int sig);
 void exec_signal_early(struct slot *s, uint64_t early); /* what came before it was there */
-/* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. */
-uint64_t exec_due(struct keeper *k, uint64_t now_ns);
+/* Does what is due; returns when to come back (CLOCK_MONOTONIC ns), 0: nothing is due. @due_ns: so far. */
+uint64_t exec_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns);
 
 /* What the starter did not begin, by ourselves. @lost: it shall not be begun any more, and is told so. */
 void exec_again(struct keeper *k, struct slot *s, struct msg *m, bool lost);
@@ -296,11 +296,10 @@ bool starter_takes(struct keeper *k, struct slot *s, const struct call *c, struc
 bool starter_has_done(const struct keeper *k, const struct slot *s);
 void starter_hear(struct keeper *k); /* what it has said by now */
 void starter_hear_of(struct keeper *k, pid_t ended); /* we have waited for that one already */
-void starter_give_up(struct keeper *k);
 void starter_reset(struct keeper *k); /* after the end of all */
 void starter_ended(struct keeper *k, pid_t pid);
 bool starter_is(const struct keeper *k, pid_t pid);
-uint64_t starter_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns); /* as exec_due() */
+uint64_t starter_due(struct keeper *k, uint64_t now_ns); /* as exec_due(), before it */
 
 /* tree.c: a command and all that it started. */
 void tree_kill(struct keeper *k, pid_t leader);
@@ -308,6 +307,7 @@ void tree_kill(struct keeper *k, pid_t leader);
 bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be freed */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
 bool tree_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
+bool tree_is_still(const struct keeper *k, pid_t pid); /* stopped, or dead: it makes no children any more */
 int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
 /* What runs in a shell, which lives on. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);

@@ -233,8 +233,7 @@ bool tree_is_zombie(const struct keeper *k, pid_t pid)
 
 /* ---- what a command has started --------------------------------------------------------------- */
 
-/* It makes no children any more: neither runs nor is about to stop. */
-static bool is_still(const struct keeper *k, pid_t pid)
+bool tree_is_still(const struct keeper *k, pid_t pid)
 {
 	char state;
 
@@ -253,7 +252,7 @@ static bool kill_below(struct keeper *k, void *leader)
 {
 	struct tree children = {.look_only = true};
 	pid_t pid = *(const pid_t *)leader;
-	bool still = is_still(k, pid);
+	bool still = tree_is_still(k, pid);
 
 	if (!still)
 		(void)kill(pid, SIGSTOP);
