@@ -32,7 +32,7 @@ cat /proc/1/comm; ls /proc | grep -c '^[0-9]'; grep -E '^(Cap|Seccomp|NoNewPrivs
 cat /proc/self/limits; sed -n '/policy\\|prio\\|slice/p' /proc/self/sched
 sed 's/^[0-9]* [0-9]* [0-9]*:[0-9]* //; s/ master:[0-9]*//; s/,inode.*//; s/[ug]id=[0-9]*//g' /proc/self/mountinfo | sed 's/up.g[0-9]*.*//' | sort
 cat /etc/hosts /etc/hostname /etc/resolv.conf; hostname; cat /proc/sys/kernel/domainname
-ls -la / /etc /dev /dev/shm /tmp | grep -vE '^total| proc$' | sed 's/ [A-Z][a-z][a-z] .*[0-9] / /'
+ls -la / /etc /dev /dev/shm /tmp | grep -vE '^total| proc$' | sed 's/  */ /g; s/ [A-Z][a-z][a-z] .*[0-9] / /'
 cat /proc/net/dev | wc -l; cat /proc/net/unix | wc -l; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; cat /proc/self/oom_score_adj
 """
 
@@ -90,6 +90,49 @@ class Twins(Case):
         path = self.directory() / "root"
         shutil.copytree(ROOTFS, path, symlinks=True)
         return path
+
+
+class Resets(Twins):
+    def waited(self, sb: Sandbox) -> bool:
+        """Whether the shell after a reset is older than that."""
+        sb.run("true")
+        time.sleep(0.4)
+        since = time.clock_gettime(time.CLOCK_BOOTTIME)
+        time.sleep(0.1)
+        sb.reset()
+        self.assertEqual(sb.run("echo $HOSTNAME").output, f"{sb.name}\n")
+        return shell_is_older(sb, since)
+
+    def one(self, number: int, reset: bool = True) -> bool:
+        with Sandbox(config(environment={"NUMBER": str(number)})) as sb:  # like no other
+            return reset and self.waited(sb)
+
+    def test_who_resets_one_sandbox_finds_the_next_generation_of_the_next_one_ready(self) -> None:
+        self.one(0, reset=False)
+        self.one(1, reset=False)
+        self.assertFalse(self.one(2))
+        self.assertTrue(self.one(3))
+        self.assertTrue(self.one(4))
+        self.one(5, reset=False)
+        self.assertFalse(self.one(6), "the last was not reset")
+        self.assertTrue(self.one(7))
+
+    def test_of_one_that_was_made_ahead_too(self) -> None:
+        for _ in range(3):
+            with Sandbox(config()) as sb:
+                self.waited(sb)
+        self.assertEqual(len(waiting()), 1)
+        with self.third(True) as sb:
+            self.assertTrue(self.waited(sb))
+            self.assertTrue(self.waited(sb))
+
+    def test_one_that_is_needed_at_once_is_not_waited_for_longer_than_that_takes(self) -> None:
+        """Right after a pause the next one is begun a moment later, or when it is asked for."""
+        self.two()
+        time.sleep(0.1)
+        with self.third(True) as first, Sandbox(config()) as second, Sandbox(config()) as third:
+            for sb in (first, second, third):
+                self.assertEqual(sb.run("hostname").output, f"{sb.name}\n")
 
 
 class Names(Twins):
