@@ -58,7 +58,10 @@ struct box {
 	bool ended; /* nothing of it runs any more */
 	bool told_ready; /* to who waited for it */
 	bool shell_early; /* one was started with it, and none was asked for yet */
+	bool spare_early; /* likewise the next generation, and it was not reset yet */
 	bool nameless; /* nobody has asked for it yet */
+	char *born; /* its host name as long as it was nameless, which its warm shells begin with; NULL: it never was */
+	bool naming;   /* the keeper was told its name, and has not answered */
 	bool shared; /* others can attach too */
 	bool kept; /* there is a record from which it can be started again */
 	bool spent;  /* it is there for one command, which was started: no reset, no shells */
@@ -325,7 +328,7 @@ int box_end_keeper(struct box *b, struct err *e);
 int start_make_name(const char *before, char **ret, struct err *e);
 char *start_hostname(const struct spec *spec, const char *name);
 /* A sandbox that nobody has asked for, as far as it comes by itself. */
-int start_twin(struct home *h, const struct spec *spec, struct box **ret, struct err *e);
+int start_twin(struct home *h, const struct spec *spec, bool later, struct box **ret, struct err *e);
 
 /* twin.c: one that was made like this @spec before it was asked for, or NULL; makes the next one, where this is the second
  * that is asked for in a row; the end of the one that waits. */
@@ -432,6 +435,9 @@ struct shell *shell_take_runner(struct box *b, bool text);
 bool shell_unread(const struct shell *s); /* it has not taken all that was sent */
 bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
 int shell_begin(struct box *b, struct shell *s, bool apart, struct err *e); /* asks the keeper for one */
+/* Of a sandbox that was nameless: its warm shells find its host name in a file of this name when the first text comes. */
+#define SHELL_HOSTNAME "host"
+int shell_name(struct box *b, struct err *e); /* for all that are there */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */

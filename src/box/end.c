@@ -106,6 +106,8 @@ void box_close(struct box *b)
 		proc_free(b->procs);
 	if (b->shell_early)
 		b->home->shells = false;
+	if (b->spare_early)
+		b->home->resets = false;
 	shell_drop_all(b);
 	stack_done(&b->layers.stack);
 	job_drop_all(b);
@@ -116,6 +118,7 @@ void box_close(struct box *b)
 	spec_free(b->spec);
 	free(b->name);
 	free(b->hostname);
+	free(b->born);
 	free(b);
 }
 

@@ -37,6 +37,7 @@ struct twin {
 	struct box *box;       /* NULL: none */
 	bool busy;	       /* one is being made */
 	struct spec *like;     /* as the last sandbox was asked for; NULL: none was */
+	uint64_t made_ns;      /* when the last one was begun */
 	struct twin_seen *saw; /* the host, as it was made */
 };
 
@@ -56,10 +57,15 @@ struct home {
 	pid_t nursery_pid;    /* with children only */
 	int self;	      /* pidfd of the owner */
 	struct spare spare;   /* under the lock */
+	uint64_t spare_ns;    /* when it was asked for */
 	bool keep_spare;      /* one stands ready at all times */
 	_Atomic bool shells;  /* sandboxes are asked for a shell: the last was */
+	_Atomic bool resets;  /* likewise: reset */
 	struct twin twin;     /* under the lock */
 };
+
+/* What is made ahead is made a moment later (enum ahead_of) unless it was needed so shortly ago. */
+#define CLOSELY_NS 20000000ull
 
 /* What home_open() is to do beside opening. */
 struct home_ask {

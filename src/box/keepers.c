@@ -216,7 +216,7 @@ static bool nurseless(const struct home *h)
 	return h->nurseless && h->ids.persona != NS_SUBIDS;
 }
 
-static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, bool ahead, struct spare *ret,
+static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj, enum ahead_of ahead, struct spare *ret,
 		       struct err *e)
 {
 	auto_with(home_drop_keeper) struct spare s = SPARE_NONE;
@@ -246,14 +246,18 @@ static int make_keeper(struct home *h, bool net, bool host_ids, int oom_score_ad
 /* Is there a spare of this kind, and is it alive? */
 static bool spare_fits(struct home *h, bool net, bool host_ids)
 {
-	struct pollfd p = {.fd = h->spare.ctl};
+	struct pollfd p = {.fd = h->spare.ctl, .events = POLLIN};
+	int r;
 
 	if (h->spare.ctl < 0 || h->spare.prep.net != (uint32_t)net || h->spare.host_ids != host_ids)
 		return false;
-	if (poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR)) {
+	r = poll(&p, 1, 0);
+	if (r == 1 && p.revents & (POLLHUP | POLLERR)) {
 		home_drop_keeper(&h->spare);
 		return false;
 	}
+	if (r == 0 && h->spare.prep.ahead == AHEAD_LATER && h->nursery >= 0)
+		(void)msg_try(h->nursery, &(struct msg_head){.op = OP_HURRY}, NULL, 0, NULL, 0);
 	return true;
 }
 
@@ -267,7 +271,7 @@ int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj,
 		*ret = h->spare;
 		h->spare = SPARE_NONE;
 	} else {
-		r = make_keeper(h, net, host_ids, oom_score_adj, false, ret, e);
+		r = make_keeper(h, net, host_ids, oom_score_adj, AHEAD_NOT, ret, e);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return r;
@@ -275,9 +279,13 @@ int home_take_keeper(struct home *h, bool net, bool host_ids, int oom_score_adj,
 
 void home_fill_spare(struct home *h, bool net, bool host_ids)
 {
+	uint64_t now = sys_now_ns();
+
 	pthread_mutex_lock(&h->lock);
-	if (h->keep_spare && h->spare.ctl < 0)
-		(void)make_keeper(h, net, host_ids, 0, true, &h->spare, NULL);
+	if (h->keep_spare && h->spare.ctl < 0) {
+		(void)make_keeper(h, net, host_ids, 0, now - h->spare_ns < CLOSELY_NS ? AHEAD_NOW : AHEAD_LATER, &h->spare, NULL);
+		h->spare_ns = now;
+	}
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -330,7 +338,7 @@ int keepers_open(struct home *h, struct err *e)
 
 int keepers_first(struct home *h, bool net, bool host_ids, struct err *e)
 {
-	return make_keeper(h, net, host_ids, 0, false, &h->spare, e);
+	return make_keeper(h, net, host_ids, 0, AHEAD_NOT, &h->spare, e);
 }
 
 void keepers_close(struct home *h)

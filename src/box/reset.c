@@ -75,6 +75,10 @@ int box_reset_start(struct box *b, bool keep_processes, struct op **ret, struct 
 	if (r < 0)
 		return r;
 	o->keep_processes = keep_processes;
+	if (!keep_processes && !b->shared) {
+		b->home->resets = true; /* who resets one will reset the next, too */
+		b->spare_early = false;
+	}
 	r = reset_ask(o, OP_RESET, NULL, 0, e);
 	if (r < 0)
 		err_wrap(e, "reset '%s'", b->name);

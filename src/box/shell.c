@@ -253,6 +253,29 @@ static int wait_given(struct box *b, struct shell *s, struct err *e)
 	return r < 0 ? r : s->given ? 0 : err_set(e, ERR_TIMEOUT, "the keeper gives no shell");
 }
 
+/* To a warm shell of a sandbox that was nameless. */
+static int tell_name(const struct box *b, const struct shell *s, struct err *e)
+{
+	auto_buf struct buf line = BUF_INIT(4096);
+
+	if (!b->born || s->session || s->runner || faccessat(s->ends[SHELL_END_DIR], SHELL_HOSTNAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0; /* one before it had the same directory */
+	buf_fmt(&line, "%s\n", b->hostname);
+	return text_file(s->ends[SHELL_END_DIR], SHELL_HOSTNAME, &line, e);
+}
+
+/* Until nothing in the sandbox can see that it had no name. */
+static int wait_named(struct box *b, struct err *e)
+{
+	int r = 1;
+
+	while (b->naming && !b->dead && !b->why.code && r > 0)
+		r = box_talk(b, START_WITHIN_MS, e);
+	if (b->naming && (b->dead || b->why.code))
+		return box_gone(b, e);
+	return r < 0 ? r : b->naming ? err_set(e, ERR_TIMEOUT, "the keeper does not take the sandbox's name") : 0;
+}
+
 int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e)
 {
 	auto_free char *cwd = NULL; /* where the one that has ended was */
@@ -295,10 +318,15 @@ int shell_take(struct box *b, const char *session, bool apart, struct shell **re
 		}
 	}
 	r = s->given ? 0 : wait_given(b, s, e);
+	if (r == 0 && !s->begun)
+		r = tell_name(b, s, e);
 	if (r < 0) {
 		drop(b, s);
 		return r;
 	}
+	r = wait_named(b, e);
+	if (r < 0)
+		return r;
 	s->busy = true;
 	*ret = s;
 	return 0;
@@ -368,6 +396,19 @@ struct shell *shell_take_runner(struct box *b, bool text)
 }
 
 /* ---- before anybody asks ---------------------------------------------------------------------- */
+
+int shell_name(struct box *b, struct err *e)
+{
+	int r = 0;
+
+	for (struct shell *s = b->shells; s && r == 0; s = s->next) {
+		if (!s->given && !s->dead)
+			r = wait_given(b, s, e);
+		if (r == 0 && s->given)
+			r = tell_name(b, s, e);
+	}
+	return r;
+}
 
 void shell_ask_ahead(struct box *b)
 {

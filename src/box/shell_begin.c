@@ -49,17 +49,19 @@ static const char warm_begin[] =
 	READ_IN_SH
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
 	"fi; ";
-static const char warm_named[] = "IFS= read -r HOSTNAME <&7; "; /* between the two, where the keeper says it later */
-static const char warm_loop[] =
-	"_hi=0; "
-	"while :; do "
-	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; "
-	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "
-	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
-	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "
-	"eval \"$_ht\"); "
-	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; "
-	"done";
+static const char warm_count[] = "_hi=0; ";
+/* One text. @name: what the shell does when the text is there, and again after it. */
+#define WARM_TEXT(name)                                                                                                \
+	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; " name                                   \
+	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "             \
+	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "                                  \
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "                                                                   \
+	"eval \"$_ht\"); "                                                                                              \
+	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; " name
+/* Before the others, where the sandbox got its name only when somebody asked for it (twin.c). Also in those that are started
+ * later: so the keeper can start one ahead that is as the next one will be asked for. */
+static const char warm_named[] = WARM_TEXT("IFS= read -r HOSTNAME <\"/proc/self/fd/9/" SHELL_HOSTNAME "\"; ");
+static const char warm_loop[] = "while :; do " WARM_TEXT("") "done";
 /* To close the three descriptors for each text would take bash as long as all the rest. So it closes them once, around the loop,
  * and keeps them, as it does for what it will restore, at the next free numbers from 10 on, close-on-exec.
  *
@@ -135,6 +137,11 @@ static char **shell_words(const struct spec *spec, char *text, size_t *ret_n)
 	return words;
 }
 
+static bool was_nameless(const struct box *b, const struct shell *s)
+{
+	return !s->session && !s->runner && (b->nameless || b->born);
+}
+
 /* What the keeper is to start. */
 static int pack_words(struct buf *blob, const struct box *b, const struct shell *s, struct pack_list *ret, struct err *e)
 {
@@ -147,8 +154,8 @@ static int pack_words(struct buf *blob, const struct box *b, const struct shell 
 		*ret = pack_strs(blob, (char **)(uintptr_t)runner, 2);
 		return 0;
 	}
-	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, b->nameless ? warm_named : "",
-		     s->session ? "" : warm_loop) < 0) {
+	if (asprintf(&text, "%s%s%s%s", s->session ? loop_session : warm_begin, s->session ? "" : warm_count,
+		     was_nameless(b, s) ? warm_named : "", s->session ? "" : warm_loop) < 0) {
 		text = NULL;
 		return err_oom(e);
 	}
@@ -165,9 +172,9 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 {
 	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
 	const struct spec *spec = b->spec;
-	const struct exec_ask ask = {0};
-	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) | (b->nameless ? CALL_NAMELESS : 0) |
-						(apart && s->session ? CALL_APART : 0)};
+	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) | (apart && s->session ? CALL_APART : 0)};
+	char born[300], *env_born[] = {born};
+	const struct exec_ask ask = {.env = env_born, .nenv = was_nameless(b, s)};
 	bool home_missing;
 	char **env = NULL;
 	size_t nenv = 0;
@@ -175,6 +182,7 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 
 	if (s->runner)
 		c.flags = CALL_RUNNER;
+	snprintf(born, sizeof(born), "HOSTNAME=%.200s", b->born ? b->born : b->hostname);
 	buf_add(blob, &c, sizeof(c));
 	r = pack_words(blob, b, s, &c.argv, e);
 	if (r == 0)

@@ -341,6 +341,7 @@ static int step_plan(struct start *s, struct err *e)
 	}
 	d->plan.flags |= s->once ? PLAN_ONCE : 0;
 	d->plan.flags |= s->twin ? PLAN_TWIN : 0;
+	d->plan.flags |= s->twin == AHEAD_LATER ? PLAN_LATER : 0;
 	d->plan.lock = draft_fd(d, take_fd(&s->lock));
 	r = draft_finish(d, e);
 	if (r < 0)
@@ -431,6 +432,7 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	b->shared = s->life;
 	b->spent = s->once;
 	b->nameless = s->twin;
+	b->spare_early = s->h->resets && !s->life && !s->once;
 	b->kept = s->again;
 	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->asked_ns = sys_now_ns();
@@ -481,10 +483,10 @@ int box_start_on(struct home *h, const struct spec *spec, const struct stack *on
 	return r;
 }
 
-int start_twin(struct home *h, const struct spec *spec, struct box **ret, struct err *e)
+int start_twin(struct home *h, const struct spec *spec, bool later, struct box **ret, struct err *e)
 {
 	const struct stack none = {0};
-	auto_with(start_done) struct start s = {.h = h, .lock = -1, .twin = true, .on = &none};
+	auto_with(start_done) struct start s = {.h = h, .lock = -1, .twin = later ? AHEAD_LATER : AHEAD_NOW, .on = &none};
 
 	return start(&s, spec_copy(spec), false, ret, e);
 }

@@ -15,7 +15,7 @@ struct start {
 	int lock;
 	enum box_life life;
 	bool once;	/* for one command */
-	bool twin;	/* nobody has asked for it yet */
+	enum ahead_of twin; /* nobody has asked for it yet */
 	bool again;	/* it was stopped, and goes on with its files */
 	bool was_clean; /* and all of them are there */
 	struct spare keeper; /* what it has; its socket is the box's */

@@ -123,7 +123,7 @@ int start_limits(struct start *s, struct err *e)
 		draft_rlimit(&s->d, (uint32_t)spec->ulimits[i].which,
 			     parse_rlimit_name(spec->ulimits[i].which), spec->ulimits[i].soft,
 			     spec->ulimits[i].hard);
-	p->flags |= spec->spare ? PLAN_SPARE : 0;
+	p->flags |= spec->spare || s->b->spare_early ? PLAN_SPARE : 0;
 	p->oom_score_adj = spec->oom_score_adj;
 	p->oom_score_adj_set = spec->oom_score_adj_set;
 	return 0;

@@ -55,6 +55,9 @@ static void take(struct box *b, struct msg *m)
 	case OP_ENDED:
 		b->ended = true;
 		break;
+	case OP_NAMED:
+		b->naming = false;
+		break;
 	case OP_FAILED:
 		if (m->head.body == sizeof(b->why))
 			memcpy(&b->why, m->body, sizeof(b->why));

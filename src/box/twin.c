@@ -5,8 +5,8 @@
  * How it works: who has asked for two sandboxes alike in a row will ask for a third. So that one is started, with a shell
  * if those before it were asked for one, while the program is busy with the second; it has a name that nobody can choose
  * and that no list shows. When a third one alike is asked for, it is given its name: the caller renames what is on disk
- * (place_rename()), and the keeper puts right what it has made of the name and tells the shell, which waits before it forks
- * (inside/twin.c).
+ * (place_rename()), the shell, which waits for its first text, finds the name in a file when that comes, and the keeper puts
+ * right what it has made of the name (inside/twin.c).
  *
  * It must be what a start would make now. A spec that differs in anything but the names is another one. What a start takes
  * from the host is compared as it was and is: whether paths still lead to the same files, and, where something was read or
@@ -17,6 +17,7 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -140,7 +141,7 @@ static void drop(struct box *b)
 {
 	if (!b)
 		return;
-	b->shell_early = false; /* it says nothing about who might have wanted one */
+	b->shell_early = b->spare_early = false; /* it says nothing about who might have wanted one */
 	(void)box_delete(b, NULL);
 }
 
@@ -186,13 +187,18 @@ static int give_name(struct home *h, struct box *b, const struct spec *spec, str
 		return r;
 	}
 	free(b->name);
-	free(b->hostname);
+	free(b->born);
 	spec_free(b->spec);
+	b->born = b->hostname;
 	b->name = take_ptr(&name);
 	b->hostname = take_ptr(&hostname);
 	b->spec = own;
 	b->nameless = false;
-	return tell_keeper(b, e);
+	r = shell_name(b, e);
+	if (r == 0)
+		r = tell_keeper(b, e);
+	b->naming = r == 0; /* who talks to the shells waits for it (shell_take()); whatever else is asked, the keeper does in turn */
+	return r;
 }
 
 /* The one that waits, if it is of this kind, and (without @wait) ready; *ret_same: and the host is as it was. */
@@ -230,6 +236,8 @@ struct box *twin_take(struct home *h, const struct spec *spec, bool wait)
 	bool same = false;
 	struct box *b = take(h, spec, wait, &same);
 
+	if (b && !b->ready)
+		(void)sys_pidfd_signal(b->pidfd, SIGCONT); /* PLAN_LATER */
 	/* Its directory of changes is there when it is ready. */
 	if (b && same && lives(b) && box_wait_ready(b, NULL) == 0 && give_name(h, b, spec, NULL) == 0) {
 		b->asked_ns = now;
@@ -278,8 +286,10 @@ static bool is_due(struct home *h, const struct spec *spec, struct box **ret_old
 /* @saw: of the one before, when it was taken, or NULL. What was seen before is good: no change since goes unnoticed. */
 static void make(struct home *h, const struct spec *spec, struct twin_seen *saw)
 {
+	bool later = sys_now_ns() - h->twin.made_ns >= CLOSELY_NS; /* nobody else is here: it is busy */
 	struct box *b = NULL;
 
+	h->twin.made_ns = sys_now_ns();
 	if (!saw || !spec_alike(saw->spec, spec)) {
 		seen_free(saw);
 		saw = look(spec);
@@ -287,7 +297,7 @@ static void make(struct home *h, const struct spec *spec, struct twin_seen *saw)
 			saw->mounts = open("/proc/self/mounts", O_RDONLY | O_CLOEXEC);
 	}
 	if (saw && saw->spec && (!spec->nmounts || saw->mounts >= 0))
-		(void)start_twin(h, spec, &b, NULL);
+		(void)start_twin(h, spec, later, &b, NULL);
 	pthread_mutex_lock(&h->lock);
 	h->twin.busy = false;
 	if (b) {

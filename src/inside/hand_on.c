@@ -410,11 +410,13 @@ uint64_t starter_due(struct keeper *k, uint64_t now_ns)
 	late = is_time(k, now_ns, &over, &due_ns);
 	if (late)
 		starter_hear(k);
-	/* Somebody has stopped it, or what it made. */
-	if (late && k->starter.waiting && !work_holds(k) && (over || tree_is_still(k, k->starter.pid)))
-		give_up(k);
 	if (k->starter.waiting)
 		start_again(k, false);
+	/* Somebody has stopped it, or what it made. */
+	if (late && k->starter.waiting && !work_holds(k) && (over || tree_is_stopped(k, k->starter.pid))) {
+		give_up(k);
+		start_again(k, false);
+	}
 	k->starter.listen = late && k->starter.waiting;
 	return due_ns;
 }

@@ -151,6 +151,26 @@ static int scope_sockets(struct err *e)
 				     "Linux 6.12; or --allow-abstract-sockets)") : 0;
 }
 
+static void block_hurry(int how)
+{
+	sigset_t hurry;
+
+	sigemptyset(&hurry);
+	sigaddset(&hurry, SIGCONT);
+	sigprocmask(how, &hurry, NULL);
+}
+
+/* A moment, or until somebody waits for us: he may have said so before we came here. */
+static void wait_for_hurry(void)
+{
+	const struct timespec moment = {.tv_nsec = LATER_MS * 1000000};
+	sigset_t hurry;
+
+	sigemptyset(&hurry);
+	sigaddset(&hurry, SIGCONT);
+	(void)sigtimedwait(&hurry, NULL, &moment);
+}
+
 static int build(struct keeper *k, struct generation *g, struct err *e)
 {
 	int r = storage_build(k, e);
@@ -498,7 +518,7 @@ static void serve(struct keeper *k, const sigset_t *none)
 			k->full_until_ns = 0;
 		else if (!due || k->full_until_ns < due)
 			due = k->full_until_ns;
-		later = (k->want_spare && k->now.pid) || k->want_ahead || k->starter.want ||
+		later = reset_is_due(k, now, &due) || k->want_ahead || k->starter.want ||
 			(storage_is_open(k) && exec_main_news(k) < 0 && !k->full_until_ns);
 		n = watch(k, p, who, &drains, &jobs);
 		r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), none);
@@ -547,6 +567,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	k.marks[MARK_ASKED] = asked_ns;
 	k.marks[MARK_RUNS] = sys_now_ns();
 	sigemptyset(&none);
+	block_hurry(SIG_BLOCK);
 	setsid(); /* an autogroup of its own */
 	if (k.prep.ahead)
 		sys_background(0, true);
@@ -560,6 +581,9 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 		r = storage_prepare(&k, &e);
 	if (r == 0)
 		r = wait_for_plan(&k, &e);
+	if (r == 0 && k.plan->flags & PLAN_LATER)
+		wait_for_hurry();
+	block_hurry(SIG_UNBLOCK);
 	if (r == 0)
 		r = build(&k, &first, &e);
 	if (r < 0) {
@@ -570,6 +594,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	(void)tell(k.ctl, OP_READY, &ready, sizeof(ready));
 	k.want_spare = k.plan->flags & PLAN_SPARE && !(k.plan->flags & PLAN_TWIN);
 	k.for_job = k.plan->flags & PLAN_FOR_JOB;
+	reset_begins(&k, sys_now_ns());
 	if (!add_client(&k, k.ctl))
 		_exit(1);
 	serve(&k, &none);

@@ -116,12 +116,15 @@ struct keeper {
 	bool tmpfs_lower; /* the generated layer is there */
 	struct stack base, stack; /* layers above those of the plan: right after start, and now */
 	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
+	struct generation left;	      /* the one before, as long as its namespaces are held (reset.c) */
+	bool has_left;
 	unsigned numbers; /* of generations so far */
 	pid_t leaving[LEAVING_MAX]; /* processes that only end, with the namespaces of old ones (reset.c); 0: none */
 	int later[LATER_MAX], nlater; /* mounts that are closed when the old generation is (reset_close) */
 	uint64_t full_until_ns; /* nobody more is welcomed until then; 0: now */
 	bool for_job; /* no job has begun yet: it is its maker's still */
 	bool want_spare;
+	uint64_t began_ns, quiet_until_ns; /* when the present generation did, and what is put off till then (reset.c) */
 	bool want_ahead; /* the spare is ready, and only now it is known which shell is wanted */
 	struct slot *slots;
 	struct shell *shells;
@@ -241,6 +244,10 @@ int reset_go_home(struct keeper *k, struct err *e);
 void reset_run(struct keeper *k, struct client *c, const struct msg *m);
 int reset_outlive(struct keeper *k, struct err *e); /* until the present one, whose reaper is dying, has ended */
 int reset_revive(struct keeper *k, struct err *e); /* if the present one has ended: anew on its changes */
+/* The present generation begins, and somebody waits for what it will do first. */
+void reset_begins(struct keeper *k, uint64_t now_ns);
+/* Is there something to be made ready, or to be put away, now? *due_ns: as that of exec_due(). */
+bool reset_is_due(const struct keeper *k, uint64_t now_ns, uint64_t *due_ns);
 void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
@@ -307,8 +314,9 @@ void tree_kill(struct keeper *k, pid_t leader);
 bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be freed */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
 bool tree_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
-bool tree_is_still(const struct keeper *k, pid_t pid); /* stopped, or dead: it makes no children any more */
+bool tree_is_stopped(const struct keeper *k, pid_t pid);
 int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
+void tree_foreground(const struct keeper *k, pid_t pid); /* it and its children: no longer sys_background() */
 /* What runs in a shell, which lives on. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);
 
@@ -323,7 +331,7 @@ void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew
 void shell_ahead(struct keeper *k);
 bool shell_waits_ahead(const struct keeper *k, pid_t pid); /* is it that? */
 bool shell_is(const struct keeper *k, pid_t pid);
-void shell_named(struct keeper *k); /* those that wait for the sandbox's name hear it, and somebody waits for what they do */
+void shell_named(struct keeper *k); /* somebody waits for what they do */
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
 void shell_moved(struct keeper *k); /* the root is another one: they stand where they stood, in the old */

@@ -206,6 +206,8 @@ static int prepare(struct nursery *n, struct msg *m, struct err *e)
 		if (r < 0)
 			return r;
 	}
+	if (p.ahead == AHEAD_LATER)
+		(void)poll(&(struct pollfd){n->sock, POLLIN, 0}, 1, LATER_MS);
 	pid = sys_fork(birth_spaces(&p), &pidfd);
 	if (pid == 0) {
 		close(pair[1]);

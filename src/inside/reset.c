@@ -4,8 +4,9 @@
  *
  * How it works: the reaper is killed, and with it everything inside. The next generation is a spare
  * whose root is built already, or is built now. What was written stays behind in up/gN, of which
- * the caller is told the number; he moves it aside. After the answer the next spare is begun; its
- * reaper builds beside the keeper, which looks when it reports.
+ * the caller is told the number; he moves it aside. Later the next spare is begun; its
+ * reaper builds beside the keeper, which looks when it reports. Not at once: that, and the end of the old mounts, would
+ * make the first command as slow again. But to a caller whose resets follow each other closely at once.
  *
  * Where the reaper was killed all inside has ended. The next call finds a new generation on the same changes.
  *
@@ -15,7 +16,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -27,6 +27,9 @@
 #include "base/own.h"
 #include "inside/keeper.h"
 #include "sys/proc.h"
+
+#define QUIET_NS 3000000ull   /* a first command takes one to two milliseconds */
+#define CLOSELY_NS 8000000ull  /* several times that */
 
 /* Home: own mount namespace, children in the keeper's own pid namespace. */
 int reset_go_home(struct keeper *k, struct err *e)
@@ -162,13 +165,17 @@ static void end_last(struct keeper *k, struct generation *g, int r, int w)
 }
 
 /* See above. Where no process can be made, we close them. */
-static void drop_later(struct keeper *k, struct generation *g)
+static void drop_left(struct keeper *k)
 {
 	auto_fd int r = -1, w = -1;
-	pid_t *at = leaving(k, 0);
+	struct generation *g = &k->left;
+	pid_t *at = k->now.pid ? leaving(k, 0) : NULL;
 	int pipefd[2];
 	struct err e;
 
+	if (!k->has_left)
+		return;
+	k->has_left = false;
 	if (at && pipe2(pipefd, O_CLOEXEC) == 0) {
 		r = pipefd[0];
 		w = pipefd[1];
@@ -330,10 +337,12 @@ static int change_files(struct keeper *k, struct stack *on, uint32_t *ret_left, 
 static int run(struct keeper *k, struct client *c, const struct msg *m, struct stack *on, struct err *e)
 {
 	struct msg_head done = {.op = OP_RESET_DONE, .id = m->head.id};
-	struct generation next = {0}, old;
+	struct generation next = {0};
+	uint64_t now = sys_now_ns(), lasted_ns = now - k->began_ns;
 	int r = storage_is_open(k) ? storage_close(k, e) : 0; /* only the first drops it for itself */
 
 	work_wait(k); /* it may read what is thrown away */
+	drop_left(k);
 	if (r == 0 && m->head.arg & 1) {
 		r = change_files(k, on, &done.arg, e);
 		if (r == 0)
@@ -350,7 +359,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 		next = k->spare;
 		k->spare.pid = 0;
 	}
-	if (change(k, &old, next, on, e) < 0) { /* never half reset */
+	if (change(k, &k->left, next, on, e) < 0) { /* never half reset */
 		done.op = OP_FAILED;
 		(void)client_tell(c, &done, e, sizeof(*e), NULL, 0);
 		client_finish(c);
@@ -359,12 +368,13 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	shell_reset(k);
 	starter_reset(k);
 	jobs_reset(k);
-	done.arg = old.number;
+	done.arg = k->left.number;
 	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
 	present_note(k);
-	sched_yield(); /* whom we have told may be waiting for our processor */
-	drop_later(k, &old);
-	k->want_spare = true;
+	k->has_left = k->want_spare = true;
+	reset_begins(k, sys_now_ns());
+	if (lasted_ns < CLOSELY_NS)
+		k->quiet_until_ns = 0;
 	return 0;
 }
 
@@ -383,12 +393,37 @@ void reset_run(struct keeper *k, struct client *c, const struct msg *m)
 		(void)client_tell(c, &(struct msg_head){.op = OP_LAYERS, .id = m->head.id}, &e, sizeof(e), NULL, 0);
 }
 
+void reset_begins(struct keeper *k, uint64_t now_ns)
+{
+	k->began_ns = now_ns;
+	k->quiet_until_ns = now_ns + QUIET_NS;
+}
+
+static bool wants_spare(const struct keeper *k)
+{
+	return k->want_spare && !k->spare.pid && k->now.pid;
+}
+
+bool reset_is_due(const struct keeper *k, uint64_t now_ns, uint64_t *due_ns)
+{
+	if (!k->has_left && !wants_spare(k))
+		return false;
+	if (k->quiet_until_ns <= now_ns)
+		return true;
+	if (!*due_ns || k->quiet_until_ns < *due_ns)
+		*due_ns = k->quiet_until_ns;
+	return false;
+}
+
 void reset_prepare(struct keeper *k)
 {
 	struct err e;
 	int r;
 
-	if (!k->want_spare || k->spare.pid || !k->now.pid)
+	if (sys_now_ns() < k->quiet_until_ns)
+		return;
+	drop_left(k);
+	if (!wants_spare(k))
 		return;
 	k->want_spare = false;
 	if (k->spent)

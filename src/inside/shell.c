@@ -355,8 +355,7 @@ void shell_ahead(struct keeper *k)
 
 /* ---- what clients ask ------------------------------------------------------------------------- */
 
-/* @nameless: it hears the sandbox's name first, from us. */
-static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh, bool nameless)
+static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t id, bool fresh)
 {
 	struct msg_head is = {.op = OP_SHELL_IS, .id = id, .arg = fresh ? 1 : s->kind | (s->moved ? 4 : 0)};
 	int fds[SHELL_ENDS];
@@ -372,7 +371,7 @@ static void lend(struct keeper *k, struct shell *s, struct client *c, uint32_t i
 	/* All of them are his. But whoever closes the last descriptor of a mount waits for its end: that shall not be the shell
 	 * when it is killed, whose end others wait for. */
 	for (int i = 0; i < SHELL_ENDS && !s->name; i++)
-		if (i != SHELL_END_DIR && !(nameless && i == SHELL_END_COMMANDS))
+		if (i != SHELL_END_DIR)
 			close_fd(&s->ends[i]);
 }
 
@@ -398,7 +397,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		inherit(k, s);
 	if (!s)
 		return e->code;
-	if (!name && !runner && !(call->flags & CALL_NAMELESS))
+	if (!name && !runner)
 		remember(k, m);
 	if (!s->pid)
 		r = start(k, s, c, m, call->flags & CALL_APART, e);
@@ -406,7 +405,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		retire(k, s);
 		return r;
 	}
-	lend(k, s, c, m->head.id, fresh, call->flags & CALL_NAMELESS);
+	lend(k, s, c, m->head.id, fresh);
 	return 0;
 }
 
@@ -501,16 +500,9 @@ bool shell_is(const struct keeper *k, pid_t pid)
 
 void shell_named(struct keeper *k)
 {
-	char line[sizeof(k->hostname) + 1];
-	int n = snprintf(line, sizeof(line), "%s\n", k->hostname);
-
-	for (struct shell *s = k->shells; s; s = s->next) {
-		if (!s->pid)
-			continue;
-		sys_background(s->pid, false);
-		(void)sys_write_quiet(s->ends[SHELL_END_COMMANDS], line, (size_t)n);
-		close_fd(&s->ends[SHELL_END_COMMANDS]);
-	}
+	for (const struct shell *s = k->shells; s; s = s->next)
+		if (s->pid)
+			tree_foreground(k, s->pid);
 }
 
 bool shell_reads(const struct keeper *k, const struct stat *pipe)

@@ -100,7 +100,7 @@ static bool add_children(struct tree *t, int task, const char *tid)
 	return more;
 }
 
-static bool add_below(struct keeper *k, struct tree *t, pid_t pid)
+static bool add_below(const struct keeper *k, struct tree *t, pid_t pid)
 {
 	char path[32];
 	auto_dir DIR *d = NULL;
@@ -233,7 +233,16 @@ bool tree_is_zombie(const struct keeper *k, pid_t pid)
 
 /* ---- what a command has started --------------------------------------------------------------- */
 
-bool tree_is_still(const struct keeper *k, pid_t pid)
+bool tree_is_stopped(const struct keeper *k, pid_t pid)
+{
+	char state;
+
+	(void)stat_field(k, pid, 3, &state);
+	return state == 'T' || state == 't';
+}
+
+/* It makes no children any more: neither runs nor is about to stop. */
+static bool is_still(const struct keeper *k, pid_t pid)
 {
 	char state;
 
@@ -252,7 +261,7 @@ static bool kill_below(struct keeper *k, void *leader)
 {
 	struct tree children = {.look_only = true};
 	pid_t pid = *(const pid_t *)leader;
-	bool still = tree_is_still(k, pid);
+	bool still = is_still(k, pid);
 
 	if (!still)
 		(void)kill(pid, SIGSTOP);
@@ -274,6 +283,17 @@ void tree_kill(struct keeper *k, pid_t leader)
 }
 
 /* ---- what runs in a shell --------------------------------------------------------------------- */
+
+void tree_foreground(const struct keeper *k, pid_t pid)
+{
+	struct tree children = {.look_only = true};
+
+	sys_background(pid, false);
+	(void)add_below(k, &children, pid);
+	for (size_t j = 0; j < children.n; j++)
+		sys_background(children.pids[j], false);
+	free(children.pids);
+}
 
 int32_t tree_inside(const struct keeper *k, pid_t pid)
 {

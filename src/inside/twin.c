@@ -4,8 +4,8 @@
  *
  * How it works: all of it stands already, and nothing but a shell that waits has run in it. What its name decides is
  * put right where it is: the host name, two files of the generated layer, below which nobody has looked them up yet,
- * and the way to the directory of its changes, which the caller has renamed. Then the shell hears it, and goes on: nothing
- * can run in it before. The next generation, which takes over all that, is not made ready before.
+ * and the way to the directory of its changes, which the caller has renamed. Whoever has told us the name runs nothing
+ * before we say that it is done. The next generation, which takes over all that, is not made ready before.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,10 +71,12 @@ void twin_named(struct keeper *k, struct client *c, const struct msg *m)
 		client_finish(c);
 		_exit(1);
 	}
+	(void)client_tell(c, &(struct msg_head){.op = OP_NAMED}, NULL, 0, NULL, 0);
 	close_fd(&k->nameless.storage);
 	close_fd(&k->nameless.hostname);
 	close_fd(&k->nameless.hosts);
 	k->want_spare = k->plan->flags & PLAN_SPARE;
+	reset_begins(k, sys_now_ns());
 	sys_background(0, false);
 	if (k->now.pid)
 		sys_background(k->now.pid, false);

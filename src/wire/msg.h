@@ -28,6 +28,7 @@ enum msg_op {
 	/* caller to nursery */
 	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
 	OP_PREPARE,   /* body: struct prepare; fds: keeper's socket, [what it just holds] */
+	OP_HURRY,     /* somebody waits for what was to be made a moment later */
 	OP_SWEEP,     /* arg: enum sweep_when; fds: trash, state, boxes, layers, and any that shall stay open meanwhile */
 	/* caller to a sweeper that he started himself: OP_SWEEP; to such a keeper: */
 	OP_ALONE, /* body: struct alone; fds: pidfd of the owner, [what it just holds] */
@@ -38,6 +39,7 @@ enum msg_op {
 	OP_FAILED,  /* body: struct err; the keeper ends */
 	OP_ENDED,   /* nothing runs any more, and name and directory of changes are free; what the keeper holds ends now */
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
+	OP_NAMED,
 	OP_EXITED,  /* body: struct exited */
 	OP_RESET_DONE, /* arg: number of the generation that is left behind; body: uint32_t, that of the next */
 	OP_SHELL_IS,   /* arg: 1 it was started just now, 2 it is bash, 4 the root was replaced under it;
@@ -45,7 +47,7 @@ enum msg_op {
 	OP_SHELL_KILLED, /* OP_SHELL_KILL was done */
 	/* caller to keeper */
 	OP_PLAN,   /* body: plan; fds: those of the plan */
-	OP_NAME,   /* body: struct naming: of a sandbox that had none */
+	OP_NAME,   /* body: struct naming: of a sandbox that had none. Answer: OP_NAMED or OP_FAILED */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
 	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept */

@@ -32,11 +32,16 @@ struct plan_extent {
 
 enum { PLAN_EXTENTS_MAX = 16 };
 
+/* Whether somebody waits for what is made. What is made a moment later is not in the way of what its caller does now; that is a few
+ * milliseconds, or until he needs it after all: a nursery is told so by OP_HURRY (or whatever else comes), a keeper by SIGCONT. */
+enum ahead_of { AHEAD_NOT, AHEAD_NOW, AHEAD_LATER };
+enum { LATER_MS = 3 };
+
 /* A keeper before there is a plan. */
 struct prepare {
 	uint32_t ids;	       /* enum plan_ids */
 	uint32_t net, timens;  /* namespaces of its own */
-	uint32_t ahead;	       /* nobody waits for it */
+	uint32_t ahead;	       /* enum ahead_of */
 	int32_t oom_score_adj; /* less than 0: to be born with, as the keeper itself has not the power */
 	uint32_t nuid, ngid;
 	struct plan_extent uid[PLAN_EXTENTS_MAX], gid[PLAN_EXTENTS_MAX];
@@ -114,6 +119,7 @@ enum plan_flags {
 	PLAN_FOR_JOB = 1 << 8,	       /* others attach, but until a job has begun it ends with its maker */
 	PLAN_ONCE = 1 << 9,	       /* for one main command: there will be no other generation, no shells */
 	PLAN_TWIN = 1 << 10,	       /* nobody has asked for it yet: what it is called comes later (OP_NAME) */
+	PLAN_LATER = 1 << 12,	       /* likewise, and it is built a moment later */
 	PLAN_NEW_BOX = 1 << 11,	       /* the directory for changes is still to be made */
 };
 
@@ -175,7 +181,6 @@ enum call_flags {
 	CALL_HOME = 1 << 2,	 /* HOME was not asked: from the image's passwd */
 	CALL_OR_SH = 1 << 3,	 /* where argv[0] is not there: sh in its place */
 	CALL_APART = 1 << 4,	 /* a session: standard error is a pipe of its own */
-	CALL_NAMELESS = 1 << 5,	 /* a shell of a sandbox without a name, which reads its own first: no other is like it */
 	CALL_RUNNER = 1 << 6,	 /* a shell that is none: hutch-init in its place, which starts programs (inside/runner.c) */
 };
 
