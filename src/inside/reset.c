@@ -164,6 +164,15 @@ static void end_last(struct keeper *k, struct generation *g, int r, int w)
 	_exit(0);
 }
 
+int reset_outlive(struct keeper *k, struct err *e)
+{
+	int r = wait_for_end(k, &k->now, NULL, e);
+
+	if (r == 0)
+		k->now.pid = 0;
+	return r;
+}
+
 /* See above. Where no process can be made, we close them. */
 static void drop_left(struct keeper *k)
 {
@@ -186,7 +195,12 @@ static void drop_left(struct keeper *k)
 		if (pid == 0)
 			end_last(k, g, r, w);
 		*at = pid > 0 ? pid : 0;
-		(void)generation_return(k, &e);
+		/* Its reaper may have been killed just now: the next call finds another one on its files (reset_revive()). */
+		if (generation_return(k, &e) < 0) {
+			generation_kill(&k->now);
+			if (reset_outlive(k, &e) < 0)
+				_exit(1);
+		}
 	}
 	close_all(k, g);
 }
@@ -269,15 +283,6 @@ static void reopen(const struct keeper *k, unsigned number)
 		snprintf(name, sizeof(name), "up/g%u/cow%u", number, i);
 		overlay_reopen(name);
 	}
-}
-
-int reset_outlive(struct keeper *k, struct err *e)
-{
-	int r = wait_for_end(k, &k->now, NULL, e);
-
-	if (r == 0)
-		k->now.pid = 0;
-	return r;
 }
 
 /* Nothing inside lives any more, so nothing of it can be in the way. */
