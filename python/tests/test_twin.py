@@ -117,6 +117,16 @@ class Resets(Twins):
         self.assertFalse(self.one(6), "the last was not reset")
         self.assertTrue(self.one(7))
 
+    def test_but_not_where_there_are_many(self) -> None:
+        self.one(0)
+        self.assertTrue(self.one(1))
+        many = [Sandbox(config(environment={"OTHER": str(number)})) for number in range(16)]
+        self.assertFalse(self.one(2))
+        for sb in many:  # or the last one would say that nobody resets any more
+            sb.reset()
+            sb.delete()
+        self.assertTrue(self.one(3))
+
     def test_of_one_that_was_made_ahead_too(self) -> None:
         for _ in range(3):
             with Sandbox(config()) as sb:

@@ -58,6 +58,7 @@ struct box {
 	bool ended; /* nothing of it runs any more */
 	bool told_ready; /* to who waited for it */
 	bool shell_early; /* one was started with it, and none was asked for yet */
+	bool counted; /* among the home's live ones */
 	bool spare_early; /* likewise the next generation, and it was not reset yet */
 	bool nameless; /* nobody has asked for it yet */
 	char *born; /* its host name as long as it was nameless, which its warm shells begin with; NULL: it never was */

@@ -108,6 +108,8 @@ void box_close(struct box *b)
 		b->home->shells = false;
 	if (b->spare_early)
 		b->home->resets = false;
+	if (b->counted)
+		b->home->live--;
 	shell_drop_all(b);
 	stack_done(&b->layers.stack);
 	job_drop_all(b);

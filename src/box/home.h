@@ -61,11 +61,15 @@ struct home {
 	bool keep_spare;      /* one stands ready at all times */
 	_Atomic bool shells;  /* sandboxes are asked for a shell: the last was */
 	_Atomic bool resets;  /* likewise: reset */
+	_Atomic unsigned live; /* sandboxes of this handle */
 	struct twin twin;     /* under the lock */
 };
 
 /* What is made ahead is made a moment later (enum ahead_of) unless it was needed so shortly ago. */
 #define CLOSELY_NS 20000000ull
+
+/* Where there are more, what each of them takes counts for more than its first reset: none is given a spare that was not asked for. */
+enum { SPARES_EARLY_MAX = 16 };
 
 /* What home_open() is to do beside opening. */
 struct home_ask {

@@ -432,7 +432,8 @@ static int start(struct start *s, struct spec *spec, bool wait, struct box **ret
 	b->shared = s->life;
 	b->spent = s->once;
 	b->nameless = s->twin;
-	b->spare_early = s->h->resets && !s->life && !s->once;
+	b->counted = true;
+	b->spare_early = ++s->h->live <= SPARES_EARLY_MAX && s->h->resets && !s->life && !s->once;
 	b->kept = s->again;
 	b->ctl = b->pidfd = b->userns = b->files = -1;
 	b->asked_ns = sys_now_ns();
