@@ -178,6 +178,8 @@ enum { RUNNER_CAP = 19 }; /* CAP_SYS_PTRACE: with it alone may one look into who
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 	__attribute__((noreturn));
 
+void keeper_serve(struct keeper *k) __attribute__((noreturn)); /* serve.c */
+
 /* The end of all. @by_itself: nobody has asked for it. */
 void keeper_end(const struct keeper *k, bool by_itself) __attribute__((noreturn));
 bool keeper_welcome(struct keeper *k); /* takes who wants to be a client; false: there is no room for him */
