@@ -2,7 +2,7 @@
  *
  * soak.c - many lives of sandboxes in one process: does anything grow?
  *
- * usage: soak [--cycles N | --seconds S] [--seed N] [--tell N] [ROOTFS]
+ * usage: soak [--cycles N | --seconds S] [--plain] [--seed N] [--tell N] [ROOTFS]
  *
  * How it works: a cycle starts a sandbox, does all kinds of work in it in an order made by chance,
  * resets it, works on, and deletes the one that was started BOXES cycles before; so BOXES live at
@@ -11,6 +11,7 @@
  * hutch hold is counted after WARM cycles, when caches are full, and again at the end, each time
  * after hutch_cleanup(). What grew by more than the bound in the table is a leftover: exit status 1.
  *
+ * --plain: a cycle is create, run, reset, run and delete, and no other work.
  * --tell N: after every N cycles a line says how it stands, as it is in the middle of the work.
  *
  * HUTCH_HOME must name a directory of this run's own. Without ROOTFS: the machine's programs.
@@ -62,6 +63,7 @@ static struct hutch_box *boxes[BOXES], *oldest;
 static pid_t keeper;
 static unsigned long done[WORK_KINDS], created, attached, deleted;
 static const char *home, *rootfs;
+static bool plain;
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *form, ...)
 {
@@ -319,6 +321,10 @@ static void work_some(struct hutch_box *box, unsigned number)
 	static const enum work easy[] = {WORK_RUN, WORK_CLEAN, WORK_EXEC, WORK_SESSION, WORK_FILE};
 	static const enum work hard[] = {WORK_DIRTY, WORK_CLOSED, WORK_JOBS, WORK_CAP, WORK_TIMEOUT};
 
+	if (plain) {
+		work(box, WORK_RUN, number);
+		return;
+	}
 	for (int i = 0; i < 4; i++)
 		work(box, easy[rand() % 5], number);
 	if (rand() % HARD_EVERY == 0)
@@ -333,7 +339,7 @@ static void cycle(unsigned number)
 
 	end(boxes[at]);
 	boxes[at] = start(number, detached ? HUTCH_START_DETACHED : 0);
-	for (int i = 0; i < BOXES; i++)
+	for (int i = 0; i < BOXES && !plain; i++)
 		if (boxes[i])
 			work(boxes[i], i == at ? WORK_FILE : WORK_RUN, number);
 	work_some(boxes[at], number);
@@ -411,7 +417,8 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"cycles", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 's'},
-		{"seed", required_argument, NULL, 'r'}, {"tell", required_argument, NULL, 't'}, {0}};
+		{"plain", no_argument, NULL, 'p'}, {"seed", required_argument, NULL, 'r'},
+		{"tell", required_argument, NULL, 't'}, {0}};
 	long before[FIGURES], after[FIGURES], own[2];
 	unsigned long cycles = 0, seconds = 20, n = 0, seed = 1, every = 0;
 	struct hutch_error e;
@@ -423,7 +430,10 @@ int main(int argc, char **argv)
 
 		if (opt == '?')
 			return 2;
-		*(opt == 'c' ? &cycles : opt == 's' ? &seconds : opt == 't' ? &every : &seed) = v;
+		if (opt == 'p')
+			plain = true;
+		else
+			*(opt == 'c' ? &cycles : opt == 's' ? &seconds : opt == 't' ? &every : &seed) = v;
 	}
 	rootfs = argv[optind];
 	home = getenv("HUTCH_HOME");
