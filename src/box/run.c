@@ -27,7 +27,8 @@
 #include "sys/proc.h"
 
 enum {
-	READS_AT_END = 32,	  /* what fits into a pipe that root made as large as it gets */
+	LITTLE = 4096,
+	AT_END = 2 << 20,	  /* what fits into a pipe that root made as large as it gets */
 	STOP_WITHIN_MS = 1000,	  /* until what was stopped has ended */
 	AGAIN_NS = 30000000,	  /* from one kill of what was stopped to the next */
 	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
@@ -61,11 +62,15 @@ static void give_said(struct run *r)
 /* Return: how many bytes it took; 0: there are none. */
 static size_t take(struct run *r, int i)
 {
-	char *buf = r->buf;
-	ssize_t n = read(r->out[i], buf, READ_SIZE);
+	char little[LITTLE];
+	char *buf = r->buf ? r->buf : little;
+	size_t room = r->buf ? READ_SIZE : sizeof(little);
+	ssize_t n = read(r->out[i], buf, room);
 
 	if (n > 0) {
 		give(r, i, buf, (size_t)n);
+		if ((size_t)n == room && !r->buf)
+			r->buf = malloc(READ_SIZE); /* there is more; where no memory is, it comes in small parts */
 		return (size_t)n;
 	}
 	/* A fifo that nobody has opened yet reads as if it had ended. */
@@ -78,10 +83,10 @@ static size_t take(struct run *r, int i)
 static void take_rest(struct run *r)
 {
 	for (int i = 0; i < 2; i++) {
-		int k = 0;
+		size_t n = 1;
 
-		while (r->out[i] >= 0 && k++ < READS_AT_END && take(r, i))
-			;
+		for (size_t seen = 0; r->out[i] >= 0 && seen < AT_END && n; seen += n > LITTLE ? n : LITTLE)
+			n = take(r, i);
 		if (r->out[i] < 0 || !r->own[i])
 			continue;
 		/* Where nobody holds it any more, poll() says so. */
@@ -179,12 +184,8 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	if (code < 0)
 		return code;
 	r = calloc(1, sizeof(*r));
-	if (r)
-		r->buf = malloc(READ_SIZE);
-	if (!r || !r->buf) {
-		free(r);
+	if (!r)
 		return err_oom(e);
-	}
 	r->b = b;
 	r->out[0] = r->out[1] = r->events = r->timer = -1;
 	sink_init(&r->sink[0], ask->cap);

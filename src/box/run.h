@@ -20,7 +20,7 @@ struct run {
 	bool own[2];	 /* ours to close: those of a session stay */
 	unsigned made;	 /* run_shell.c: what it has in the directory of its shell */
 	struct sink sink[2];
-	char *buf;   /* READ_SIZE */
+	char *buf;   /* READ_SIZE; NULL: it has not written much yet */
 	int events, timer; /* for run_fd(); -1: nobody has asked for it */
 	void (*on_output)(void *arg, int which, const char *data, size_t len);
 	void *arg;

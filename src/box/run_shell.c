@@ -69,8 +69,10 @@ void run_shell_forget(struct run *r)
 /* What the entrypoint of a session has said before it became the shell is no output of a run. */
 static void drop_noise(const struct run *r)
 {
+	char part[4096];
+
 	for (int i = 0; i < 2 && r->s->session && shell_behind(r->b->spec); i++)
-		while (r->s->ends[SHELL_END_OUT + i] >= 0 && read(r->s->ends[SHELL_END_OUT + i], r->buf, READ_SIZE) > 0)
+		while (r->s->ends[SHELL_END_OUT + i] >= 0 && read(r->s->ends[SHELL_END_OUT + i], part, sizeof(part)) > 0)
 			;
 }
 
