@@ -62,17 +62,24 @@ int words_get(PyObject *o, struct words *w); /* a sequence of such, or None */
 void text_done(struct text *t);
 void words_done(struct words *w);
 PyObject *text_make(const char *s);		       /* str; what is no UTF-8 by surrogateescape */
-PyObject *result_make(const struct hutch_result *r); /* a tuple */
+
+/* result.c */
+PyObject *result_make(const struct hutch_result *r);			/* a tuple */
+PyObject *output_make(PyObject *bytes, const struct hutch_output *o); /* likewise; takes @bytes, which may be NULL */
+/* A RunResult. @out, @err: of output_make(), or None; @counted: the kernel has told what it took. */
+PyObject *run_result(const struct hutch_result *r, PyObject *out, PyObject *err, double seconds, int counted);
 
 /* one file each */
 int home_setup(PyObject *module);
 int box_setup(PyObject *module);
+int result_setup(PyObject *module);
 int run_setup(PyObject *module);
 int proc_setup(PyObject *module);
 int op_setup(PyObject *module);
 PyObject *box_wrap(struct home_object *home, struct hutch_box *box, int detached);
 PyObject *box_run_start(PyObject *self, PyObject *args);
 PyObject *box_run(PyObject *self, PyObject *args);
+PyObject *box_say(PyObject *self, PyObject *const *args, Py_ssize_t n);
 PyObject *box_exec(PyObject *self, PyObject *args);
 extern PyMethodDef snapshot_methods[], op_methods[], job_methods[], file_methods[]; /* of a box */
 

@@ -57,8 +57,8 @@ PyMODINIT_FUNC PyInit__hutch(void)
 		r = PyModule_AddStringConstant(module, "VERSION", HUTCH_VERSION);
 	for (size_t i = 0; r == 0 && i < sizeof(numbers) / sizeof(*numbers); i++)
 		r = PyModule_AddIntConstant(module, numbers[i].name, numbers[i].value);
-	if (r == 0 && home_setup(module) == 0 && box_setup(module) == 0 && run_setup(module) == 0 &&
-	    proc_setup(module) == 0 && op_setup(module) == 0)
+	if (r == 0 && home_setup(module) == 0 && box_setup(module) == 0 && result_setup(module) == 0 &&
+	    run_setup(module) == 0 && proc_setup(module) == 0 && op_setup(module) == 0)
 		return module;
 	Py_XDECREF(module);
 	return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * run.c - the type Run, and Box.run(): text or a command, with its output
+ * run.c - the type Run, Box.run() and Box.say(): text or a command, with its output
  *
  * How it works: a wait first holds the box for a moment, in which most texts end; then it waits on the run's own
  * descriptor without holding anything, so that other threads can use the box, and signals are seen. Output that
@@ -53,17 +53,17 @@ static void ask_done(struct ask *a)
 	words_done(&a->env);
 }
 
-/* (text, argv, flags, session, cwd, env, timeout_ms, cap) */
-static int ask_get(PyObject *args, struct ask *a, int *ret_stream)
+/* (text, argv, flags, session, cwd, env, timeout_ms, cap, more) */
+static int ask_get(PyObject *args, struct ask *a, int *ret_more)
 {
 	PyObject *text, *argv, *session, *cwd, *env;
 	unsigned long long timeout, cap;
 
 	memset(a, 0, sizeof(*a));
 	a->o.size = sizeof(a->o);
-	*ret_stream = 0;
+	*ret_more = 0;
 	if (!PyArg_ParseTuple(args, "OOIOOOKK|p", &text, &argv, &a->o.flags, &session, &cwd, &env, &timeout, &cap,
-			      ret_stream))
+			      ret_more))
 		return -1;
 	if (text_get(text, &a->text) < 0 || text_plain(session, &a->session) < 0 || text_plain(cwd, &a->cwd) < 0 ||
 	    words_get(argv, &a->argv) < 0 || words_get(env, &a->env) < 0) {
@@ -150,11 +150,10 @@ static void stop_run(struct box_object *b, struct hutch_run *run)
 	BOX_END(b)
 }
 
-/* @seconds less than 0: for ever. Return: 1, 0, -1 with an exception. */
-static int wait_for(struct box_object *b, struct hutch_run *run, double seconds, struct hutch_result *res)
+/* @seconds less than 0: for ever. @first: ms with the box held. Return: 1, 0, -1 with an exception. */
+static int wait_for(struct box_object *b, struct hutch_run *run, double seconds, int first, struct hutch_result *res)
 {
 	double until = seconds < 0 ? -1 : clock_now() + seconds;
-	int first = seconds < 0 || seconds * 1000 > FIRST_MS ? FIRST_MS : (int)(seconds * 1000);
 	struct hutch_error e;
 	int fd, r = look(b, run, first, res, &e);
 
@@ -175,44 +174,65 @@ static int wait_for(struct box_object *b, struct hutch_run *run, double seconds,
 	return r;
 }
 
-enum { SMALL = 4096 };
+/* Output, copied where it is small. */
+struct copy {
+	struct hutch_output o; /* its data is not valid any more */
+	char small[4096];
+};
 
-/* Copies the output to @to, which has @room bytes, where it fits. Its length is in @o then. */
-static int copy_output(struct box_object *b, struct hutch_run *run, int which, struct hutch_output *o, char *to,
-		       size_t room, struct hutch_error *e)
+static int fits(const struct copy *c)
+{
+	return c->o.len <= sizeof(c->small);
+}
+
+/* With the box held. */
+static int copy_small(struct hutch_run *run, int which, struct copy *c, struct hutch_error *e)
 {
 	int r;
 
-	BOX_BEGIN(b)
-	r = b->box ? hutch_run_output(run, which, o, e) : gone(e);
-	if (r == 0 && o->len && o->len <= room)
-		memcpy(to, o->data, o->len);
-	BOX_END(b)
+	c->o = (struct hutch_output){.size = sizeof(c->o)};
+	r = hutch_run_output(run, which, &c->o, e);
+	if (r == 0 && c->o.len && fits(c))
+		memcpy(c->small, c->o.data, c->o.len);
 	return r;
+}
+
+static PyObject *small_make(const struct copy *c)
+{
+	return output_make(PyBytes_FromStringAndSize(c->small, (Py_ssize_t)c->o.len), &c->o);
 }
 
 /* Nobody waits for the interpreter lock with the box held: so it is copied, a large one straight into Python's. */
 static PyObject *bytes_of(struct box_object *b, struct hutch_run *run, int which)
 {
-	struct hutch_output o = {.size = sizeof(o)};
-	PyObject *bytes = NULL;
+	PyObject *bytes;
+	struct hutch_output now = {.size = sizeof(now)};
 	struct hutch_error e;
-	char small[SMALL];
-	int r = copy_output(b, run, which, &o, small, sizeof(small), &e);
+	struct copy c;
+	char *to;
+	int r;
 
-	if (r == 0 && o.len <= sizeof(small)) {
-		bytes = PyBytes_FromStringAndSize(small, (Py_ssize_t)o.len);
-	} else if (r == 0) {
-		size_t room = o.len;
-
-		bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
-		r = bytes ? copy_output(b, run, which, &o, PyBytes_AsString(bytes), room, &e) : 0;
-	}
+	BOX_BEGIN(b)
+	r = b->box ? copy_small(run, which, &c, &e) : gone(&e);
+	BOX_END(b)
+	if (r < 0)
+		return raise_error(&e);
+	if (fits(&c))
+		return small_make(&c);
+	bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)c.o.len);
+	if (!bytes)
+		return NULL;
+	to = PyBytes_AsString(bytes);
+	BOX_BEGIN(b)
+	r = b->box ? hutch_run_output(run, which, &now, &e) : gone(&e);
+	if (r == 0 && now.len <= c.o.len)
+		memcpy(to, now.data, now.len);
+	BOX_END(b)
 	if (r < 0) {
-		Py_XDECREF(bytes);
+		Py_DECREF(bytes);
 		return raise_error(&e);
 	}
-	return bytes ? Py_BuildValue("(NKK)", bytes, (unsigned long long)o.total, (unsigned long long)o.cut_at) : NULL;
+	return output_make(bytes, &now);
 }
 
 /* Without the interpreter lock. */
@@ -224,43 +244,91 @@ static void free_run(struct box_object *b, struct hutch_run *run)
 	PyThread_release_lock(b->lock);
 }
 
-/* All at once: (result, (bytes, total, cut_at), the same of standard error or None) */
-PyObject *box_run(PyObject *self, PyObject *args)
+/* What most runs come to: it ends within a moment, and has written little. Then all is had, and @run freed, in one go.
+ * Return: as hutch_run_wait(). */
+static int run_at_once(struct box_object *b, const struct hutch_run_options *o, struct hutch_run **run,
+		       struct hutch_result *res, struct copy out[2], struct hutch_error *e)
 {
-	struct box_object *b = (struct box_object *)self;
-	struct hutch_result res = {.size = sizeof(res)};
-	PyObject *result = NULL, *out = NULL, *err = NULL, *ret = NULL;
-	struct hutch_run *run = NULL;
-	struct hutch_error e;
-	struct ask a;
-	int r, stream;
+	int apart = (o->flags & HUTCH_RUN_APART) != 0, r;
 
-	if (forked(b) || ask_get(args, &a, &stream) < 0)
-		return NULL;
 	BOX_BEGIN(b)
-	r = b->box ? hutch_run_start(b->box, &a.o, &run, &e) : gone(&e);
+	r = b->box ? hutch_run_start(b->box, o, run, e) : gone(e);
+	if (r == 0)
+		r = hutch_run_wait(*run, FIRST_MS, -1, res, e);
+	if (r == 1 && copy_small(*run, 1, &out[0], e) == 0 && fits(&out[0]) &&
+	    (!apart || (copy_small(*run, 2, &out[1], e) == 0 && fits(&out[1])))) {
+		hutch_run_free(*run);
+		*run = NULL;
+	}
 	BOX_END(b)
-	ask_done(&a);
+	return r;
+}
+
+static PyObject *run_whole(struct box_object *b, struct ask *a, int counted)
+{
+	struct hutch_result res = {.size = sizeof(res)};
+	PyObject *out = NULL, *err = NULL, *ret = NULL;
+	int r, apart = (a->o.flags & HUTCH_RUN_APART) != 0;
+	struct hutch_run *run = NULL;
+	double began = clock_now();
+	struct copy small[2];
+	struct hutch_error e;
+
+	r = run_at_once(b, &a->o, &run, &res, small, &e);
+	ask_done(a);
 	if (r < 0)
-		return raise_error(&e);
-	r = wait_for(b, run, -1, &res);
-	if (r < 0 && PyErr_Occurred()) {
+		raise_error(&e);
+	else if (r == 0)
+		r = wait_for(b, run, -1, 0, &res);
+	if (r < 0 && run) {
 		PyObject *type, *value, *trace;
 
 		PyErr_Fetch(&type, &value, &trace);
 		stop_run(b, run);
 		PyErr_Restore(type, value, trace);
 	}
-	if (r == 1 && (result = result_make(&res)) && (out = bytes_of(b, run, 1)) &&
-	    (!(a.o.flags & HUTCH_RUN_APART) || (err = bytes_of(b, run, 2))))
-		ret = PyTuple_Pack(3, result, out, err ? err : Py_None);
-	Py_BEGIN_ALLOW_THREADS
-	free_run(b, run);
-	Py_END_ALLOW_THREADS
-	Py_XDECREF(result);
+	if (r == 1 && (out = run ? bytes_of(b, run, 1) : small_make(&small[0])) &&
+	    (!apart || (err = run ? bytes_of(b, run, 2) : small_make(&small[1]))))
+		ret = run_result(&res, out, err ? err : Py_None, clock_now() - began, counted);
+	if (run) {
+		Py_BEGIN_ALLOW_THREADS
+		free_run(b, run);
+		Py_END_ALLOW_THREADS
+	}
 	Py_XDECREF(out);
 	Py_XDECREF(err);
 	return ret;
+}
+
+PyObject *box_run(PyObject *self, PyObject *args)
+{
+	struct box_object *b = (struct box_object *)self;
+	struct ask a;
+	int counted;
+
+	return forked(b) || ask_get(args, &a, &counted) < 0 ? NULL : run_whole(b, &a, counted);
+}
+
+/* The same, of a text in a session and nothing else: what is called most often, and should cost least. */
+PyObject *box_say(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+	struct box_object *b = (struct box_object *)self;
+	struct ask a;
+
+	if (n != 2) {
+		PyErr_SetString(PyExc_TypeError, "a text and a session are needed");
+		return NULL;
+	}
+	memset(&a, 0, sizeof(a));
+	a.o = (struct hutch_run_options){.size = sizeof(a.o), .cap = UINT64_MAX};
+	if (forked(b) || text_get(args[0], &a.text) < 0 || text_plain(args[1], &a.session) < 0) {
+		ask_done(&a);
+		return NULL;
+	}
+	a.o.text = a.text.s;
+	a.o.len = a.text.len;
+	a.o.session = a.session.s;
+	return run_whole(b, &a, 0);
 }
 
 PyObject *box_run_start(PyObject *self, PyObject *args)
@@ -333,7 +401,7 @@ static PyObject *wait_run(PyObject *self, PyObject *seconds)
 		return NULL;
 	if (!r) {
 		x->result.size = sizeof(x->result);
-		r = wait_for(x->box, x->run, s, &x->result);
+		r = wait_for(x->box, x->run, s, s < 0 || s * 1000 > FIRST_MS ? FIRST_MS : (int)(s * 1000), &x->result);
 	}
 	if (r < 0)
 		return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * text.c - strings and results between Python and C
+ * text.c - strings between Python and C
  */
 #include "ext.h"
 
@@ -110,16 +110,6 @@ void words_done(struct words *w)
 PyObject *text_make(const char *s)
 {
 	return PyUnicode_DecodeUTF8(s, (Py_ssize_t)strlen(s), "surrogateescape");
-}
-
-PyObject *result_make(const struct hutch_result *r)
-{
-	PyObject *message = text_make(r->message);
-
-	if (!message)
-		return NULL;
-	return Py_BuildValue("(iiiKKKN)", r->end, r->exit_code, r->signal, (unsigned long long)r->user_us,
-			     (unsigned long long)r->system_us, (unsigned long long)r->maxrss_bytes, message);
 }
 
 double clock_now(void)

@@ -51,8 +51,7 @@ class OneShot(Sandbox):
         try:
             if input is None:
                 milliseconds = max(1, round(self._timeout * 1000)) if self._timeout else 0
-                told, out, err = box.run(None, argv, _hutch.RUN_APART, None, None, None, milliseconds, _ALL)
-                result = RunResult(told, out, err, 0, True)
+                result = box.run(None, argv, _hutch.RUN_APART, None, None, None, milliseconds, _ALL, True)
             else:
                 result = self._with_input(box, argv, input)
         finally:

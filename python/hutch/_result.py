@@ -6,8 +6,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:
-    from . import _hutch
+from . import _hutch
 
 
 class End(enum.Enum):
@@ -23,6 +22,7 @@ class End(enum.Enum):
 
 
 _ENDS = (End.EXIT, End.SIGNAL, End.TIMEOUT, End.NOT_RUN, End.SHELL_DIED)
+_NOT_RUN = _ENDS.index(End.NOT_RUN)
 
 
 class Usage(NamedTuple):
@@ -64,29 +64,51 @@ class RunResult(tuple[str, int]):
     stdout_bytes: bytes
     stderr_bytes: bytes
     truncated: int
+    _told: tuple[_hutch._Result, _hutch._Output, _hutch._Output | None, float, bool]
 
     def __new__(cls, result: _hutch._Result, out: _hutch._Output, err: _hutch._Output | None,
-                duration: float, counted: bool) -> RunResult:
-        end, code, signal, user, system, rss, message = result
+                duration: float, counted: bool) -> RunResult:  # python/ext/result.c does the same where all is as usual
         stdout = _text(out) if out[0] or out[1] else ""
-        stderr = _text(err) if err is not None else ""
-        if _ENDS[end] is End.NOT_RUN and message:  # as a shell says it on standard error
-            if err is None:
-                stdout += message + "\n"
-            else:
-                stderr += message + "\n"
-        self = tuple.__new__(cls, (stdout, code))
-        self.exit_code, self.end, self.signal, self.message = code, _ENDS[end], signal, message
-        self.duration, self.stdout, self.stderr = duration, stdout, stderr
-        self.rusage = Usage(user / 1e6, system / 1e6, rss) if counted else None
-        self.stdout_bytes, self.stderr_bytes = out[0], err[0] if err is not None else b""
-        self.truncated = out[1] - len(out[0]) + (err[1] - len(err[0]) if err is not None else 0)
+        if result[0] == _NOT_RUN and err is None and result[6]:  # as a shell says it on standard error
+            stdout += result[6] + "\n"
+        self = tuple.__new__(cls, (stdout, result[1]))
+        self._told = result, out, err, duration, counted
         return self
+
+    def _tell(self) -> dict[str, Any]:
+        """The facts. Most callers take the output and the exit code: the others are put together once one is asked for."""
+        facts = self.__dict__
+        told = facts.get("_told")
+        if told is not None:
+            (end, code, signal, user, system, rss, message), out, err, duration, counted = told
+            stderr = _text(err) if err is not None else ""
+            if end == _NOT_RUN and err is not None and message:
+                stderr += message + "\n"
+            for name, fact in (
+                    ("exit_code", code), ("end", _ENDS[end]), ("signal", signal), ("message", message), ("duration", duration),
+                    ("stdout", self[0]), ("stderr", stderr),
+                    ("rusage", Usage(user / 1e6, system / 1e6, rss) if counted else None),
+                    ("stdout_bytes", out[0]), ("stderr_bytes", err[0] if err is not None else b""),
+                    ("truncated", out[1] - len(out[0]) + (err[1] - len(err[0]) if err is not None else 0))):
+                facts.setdefault(name, fact)  # one that was set stays so
+            facts.pop("_told", None)  # another thread may be here
+        return facts
+
+    if not TYPE_CHECKING:  # for which the names above are all that there are
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return self._tell()[name]
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def __dir__(self) -> list[str]:
+        self._tell()
+        return list(super().__dir__())
 
     def with_output(self, text: str) -> RunResult:
         """The same result with another text as its output."""
         other = tuple.__new__(type(self), (text, self.exit_code))
-        other.__dict__.update(self.__dict__)
+        other.__dict__.update(self._tell())
         other.stdout = text
         return other
 
@@ -109,13 +131,16 @@ class RunResult(tuple[str, int]):
         return f"RunResult(exit_code={self.exit_code}, end={self.end.name}, stdout={shown!r})"
 
     def __reduce__(self) -> Any:
-        return _again, (tuple(self), self.__dict__.copy())
+        return _again, (tuple(self), self._tell().copy())
 
 
 def _again(pair: tuple[str, int], facts: dict[str, Any]) -> RunResult:
     self = tuple.__new__(RunResult, pair)
     self.__dict__.update(facts)
     return self
+
+
+_hutch.results_are(RunResult)
 
 
 class CommandError(RuntimeError):

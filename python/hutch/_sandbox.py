@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Command = str | Sequence[str]
 Self = TypeVar("Self", bound="Sandbox")
 
+#: What Box.run() takes: text, argv, flags, session, cwd, env, timeout_ms, cap.
+_Ask = tuple[str | None, list[str] | None, int, str | None, str | None, list[str] | None, int, int]
 _ALL = (1 << 64) - 1  # of output: no cap; of a job: its end only
 _GRACE_SECONDS = 10.0
 _alive: weakref.WeakSet[Sandbox] = weakref.WeakSet()
@@ -207,7 +209,7 @@ class Sandbox:
     # ---- run ------------------------------------------------------------------------------------------
 
     def _ask(self, command: Command, timeout: float | None, env: Mapping[str, str] | None, cwd: str | None, clean: bool,
-             apart: bool, session: str | None, max_output: int | None) -> tuple[Any, ...]:
+             apart: bool, session: str | None, max_output: int | None) -> _Ask:
         text, words = _words(command)
         if session is not None and words is not None:
             raise SandboxConfigError("a session takes a text, not a list of words")
@@ -243,14 +245,12 @@ class Sandbox:
         if stream:
             return self._stream(command, timeout, env, cwd, clean, apart)
         ask = self._ask(command, timeout, env, cwd, clean, apart, None, max_output)
-        began = time.monotonic()
         if self._config.tty:
             result = self._run_on_terminal(ask, stdin)
         elif stdin is not None:
             result = self._run_with(ask, stdin, apart)
         else:
-            told, out, err = self._box.run(*ask)
-            result = RunResult(told, out, err, time.monotonic() - began, clean or ask[1] is not None)
+            result = self._box.run(*ask, clean or ask[1] is not None)
         return self._given(command, result, check)
 
     def _given(self, command: Command, result: RunResult, check: bool) -> RunResult:
@@ -268,7 +268,7 @@ class Sandbox:
         ask = self._ask(command, timeout, env, cwd, clean, apart, None, max_output)
         return self._given(command, await self._arun(ask), check)
 
-    async def _arun(self, ask: tuple[Any, ...]) -> RunResult:
+    async def _arun(self, ask: _Ask) -> RunResult:
         if self._changing is not None:
             await self._settled()
         began = time.monotonic()
@@ -301,7 +301,7 @@ class Sandbox:
     def _has_bash(self) -> bool:
         return any(self.files(path).exists() for path in ("/bin/bash", "/usr/bin/bash"))
 
-    def _run_with(self, ask: tuple[Any, ...], stdin: str | bytes, apart: bool) -> RunResult:
+    def _run_with(self, ask: _Ask, stdin: str | bytes, apart: bool) -> RunResult:
         import subprocess
 
         from ._popen import Popen
@@ -315,7 +315,7 @@ class Sandbox:
         return RunResult(process.told, _capped(out, cap), _capped(err, cap) if apart else None,
                          time.monotonic() - began, True)
 
-    def _run_on_terminal(self, ask: tuple[Any, ...], stdin: str | bytes | None) -> RunResult:
+    def _run_on_terminal(self, ask: _Ask, stdin: str | bytes | None) -> RunResult:
         from ._popen import Popen
 
         text, words, _, _, cwd, env, timeout, cap = ask
@@ -762,10 +762,12 @@ class Session:
     def run(self, text: str, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
             cwd: str | None = None, check: bool = False, max_output: int | None = None) -> RunResult:
         """Runs @text in it. ``env`` and ``cwd`` stay. A timeout ends what the text has started, and spares the session."""
-        ask = self.sandbox._ask(text, timeout, env, cwd, False, False, self.name, max_output)
-        began = time.monotonic()
-        told, out, err = self.sandbox._box.run(*ask)
-        return self.sandbox._given(text, RunResult(told, out, err, time.monotonic() - began, False), check)
+        sandbox = self.sandbox
+        if timeout is None and env is None and cwd is None and max_output is None and type(text) is str:
+            result = sandbox._box.say(text or ":", self.name)
+        else:
+            result = sandbox._box.run(*sandbox._ask(text, timeout, env, cwd, False, False, self.name, max_output))
+        return sandbox._given(text, result, check)
 
     async def arun(self, text: str, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
                    cwd: str | None = None, check: bool = False, max_output: int | None = None) -> RunResult:

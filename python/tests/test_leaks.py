@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hutch import SandboxDiedError, SandboxNotFoundError, _home, _hutch
+from hutch import RunResult, SandboxDiedError, SandboxNotFoundError, _home, _hutch
 from world import Case, config, descriptors
 
 ALL = (1 << 64) - 1
@@ -173,6 +173,8 @@ BOXES = 3  # of calls that make one: they take longest
 
 #: All that the extension has.
 TABLE: dict[str, Call] = {
+    "results_are": Call(lambda w: (RunResult,), of=lambda w: _hutch,
+                        wrong=(lambda w, of: of.results_are(5), lambda w, of: of.results_are(int))),
     "spec_json": Call(lambda w: (w.fields,), of=lambda w: _hutch,
                       wrong=(lambda w, of: of.spec_json([("hostname", "a"), ("nonsense", "x")]),
                              lambda w, of: of.spec_json([("hostname", "a"), ("hostname",)]),
@@ -208,6 +210,9 @@ TABLE: dict[str, Call] = {
                     wrong=(lambda w, of: of.run(None, None, 0, None, None, None, 0, ALL),
                            lambda w, of: of.run(None, ["y", "a\0b"], 0, None, None, None, 0, ALL),
                            lambda w, of: of.run(None, ["y"], 0, "session", None, None, 0, ALL))),
+    "Box.say": Call(lambda w: ("echo x; exit 3", "s"),
+                    wrong=(lambda w, of: of.say("x"), lambda w, of: of.say(5, "s"), lambda w, of: of.say("x", "a\0b"),
+                           lambda w, of: of.say(None, "s"))),
     "Box.run_start": Call(lambda w: (None, ["echo", "x"], 0, None, "/usr", ["A=1"], 0, ALL, True),
                           undo=lambda w, run: (run.wait(None), run.free()),
                           wrong=(lambda w, of: of.run_start(None, None, 0, None, None, None, 0, ALL),)),

@@ -2,8 +2,10 @@
 """Sandbox as users of nitrobox and of hutch know it."""
 
 import asyncio
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -35,6 +37,48 @@ class Run(Case):
         self.assertEqual(self.sb.run(""), ("", 0))
         self.assertEqual(self.sb.run("printf 'a\\377b\\0c'").stdout_bytes, b"a\xffb\0c")
         self.assertEqual(self.sb.run("printf 'a\\377b'").output, "a\\xffb")
+
+    def test_what_a_result_says_can_be_set_copied_and_listed(self) -> None:
+        facts = {"exit_code", "end", "signal", "message", "duration", "stdout", "stderr", "rusage", "stdout_bytes",
+                 "stderr_bytes", "truncated"}
+        result = self.sb.run("echo hi; exit 3")
+        self.assertLessEqual(facts | {"ok", "output"}, set(dir(result)))
+        result = self.sb.run("echo hi; exit 3")
+        result.rusage = result.signal = 7  # before anything was asked for
+        self.assertEqual((result.rusage, result.signal, result.exit_code), (7, 7, 3))
+        for other in (copy.copy(self.sb.run("echo hi; exit 3")), pickle.loads(pickle.dumps(self.sb.run("echo hi; exit 3"))),
+                      self.sb.run("echo ho; exit 3").with_output("hi\n")):
+            self.assertEqual((other, set(vars(other))), (("hi\n", 3), facts))
+            self.assertEqual((other.stdout, other.exit_code, other.end, other.stdout_bytes[:1]), ("hi\n", 3, End.EXIT, b"h"))
+        with self.assertRaisesRegex(AttributeError, "'RunResult' object has no attribute 'exitcode'"):
+            result.exitcode
+        with self.assertRaisesRegex(AttributeError, "no attribute 'exitcode'"):
+            self.sb.run("").exitcode
+
+    def test_output_of_any_size_comes_whole(self) -> None:
+        for size in (1, 4095, 4096, 4097, 8192, 65535, 65536, 65537, 69632, 1_000_000):
+            text = f"head -c {size} /dev/zero | tr '\\0' x; head -c {size // 2} /dev/zero | tr '\\0' y >&2"
+            for result in (self.sb.run(text, apart=True), self.sb.run(["sh", "-c", text], apart=True)):
+                self.assertEqual((result.stdout == "x" * size, result.stderr == "y" * (size // 2), result.truncated),
+                                 (True, True, 0), size)
+            self.assertEqual(self.sb.session("s").run(text).stdout_bytes, b"x" * size + b"y" * (size // 2))
+
+    def test_threads_may_ask_a_result_at_once(self) -> None:
+        start, failed = threading.Barrier(4), []
+
+        def ask() -> None:
+            for result in results:
+                start.wait(20)
+                if (result.exit_code, result.end) != (0, End.EXIT):
+                    failed.append(result)
+
+        results = [self.sb.run("true") for _ in range(200)]
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failed, [])
 
     def test_text_is_for_the_shell_and_a_list_is_not(self) -> None:
         self.assertEqual(self.sb.run("x=1; echo $x*").output, "1*\n")
