@@ -28,7 +28,7 @@
 #include "base/own.h"
 #include "inside/layer.h"
 
-enum { DEPTH_MAX = 2000, CHUNK = 65536, XATTRS_MAX = 65536, LISTS = 4096 };
+enum { DEPTH_MAX = 2000, CHUNK = 65536, XATTRS_MAX = 65536, FEW = 512, LISTS = 4096 };
 
 static const char OPAQUE[] = "user.overlay.opaque";
 
@@ -52,22 +52,37 @@ static int oops(const struct copy *c, const char *name, int why, struct err *e)
 
 /* ---- what a file has beside its content ------------------------------------------------------- */
 
+/* Most files have no attribute at all, or a short one: the kernel's largest is asked for only where that is too small.
+ * @name NULL: the names of all. Return: as fgetxattr(); *ret is @few or *much, which is freed by the caller. */
+static ssize_t get_xattr(int fd, const char *name, char few[FEW], char **much, char **ret)
+{
+	ssize_t n = name ? fgetxattr(fd, name, few, FEW) : flistxattr(fd, few, FEW);
+
+	*ret = few;
+	if (n >= 0 || errno != ERANGE)
+		return n;
+	if (!*much)
+		*much = malloc(XATTRS_MAX);
+	*ret = *much;
+	if (!*much)
+		return -1;
+	return name ? fgetxattr(fd, name, *much, XATTRS_MAX) : flistxattr(fd, *much, XATTRS_MAX);
+}
+
 /* Not those of which the kernel says that they mean nothing there. */
 static int copy_xattrs(int from, int to)
 {
-	auto_free char *names = malloc(XATTRS_MAX), *value = malloc(XATTRS_MAX);
-	ssize_t n, len;
+	auto_free char *many_names = NULL, *long_value = NULL;
+	char few_names[FEW], short_value[FEW], *names, *value;
+	ssize_t n = get_xattr(from, NULL, few_names, &many_names, &names), len;
 
-	if (!names || !value)
-		return -ENOMEM;
-	n = flistxattr(from, names, XATTRS_MAX);
 	if (n < 0)
 		return errno == ENOTSUP ? 0 : -errno;
 	for (const char *at = names; at < names + n; at += strlen(at) + 1) {
 		/* Labels are the host's matter. */
 		if (!strncmp(at, "security.", 9) && strcmp(at, "security.capability") != 0)
 			continue;
-		len = fgetxattr(from, at, value, XATTRS_MAX);
+		len = get_xattr(from, at, short_value, &long_value, &value);
 		if (len < 0 && (errno == ENODATA || errno == ENOTSUP))
 			continue;
 		if (len < 0 || (fsetxattr(to, at, value, (size_t)len, 0) < 0 && errno != ENOTSUP))

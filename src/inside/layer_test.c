@@ -106,6 +106,44 @@ static void what_is_above_wins(void)
 	is_int(scratch_names(&s, "to"), 4);
 }
 
+/* More of them, and longer ones, than fit into what is tried first. */
+static void attributes_are_copied_of_whatever_length(void)
+{
+	auto_with(scratch_close) struct scratch s;
+	char long_value[FEW + 1], got[FEW + 2], name[64];
+	auto_fd int a = -1, b = -1;
+
+	if (!ok(scratch_open(&s), "no directory"))
+		return;
+	memset(long_value, 'v', sizeof(long_value));
+	scratch_dir(&s, "to", 0700);
+	scratch_file(&s, "from/f", 0640, "content");
+	a = openat(s.fd, "from/f", O_RDONLY | O_CLOEXEC);
+	if (fsetxattr(a, "user.short", "x", 1, 0) < 0) {
+		tap_skip("this file system has no attributes of users");
+		return;
+	}
+	is_int(fsetxattr(a, "user.long", long_value, sizeof(long_value), 0), 0);
+	is_int(fsetxattr(a, "user.empty", "", 0, 0), 0);
+	is_int(copy(&s, "from", "to", true), 0);
+	b = openat(s.fd, "to/f", O_RDONLY | O_CLOEXEC);
+	is_int(fgetxattr(b, "user.short", got, sizeof(got)), 1);
+	is_int(fgetxattr(b, "user.empty", got, sizeof(got)), 0);
+	is_int(fgetxattr(b, "user.long", got, sizeof(got)), sizeof(long_value));
+	ok(memcmp(got, long_value, sizeof(long_value)) == 0);
+	for (int i = 0; i < 30; i++) { /* their names alone are longer than that */
+		snprintf(name, sizeof(name), "user.%030d", i);
+		is_int(fsetxattr(a, name, "y", 1, 0), 0);
+	}
+	scratch_dir(&s, "many", 0700);
+	is_int(copy(&s, "from", "many", true), 0);
+	close_fd(&b);
+	b = openat(s.fd, "many/f", O_RDONLY | O_CLOEXEC);
+	is_int(fgetxattr(b, "user.long", got, sizeof(got)), sizeof(long_value));
+	is_int(fgetxattr(b, name, got, sizeof(got)), 1);
+	is_int(flistxattr(b, NULL, 0), flistxattr(a, NULL, 0));
+}
+
 static void an_opaque_directory_hides_and_stays_opaque(void)
 {
 	auto_with(scratch_close) struct scratch s;
@@ -143,6 +181,7 @@ int main(void)
 		TAP_TEST(one_layer_is_copied_as_it_is),
 		TAP_TEST(holes_stay),
 		TAP_TEST(what_is_above_wins),
+		TAP_TEST(attributes_are_copied_of_whatever_length),
 		TAP_TEST(an_opaque_directory_hides_and_stays_opaque),
 	};
 
