@@ -390,6 +390,7 @@ void work_forget(struct keeper *k, const struct client *c);
  * Return: 0, 1 it cannot be done with what runs inside or is mounted there, or an error, nothing having
  * changed. */
 int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e);
+void swap_done(void); /* after the answer: what it has left open */
 
 /* present.c: on what the sandbox stands, on disk: ready for that, while we are at home; it has changed. */
 int present_open(struct keeper *k, struct err *e);

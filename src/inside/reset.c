@@ -352,6 +352,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 		r = change_files(k, on, &done.arg, e);
 		if (r == 0)
 			(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+		swap_done();
 		if (r == 0)
 			present_note(k);
 		return r;

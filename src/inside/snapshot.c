@@ -285,6 +285,7 @@ static int take(struct keeper *k, struct client *c, uint32_t id, const struct sn
 	if (r < 0)
 		return r;
 	tell_layers(k, c, id, &k->stack, 0);
+	swap_done();
 	present_note(k);
 	if (*ask->merged)
 		merge_later(k, ask->merged);

@@ -11,7 +11,6 @@
  * round finds nobody new. Whom the keeper has cloned and who has not exec'ed yet cannot be held, for a moment; nor
  * can who has a debugger inside. The tracer is a process of its own: with its end, for whatever reason, all go on.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,30 +25,30 @@
 
 #include "base/own.h"
 #include "inside/keeper.h"
+#include "sys/names.h"
 #include "sys/proc.h"
 
 enum { TASKS_MAX = 65536, HELD_WITHIN_MS = 2000, ASLEEP_NAPS = 50 };
 
 /* ---- who is there ----------------------------------------------------------------------------- */
 
-static DIR *list(int at, const char *path)
+/* Return: the descriptor, for the caller to close, or -1. */
+static int list(int at, const char *path, struct sys_names *n)
 {
 	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
+	sys_names_begin(n, fd);
+	return fd;
 }
 
 /* The next number among the names; 0: no more. */
-static pid_t next_number(DIR *d)
+static pid_t next_number(struct sys_names *n)
 {
-	struct dirent *x;
+	const char *name;
 
-	while ((x = readdir(d)))
-		if (*x->d_name >= '1' && *x->d_name <= '9')
-			return (pid_t)atoi(x->d_name);
+	while ((name = sys_names_next(n)))
+		if (*name >= '1' && *name <= '9')
+			return (pid_t)atoi(name);
 	return 0;
 }
 
@@ -141,16 +140,17 @@ static enum still is_quiet(const struct keeper *k, pid_t pid)
 
 enum still still_is(const struct keeper *k)
 {
-	auto_dir DIR *d = list(k->proc, ".");
-	enum still all = !d ? STILL_NOT : k->starter.waiting ? STILL_SOON : STILL;
+	struct sys_names names;
+	auto_fd int d = list(k->proc, ".", &names);
+	enum still all = d < 0 ? STILL_NOT : k->starter.waiting ? STILL_SOON : STILL;
 	pid_t pid;
 
-	while (d && all != STILL_NOT && (pid = next_number(d))) {
+	while (all != STILL_NOT && (pid = next_number(&names))) {
 		enum still one = is_helper(k, pid) || is_of_spare(k, pid) ? STILL : is_quiet(k, pid);
 
 		all = one < all ? one : all;
 	}
-	return all;
+	return d >= 0 && names.failed ? STILL_NOT : all;
 }
 
 /* ---- hold ------------------------------------------------------------------------------------- */
@@ -225,16 +225,17 @@ static int hold(const struct keeper *k, struct held *h, pid_t tid, struct err *e
 
 static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struct err *e)
 {
-	char path[32];
-	auto_dir DIR *d = NULL;
+	struct sys_names names;
+	auto_fd int d = -1;
 	int some = 0, r = 0;
+	char path[32];
 	pid_t tid;
 
 	if (tree_is_zombie(k, pid)) /* its first thread alone may be one */
 		return 0;
 	snprintf(path, sizeof(path), "%d/task", pid);
-	d = list(k->proc, path);
-	while (d && r >= 0 && (tid = next_number(d))) {
+	d = list(k->proc, path, &names);
+	while (d >= 0 && r >= 0 && (tid = next_number(&names))) {
 		r = hold(k, h, tid, e);
 		some |= r > 0;
 	}
@@ -248,14 +249,15 @@ int still_hold(const struct keeper *k, struct err *e)
 	int r = 1;
 
 	while (r > 0 && sys_now_ns() < h.until_ns) {
-		auto_dir DIR *d = list(k->proc, ".");
+		struct sys_names names;
+		auto_fd int d = list(k->proc, ".", &names);
 		pid_t pid;
 
 		if (h.refused)
 			nanosleep(&nap, NULL);
 		h.refused = 0;
-		r = d ? 0 : err_sys(e, errno, "see what runs inside");
-		while (d && r >= 0 && (pid = next_number(d))) {
+		r = d >= 0 ? 0 : err_sys(e, errno, "see what runs inside");
+		while (r >= 0 && (pid = next_number(&names))) {
 			int one = is_helper(k, pid) || is_of_spare(k, pid) ? 0 : hold_process(k, &h, pid, e);
 
 			r = one < 0 ? one : r | one;

@@ -29,7 +29,9 @@
 
 enum { MOVES_MAX = MSG_FDS_MAX + 3 };
 
-struct swap {
+/* One at a time. What it has open is closed after the answer (swap_done()): the end of the old tree is that of a mount, which takes
+ * the kernel a while. */
+static struct swap {
 	int old_root, new_root;
 	int from[MOVES_MAX], to[MOVES_MAX];
 	const char *at[MOVES_MAX];
@@ -37,10 +39,12 @@ struct swap {
 	struct stack stack; /* of the new one */
 	struct generation next; /* its number only */
 	bool readonly, renamed;
-};
+} the_swap = {.old_root = -1, .new_root = -1};
 
-static void swap_done(struct swap *s)
+void swap_done(void)
 {
+	struct swap *s = &the_swap;
+
 	close_fd(&s->old_root);
 	close_fd(&s->new_root);
 	for (unsigned i = 0; i < s->n; i++) {
@@ -48,6 +52,7 @@ static void swap_done(struct swap *s)
 		close_fd(&s->to[i]);
 	}
 	stack_done(&s->stack);
+	*s = (struct swap){.old_root = -1, .new_root = -1};
 }
 
 /* ---- what moves over -------------------------------------------------------------------------- */
@@ -209,17 +214,18 @@ static int prepare(struct keeper *k, struct swap *s, const struct stack *on, con
 
 int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e)
 {
-	auto_with(swap_done) struct swap s = {.old_root = -1, .new_root = -1};
+	struct swap *s = &the_swap;
 	int r;
 
 	if (k->plan->flags & (PLAN_NESTED | PLAN_READONLY_ROOT) || (frozen && !k->plan->box))
 		return 1;
-	r = prepare(k, &s, on, frozen, e);
+	r = prepare(k, s, on, frozen, e);
 	if (r != 0) {
-		undo(k, &s, frozen);
+		undo(k, s, frozen);
+		swap_done();
 		return r;
 	}
-	exchange(&s);
+	exchange(s);
 	files_reset(k);
 	shell_moved(k);
 	*ret_left = k->now.number;
@@ -228,9 +234,9 @@ int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint
 		if (generation_return(k, e) < 0)
 			_exit(1);
 	}
-	k->now.number = s.next.number;
+	k->now.number = s->next.number;
 	stack_done(&k->stack);
-	k->stack = s.stack;
-	s.stack = (struct stack){0};
+	k->stack = s->stack;
+	s->stack = (struct stack){0};
 	return 0;
 }
