@@ -63,6 +63,29 @@ class Run(Case):
                                  (True, True, 0), size)
             self.assertEqual(self.sb.session("s").run(text).stdout_bytes, b"x" * size + b"y" * (size // 2))
 
+    def test_a_text_of_any_length_and_kind_comes_as_it_is(self) -> None:
+        def texts(size: int) -> list[str]:
+            begins, ends = ("", " \n\t", "#\1\n", "\u00e4"), ("", "\n", "\\\\", " \u20ac")
+            return [begin + "z" * max(0, size - len(begin) - len(end)) + end for begin in begins for end in ends]
+
+        wide = config(environment={"LC_ALL": "C.UTF-8"}, volumes=["/usr/lib/locale:/usr/lib/locale:ro"])
+        for sb in (self.sb, Sandbox(wide)):
+            session = sb.session("s")
+            self.assertEqual(session.run("x=\u00e4; echo ${#x}").output, "1\n" if sb is not self.sb else "2\n")
+            for size in (0, 1, 3, 11, 12, 13, 60, 380, 395, 3480, 3490, 3500, 5000, 70000):
+                for text in texts(size):
+                    command = f"printf %s '{text}'; exit 3"
+                    self.assertEqual(sb.run(command), (text, 3), (size, text[:9], text[-9:]))
+                    self.assertEqual(sb.run(command, env={"A": "b c"}, cwd="/usr"), (text, 3), (size, text[:9], text[-9:]))
+                    self.assertEqual(sb.run(f"printf %s\\\\n '{text}'"), (text + "\n", 0), (size, text[:9], text[-9:]))
+                    self.assertEqual(session.run(f"printf %s '{text}'; (exit 3)"), (text, 3), (size, text[:9], text[-9:]))
+            for begin in ("\1", "\0012", "\00112 echo no"):
+                for end in ("", " " * 50, " \u00e4" * 50):
+                    self.assertEqual(sb.run(begin + end).exit_code, 127)
+                    self.assertEqual(session.run(begin + end).exit_code, 127)
+            self.assertEqual(session.run("echo $-").exit_code, 0)
+            sb.delete()
+
     def test_threads_may_ask_a_result_at_once(self) -> None:
         start, failed = threading.Barrier(4), []
 

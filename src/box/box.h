@@ -406,6 +406,7 @@ struct shell {
 	bool deaf; /* takes nothing any more: the keeper will say that it has ended */
 	bool ahead; /* it was started before anybody asked for one */
 	bool bash;	 /* else a plain sh; known when it is ready */
+	bool by_length;	 /* it can be told how long a text is, and reads that in one go: bash 5 */
 	bool runner;	 /* no shell at all: hutch-init, which starts programs (inside/runner.c) */
 	bool refused;	 /* by that: the last run has not begun */
 	struct exited ran; /* by that: the last run, if it was words */
@@ -438,6 +439,7 @@ bool shell_behind(const struct spec *spec); /* whether one starts behind the ent
 int shell_begin(struct box *b, struct shell *s, bool apart, struct err *e); /* asks the keeper for one */
 /* Of a sandbox that was nameless: its warm shells find its host name in a file of this name when the first text comes. */
 #define SHELL_HOSTNAME "host"
+enum { SHELL_LENGTH = 1 }; /* in place of a text: its length follows, then a NUL and the text */
 int shell_name(struct box *b, struct err *e); /* for all that are there */
 void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it */
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */

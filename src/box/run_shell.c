@@ -20,8 +20,11 @@
 #include "sys/proc.h"
 
 enum {
-	TEXT_BY_PIPE = 1000,	 /* longer text goes by a file: a shell reads pipes byte by byte */
-	REQUEST_MAX = 4096,	 /* room for such a text and what is said about it */
+	BYTES_BY_PIPE = 400,	 /* longer text goes by a file: a shell reads pipes byte by byte, which costs as much from there on */
+	LENGTH_FROM = 16,	 /* where bash can be told how long a text is, that costs it less from there on */
+	TEXT_BY_PIPE = 3500,	 /* then */
+	WORDS_MAX = 1000,	 /* of one program, in a runner */
+	REQUEST_MAX = 4096,	 /* room for a text and what is said about it: a pipe holds it, and takes all of it or nothing */
 	START_WITHIN_MS = 10000, /* until a new shell says that it waits */
 	ENTRYPOINT_WITHIN_MS = 300000, /* the same, where a program of the image prepares things first */
 	WAITS_LOOK_MS = 10,	 /* how often the time is looked at meanwhile */
@@ -139,25 +142,65 @@ static void ask_runner(struct buf *b, struct run *r, const struct run_ask *ask)
 	r->is_words = !ask->text;
 }
 
-/* As shell.c says. */
-static void make_request(struct buf *b, struct run *r, const struct buf *before, const struct run_ask *ask, bool by_file)
+/* Bash counts characters, of which nobody here knows how many bytes each has: so only what is ASCII goes by its length. */
+static bool is_ascii(const char *text, size_t len)
 {
-	unsigned long long name = r->s->name;
-	bool bash = r->s->bash;
-	size_t program = bash && !by_file && !r->s->session ? text_program(ask->text, ask->len) : 0;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] > 127)
+			return false;
+	return true;
+}
 
+enum way { WAY_BYTES, WAY_LENGTH, WAY_FILE };
+
+static enum way way_of(const struct shell *s, const struct buf *before, const char *text, size_t len)
+{
+	size_t all = before->len + len;
+	bool marked = all && (before->len ? *before->data : *text) == SHELL_LENGTH; /* it would be taken for a length */
+
+	if (!s->bash)
+		return WAY_FILE;
+	if (s->by_length && all <= TEXT_BY_PIPE && (all >= LENGTH_FROM || marked) && is_ascii(before->data, before->len) &&
+	    is_ascii(text, len))
+		return WAY_LENGTH;
+	return all > BYTES_BY_PIPE || marked ? WAY_FILE : WAY_BYTES;
+}
+
+static void add_text(struct buf *b, enum way way, const struct buf *before, const char *text, size_t len)
+{
+	if (way == WAY_LENGTH) {
+		buf_fmt(b, "%c%zu", SHELL_LENGTH, before->len + len);
+		buf_char(b, '\0');
+	}
+	buf_add(b, before->data, before->len);
+	buf_add(b, text, len);
+	if (way == WAY_BYTES)
+		buf_char(b, '\0');
+}
+
+/* As shell_begin.c says. */
+static void make_request(struct buf *b, struct run *r, const struct buf *before, const struct run_ask *ask, enum way way)
+{
+	const struct buf nothing = BUF_INIT(0);
+	unsigned long long name = r->s->name;
+	bool session = r->s->session, by_file = way == WAY_FILE;
+	size_t program = session || by_file ? 0 : text_program(ask->text, ask->len);
+
+	if (ask->len + before->len + program > TEXT_BY_PIPE) /* it has to be told apart, too */
+		program = 0;
 	free(r->program);
 	r->program = program ? strndup(ask->text, ask->len) : NULL;
-	if (r->s->session && bash && by_file)
+	if (session && r->s->bash && by_file) {
 		buf_fmt(b, "_hr %llu; eval \"$_hx\"", name);
-	else if (!r->s->session || !bash)
-		buf_fmt(b, "%d%llu%c", 1 + ask->apart + (by_file ? 2 : program ? 4 : 0), name, bash ? ' ' : '\n');
-	if (!by_file && !program)
-		buf_add(b, before->data, before->len);
-	if (!by_file)
-		buf_add(b, ask->text, ask->len);
-	if (bash)
 		buf_char(b, '\0');
+	} else if (!session || !r->s->bash) {
+		buf_fmt(b, "%d%llu%c", 1 + ask->apart + (by_file ? 2 : program ? 4 : 0), name, r->s->bash ? ' ' : '\n');
+		if (r->s->bash && by_file)
+			buf_char(b, '\0');
+	}
+	if (!by_file)
+		add_text(b, program ? way_of(r->s, &nothing, ask->text, ask->len) : way, program ? &nothing : before,
+			 ask->text, ask->len);
 	if (!program)
 		return;
 	buf_str(b, "_hc=");
@@ -170,14 +213,14 @@ static void make_request(struct buf *b, struct run *r, const struct buf *before,
 static int send_text(struct run *r, const struct buf *before, const struct run_ask *ask, struct err *e)
 {
 	auto_buf struct buf request = BUF_INIT(REQUEST_MAX);
-	bool by_file = !r->s->bash || before->len + ask->len > TEXT_BY_PIPE;
-	int code = by_file ? to_file(r, before, ask, e) : 0;
+	enum way way = way_of(r->s, before, ask->text, ask->len);
+	int code = way == WAY_FILE && !r->s->runner ? to_file(r, before, ask, e) : 0;
 	ssize_t n;
 
 	if (r->s->runner)
 		ask_runner(&request, r, ask);
 	else
-		make_request(&request, r, before, ask, by_file);
+		make_request(&request, r, before, ask, way);
 	if (code == 0 && buf_bad(&request))
 		code = err_oom(e);
 	if (code < 0)
@@ -206,11 +249,11 @@ bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
 {
 	const struct spec *spec = r->b->spec;
 
-	r->words.max = TEXT_BY_PIPE;
+	r->words.max = WORDS_MAX;
 	if (ask->session || ask->nenv || ask->cwd || !can_be_trusted(r->b))
 		return false;
 	if (ask->text)
-		return !ask->clean && ask->len < TEXT_BY_PIPE && !shell_behind(spec) &&
+		return !ask->clean && ask->len < WORDS_MAX && !shell_behind(spec) &&
 		       text_words(&r->words, ask->text, ask->len) && text_env_is_plain(spec) && !buf_bad(&r->words);
 	for (size_t i = 0; i < ask->argc; i++)
 		buf_add(&r->words, ask->argv[i], strlen(ask->argv[i]) + 1);

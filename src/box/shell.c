@@ -56,6 +56,7 @@ void shell_given(struct box *b, struct msg *m)
 	if (!(m->head.arg & 1)) { /* it was there before, and has said that it waits */
 		s->ready = true;
 		s->bash = m->head.arg & 2;
+		s->by_length = m->head.arg & 8;
 		s->moved = m->head.arg & 4;
 	}
 }
@@ -120,6 +121,7 @@ static int one_record(struct shell *s, const char *text)
 		if (s->inside) /* that is known, and there is no other before the next end: somebody jests */
 			return 0;
 		s->bash = bash;
+		s->by_length = bash == 2;
 		s->ready = true;
 		s->inside = pid;
 		return 0;
@@ -459,7 +461,8 @@ static bool one_waits(const struct box *b, const struct shell *s)
 
 void shell_give(struct box *b, struct shell *s)
 {
-	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = (s->bash ? 2u : 0) | (s->moved ? 4u : 0)};
+	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = (s->bash ? 2u : 0) | (s->by_length ? 8u : 0) |
+							      (s->moved ? 4u : 0)};
 
 	s->busy = false;
 	if (!s->session && (s->dead || (s->runner && s->moved))) {

@@ -23,7 +23,8 @@
 /* Names that begin with _h are ours. Bash reads a pipe byte by byte, and asks four things of the kernel before it begins. So
  * of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one word) and a NUL. KIND: 1 output
  * merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is one program, and what comes before
- * it in a second string: the program takes the place of the sub-shell, where it is there. The record of an end: "E", which of
+ * it in a second string: the program takes the place of the sub-shell, where it is there. In place of a text there may be a byte 1,
+ * its length and a NUL; then it follows, without one: that bash 5 reads in one go. The record of an end: "E", which of
  * this shell's it is, status, and in a session the working directory; before it, on lines of its own, what bash says of a
  * signal. "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
  *
@@ -34,13 +35,16 @@
 	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "                          \
 	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "           \
 	"return 0; }; "
+/* 2: by length, too. */
+#define HOW_BASH_READS "_hm=$'\\1'; _hb=1; [ \"$BASH_VERSINFO\" -lt 5 ] || _hb=2; "
 static const char warm_begin[] =
 	"if [ -n \"$BASH_VERSION\" ]; then "
 	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
+	"case $_ht in $_hm*) IFS= read -r -N \"${_ht#?}\" -u 7 _ht || return 1;; esac; "
 	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; "
 	"5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
-	"_hp() { _hw=$BASHPID; }; _hb=1; "
+	"_hp() { _hw=$BASHPID; }; " HOW_BASH_READS
 	"_hx='eval \"$_he\"; case $_hc in */*) [[ -f $_hc && -x $_hc ]];; "
 	"*) [[ ! ${BASH_ALIASES[$_hc]-} ]] && hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]-} && [[ $_hc ]];; esac && "
 	"{ eval \"_=\\$_hc exec $_ht\"; exit; }'; " /* where it cannot be redirected, exec does not end the shell */
@@ -72,10 +76,12 @@ static const char loop_session[] =
 	"for _hn in _hq _hp _hw; do _hf=$((_hf+1)); while [ -e /proc/self/fd/$_hf ]; do _hf=$((_hf+1)); done; "
 	"eval \"$_hn=$_hf\"; done; "
 	"_hr() { IFS= read -r -d '' _hx <\"/proc/self/fd/$_hw/$1.t\"; }; "
-	"trap 'case $_hx in ?*) _hx=; shopt -s extdebug; trap '\\''"
+	HOW_BASH_READS
+	"trap 'case $_hx in $_hm*) ;; ?*) _hx=; shopt -s extdebug; trap '\\''"
 	"case $BASH_COMMAND in *++_hi*) trap - DEBUG; shopt -u extdebug;; *) false;; esac'\\'' DEBUG;; esac' RTMAX; "
-	"printf 'R0 1\\0' >&8; "
-	"eval '{ while IFS= read -r -d \"\" -u '$_hq' _hx; do eval \"$_hx\"; "
+	"printf 'R0 %d\\0' $_hb >&8; "
+	"eval '{ while IFS= read -r -d \"\" -u '$_hq' _hx; do "
+	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; eval \"$_hx\"; "
 	"printf \"E%d %d %s\\0\" $((++_hi)) $? \"$PWD\" >&'$_hp'; _hx=; done; } 7<&- 8>&- 9<&-'; "
 	"else "
 	READ_IN_SH

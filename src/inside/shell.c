@@ -416,7 +416,7 @@ void shell_back(struct keeper *k, struct client *c, const struct msg *m)
 
 	if (!s || !s->name)
 		return;
-	s->kind = m->head.arg & 2;
+	s->kind = m->head.arg & (2 | 8);
 	s->moved = m->head.arg & 4;
 	s->lent = NULL;
 	if (len && len < SHELL_CWD_MAX) {
