@@ -87,6 +87,10 @@ class Package(RunCase):
         self.run_tests("test_twin")
 
     @needs(built, "this build has no Python package")
+    def test_sessions_whose_time_is_over(self):
+        self.run_tests("test_session")
+
+    @needs(built, "this build has no Python package")
     def test_single_programs(self):
         self.run_tests("test_runner")
 

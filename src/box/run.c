@@ -344,7 +344,11 @@ static int look(struct run *r, struct err *e)
 	/* Whom somebody else than us killed may not have taken all of the text. */
 	if (!r->s->session && !r->s->runner && r->s->done == r->s->begun && r->s->status == 128 + SIGKILL && !r->kill_by_ns)
 		r->s->confused = true;
+	if (!r->s->dead && r->s->done == r->s->begun && !r->s->kills && run_shell_settle(r))
+		return 0;
 	if (r->s->dead || (r->s->done == r->s->begun && !r->s->kills)) {
+		if (r->settled)
+			r->s->status = r->status;
 		r->shell_died = r->s->done != r->s->begun;
 		return 1;
 	}

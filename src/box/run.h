@@ -32,11 +32,16 @@ struct run {
 	uint64_t continue_ns; /* when to look after its shell, which somebody inside may have stopped; 0: never */
 	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;
+	bool settled; /* run_shell_settle() */
+	int status;   /* then: how it had ended */
 };
 
 /* run_shell.c: Begins the run in its shell (r->s). After a failure with r->s->deaf: in the next one. */
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e);
 int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e);
+/* A session that was told to pass over the rest of a text, and had come to its end, may do so with the next one: so it gets one
+ * that does nothing. Return: true, and that is to be waited for. */
+bool run_shell_settle(struct run *r);
 /* Gives the shell back, as if the run had not been begun in it. */
 void run_shell_leave(struct run *r);
 /* Whether a runner would do for it. */

@@ -69,12 +69,12 @@ void run_shell_forget(struct run *r)
 	r->made = 0;
 }
 
-/* What the entrypoint of a session has said before it became the shell is no output of a run. */
+/* What the entrypoint of a session has said before it became the shell, or that itself as it started, is no output of a run. */
 static void drop_noise(const struct run *r)
 {
 	char part[4096];
 
-	for (int i = 0; i < 2 && r->s->session && shell_behind(r->b->spec); i++)
+	for (int i = 0; i < 2 && r->s->session; i++)
 		while (r->s->ends[SHELL_END_OUT + i] >= 0 && read(r->s->ends[SHELL_END_OUT + i], part, sizeof(part)) > 0)
 			;
 }
@@ -292,6 +292,20 @@ int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 	else if (s->session) /* of a warm one each sub-shell stands there */
 		s->moved = false;
 	return code;
+}
+
+bool run_shell_settle(struct run *r)
+{
+	struct shell *s = r->s;
+
+	if (!s->session || !s->bash || !r->kill_by_ns || r->settled)
+		return false;
+	r->settled = true;
+	r->status = s->status;
+	if (sys_write_quiet(s->ends[SHELL_END_COMMANDS], ":", 2) != 2)
+		return false;
+	s->begun++;
+	return true;
 }
 
 void run_shell_leave(struct run *r)

@@ -69,20 +69,26 @@ static const char warm_loop[] = "while :; do " WARM_TEXT("") "done";
 /* To close the three descriptors for each text would take bash as long as all the rest. So it closes them once, around the loop,
  * and keeps them, as it does for what it will restore, at the next free numbers from 10 on, close-on-exec.
  *
- * At a timeout what the text has started is killed, and the shell is told to run no more of the text: from
- * then on its debugging trap passes over every command up to ours behind the text. */
+ * At a timeout what the text has started is killed, and the shell is told to run no more of the text. From then on its
+ * debugging trap passes over every command, and leaves every loop and function in which it is called, up to ours behind the
+ * text, which ends that with one step; ours around the text, of one round, is there to be left. What is behind the text is also
+ * before the first one (an end that nobody awaits), and so where even a "continue 2" leads. Told when it is about to wait
+ * for the next text, it may come to the trap only with that: run_shell_settle(). */
 static const char loop_session[] =
 	"if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hi=0; _hf=9; "
 	"for _hn in _hq _hp _hw; do _hf=$((_hf+1)); while [ -e /proc/self/fd/$_hf ]; do _hf=$((_hf+1)); done; "
 	"eval \"$_hn=$_hf\"; done; "
 	"_hr() { IFS= read -r -d '' _hx <\"/proc/self/fd/$_hw/$1.t\"; }; "
 	HOW_BASH_READS
+	"_hz() { return 2; }; "
 	"trap 'case $_hx in $_hm*) ;; ?*) _hx=; shopt -s extdebug; trap '\\''"
-	"case $BASH_COMMAND in *++_hi*) trap - DEBUG; shopt -u extdebug;; *) false;; esac'\\'' DEBUG;; esac' RTMAX; "
+	"case $BASH_COMMAND in _hs=*) trap - DEBUG; shopt -u extdebug;; "
+	"\"case \\$_hx\"*|\"for _hg\"*) false;; *) case ${#FUNCNAME[@]} in 0) ! break;; *) _hz;; esac;; esac'\\'' DEBUG;; esac' RTMAX; "
 	"printf 'R0 %d\\0' $_hb >&8; "
-	"eval '{ while IFS= read -r -d \"\" -u '$_hq' _hx; do "
-	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; eval \"$_hx\"; "
-	"printf \"E%d %d %s\\0\" $((++_hi)) $? \"$PWD\" >&'$_hp'; _hx=; done; } 7<&- 8>&- 9<&-'; "
+	"eval '{ while _hs=$? _hx=; printf \"E%d %d %s\\0\" $((_hi++)) $_hs \"$PWD\" >&'$_hp'; "
+	"IFS= read -r -d \"\" -u '$_hq' _hx; do "
+	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; for _hg in 1; do eval \"$_hx\"; done; done; } "
+	"7<&- 8>&- 9<&-'; "
 	"else "
 	READ_IN_SH
 	"_hi=0; printf 'R0 0\\0' >&8; "
