@@ -913,13 +913,15 @@ struct hutch_run_options {
  * what they are given and what is told is what bash makes of it. So are commands (argv) of up to 1,000 bytes: nothing inside can
  * look into that process, and where commands have CAP_SYS_PTRACE or CAP_SYS_ADMIN, and could, there is none for them. Both
  * counts begin anew with a reset. With the field "shell_entrypoint" shells
- * start behind the entrypoint, which may take up to five minutes.
+ * start behind the entrypoint, which may take up to five minutes. With "shell" they are another one than bash (any that understands
+ * what POSIX says, as dash, ksh, zsh): all of this but what only bash can do, which is to run a program in place of a sub-shell,
+ * and to leave a text of a session at a timeout, where another shell ends.
  *
  * A session belongs to the sandbox: other handles of it find the same one, one at a time. When its shell
  * ends (`exit`, `exec`, a signal) the next call has a new one, in the same working directory if that is there; a reset
  * ends all sessions.
  *
- * Return: 0; BUSY (the session is in use), INVALID, LIMIT, NO_COMMAND (neither bash nor sh is there), DIED,
+ * Return: 0; BUSY (the session is in use), INVALID, LIMIT, NO_COMMAND (neither bash nor sh is there, or not what "shell" names), DIED,
  *	   or another HUTCH_E_*.
  * Threads: one call at a time on the same box. Since: 0.1
  */

@@ -678,9 +678,14 @@ class ShellAndInspect(LivingCase):
         self.assertEqual(terminal.wait(), 3)
         result = self.hutch("shell", "-w", "/usr", box.name, input="pwd; tty; exit 4\n")
         self.assertEqual((result.code, result.out), (4, "/usr\nnot a tty\n"), str(result))
+        other = self.create("--shell", "/bin/sh")
+        result = self.hutch("shell", other.name, input="echo $0; exit 4\n")
+        self.assertEqual((result.code, result.out), (4, "/bin/sh\n"), str(result))
+        self.assertEqual(json.loads(self.hutch("inspect", other.name).out)[0]["spec"]["shell"], "/bin/sh")
         self.assert_fails(self.hutch("shell"), 125, "no name")
         self.assert_fails(self.hutch("shell", "nobody-of-this-name"), 125, "nobody-of-this-name")
         self.rm_ok(box)
+        self.rm_ok(other)
 
     def test_inspect_says_what_was_asked_for(self):
         box = self.create("--hostname", "house", "-e", "A=b", "-w", "/tmp")

@@ -112,6 +112,9 @@ class SandboxConfig:
     interactive: bool = False
     #: What the next reset needs, and a shell, stand ready from the start, not from the first reset on (0.5 MB more).
     spare: bool = False
+    #: What runs texts: a name or a path inside, of a shell as POSIX has it. None: bash, or sh where there is none. Not bash: without
+    #: what only that can do, as a session that outlives the timeout of a text.
+    shell: str | None = None
     init: bool = False
     stop_signal: str | int | None = None
     stop_timeout: str | int | float | None = None
@@ -298,7 +301,7 @@ CHECKS: dict[str, _check.Check] = {
     "rootfs": optional(text), "host": switch, "pull": optional(_check.one_of("always", "missing", "never")),
     "platform": optional(text), "command": _check.argv, "name": optional(text), "labels": pairs, "label_file": words,
     "domainname": optional(text), "user": optional(text_or_number), "group_add": words, "env_file": words,
-    "interactive": switch, "spare": switch, "init": switch, "stop_signal": optional(text_or_number),
+    "interactive": switch, "spare": switch, "shell": optional(text), "init": switch, "stop_signal": optional(text_or_number),
     "stop_timeout": optional(_check.duration), "timeout": optional(_check.duration),
     "restart": optional(_check.restart), "healthcheck": _check.health, "mounts": words, "upper": optional(_check.upper),
     "gpus": optional(text_or_number),

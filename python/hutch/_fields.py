@@ -125,6 +125,7 @@ def _process(config: SandboxConfig) -> Iterator[Ask]:
         yield from _each("entrypoint", config.entrypoint or [""])
         if config.entrypoint:
             yield Ask("entrypoint", "shell_entrypoint", "true")
+    yield from _plain(config, "shell")
     yield from _plain(config, "name")
     yield from _each("labels", [f"{key}={value}" for key, value in config.labels.items()])
     yield from _plain(config, "label_file")

@@ -295,7 +295,7 @@ class Sandbox:
         """As the library runs a text in a new shell."""
         if words is not None:
             return words
-        shell = "bash" if self._has_bash() else "sh"
+        shell = self._config.shell or ("bash" if self._has_bash() else "sh")
         return [shell, "-c", text or ":"]
 
     def _has_bash(self) -> bool:

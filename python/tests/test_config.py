@@ -263,7 +263,7 @@ ASKED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"volumes": ["/a:/b:cow", "./c:/d"]}, [("volumes", "/a:/b:cow"), ("volumes", "./c:/d")]),
     ({"devices": ["/dev/kvm"]}, [("devices", "/dev/kvm")]), ({"tty": True}, [("tty", "true")]),
     ({"entrypoint": ["/e", "x"]}, [("entrypoint", "/e"), ("entrypoint", "x"), ("shell_entrypoint", "true")]),
-    ({"entrypoint": []}, [("entrypoint", "")]),
+    ({"entrypoint": []}, [("entrypoint", "")]), ({"shell": "zsh"}, [("shell", "zsh")]),
     ({"entrypoint": None}, []), ({"hostname": "h"}, [("hostname", "h")]),
     ({"dns": ["1.1.1.1", "8.8.8.8"]}, [("dns", "1.1.1.1"), ("dns", "8.8.8.8")]),
     ({"read_only": True}, [("read_only", "true")]),

@@ -86,6 +86,28 @@ class Run(Case):
             self.assertEqual(session.run("echo $-").exit_code, 0)
             sb.delete()
 
+    def test_the_shell_of_texts_may_be_named(self) -> None:
+        for shell, fallen_back in (("sh", ""), ("/bin/sh", ""), ("bash", "5"), ("/bin/bash", "5")):
+            with Sandbox(config(shell=shell, entrypoint=None)) as sb:
+                for _ in range(2):
+                    text, said = 'echo "$0 ${BASH_VERSION%%.*}"; exit 3', (f"{shell} {fallen_back}\n", 3)
+                    for result in (sb.run(text), sb.run(text, clean=True), sb.run(text, stdin="x"), sb.session("s").run(text)):
+                        self.assertEqual(result, said)
+                    handle = sb.run_background(text)
+                    while sb.check_background(handle)[1]:
+                        time.sleep(0.01)
+                    self.assertEqual(sb.session("s").run("cd /usr; v=1; f() { echo f$1; }; f 1"), ("f1\n", 0))
+                    self.assertEqual(sb.session("s").run("pwd; f $v"), ("/usr\nf1\n", 0))
+                    self.assertEqual(sb.session("s").run("while :; do :; done", timeout=0.1).end, End.TIMEOUT)
+                    self.assertEqual(sb.session("s").run("pwd"), ("/usr\n", 0))
+                    sb.reset()
+        for shell, why in (("nosuch", "'nosuch': not found in PATH of the sandbox"), ("/nosuch", "'/nosuch': no such file in the sandbox"),
+                           ("/bin/true", "the shell ended as soon as it was started")):
+            with Sandbox(config(shell=shell)) as sb, self.assertRaisesRegex(SandboxError, f"start a shell: {why}|^{why}"):
+                sb.run("echo x")
+        with self.assertRaisesRegex(SandboxConfigError, "not a shell"):
+            Sandbox(config(shell="sh -e"))
+
     def test_threads_may_ask_a_result_at_once(self) -> None:
         start, failed = threading.Barrier(4), []
 

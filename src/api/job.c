@@ -74,8 +74,8 @@ static void to_ask(const struct hutch_job_options *o, struct exec_ask *ask)
 }
 
 /* A new shell for the text, as with a run that is clean. *ret_text: to be freed. */
-static int text_to_ask(const struct hutch_job_options *o, struct exec_ask *ask, char *shell[3], char **ret_text,
-		       struct err *e)
+static int text_to_ask(const struct spec *spec, const struct hutch_job_options *o, struct exec_ask *ask, char *shell[3],
+		       char **ret_text, struct err *e)
 {
 	size_t len = HAS(o, len) && o->len ? o->len : strlen(o->text);
 
@@ -84,12 +84,12 @@ static int text_to_ask(const struct hutch_job_options *o, struct exec_ask *ask, 
 	*ret_text = strndup(o->text, len);
 	if (!*ret_text)
 		return err_oom(e);
-	shell[0] = (char *)(uintptr_t)"bash";
+	shell[0] = shell_name_of(spec);
 	shell[1] = (char *)(uintptr_t)"-c";
 	shell[2] = *ret_text;
 	ask->argv = shell;
 	ask->argc = 3;
-	ask->or_sh = true;
+	ask->or_sh = !spec->shell;
 	return 0;
 }
 
@@ -109,7 +109,7 @@ int hutch_job_start(struct hutch_box *box, const struct hutch_job_options *opts,
 	if (ask.job)
 		r = check_id(ask.job, &e);
 	if (r == 0 && HAS(opts, text) && opts->text)
-		r = text_to_ask(opts, &ask, shell, &text, &e);
+		r = text_to_ask(to_box(box)->spec, opts, &ask, shell, &text, &e);
 	if (r == 0)
 		r = job_start(to_box(box), &ask, &f, &e);
 	if (r == 0 && ret_id)

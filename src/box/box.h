@@ -436,6 +436,7 @@ void shell_give(struct box *b, struct shell *s); /* free again */
 struct shell *shell_take_runner(struct box *b, bool text);
 bool shell_unread(const struct shell *s); /* it has not taken all that was sent */
 bool shell_behind(const struct spec *spec); /* whether one starts behind the entrypoint */
+char *shell_name_of(const struct spec *spec); /* what is tried first; not to be changed */
 int shell_begin(struct box *b, struct shell *s, bool apart, struct err *e); /* asks the keeper for one */
 /* Of a sandbox that was nameless: its warm shells find its host name in a file of this name when the first text comes. */
 #define SHELL_HOSTNAME "host"

@@ -109,7 +109,7 @@ int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
 static int start_command(struct run *r, const struct run_ask *ask, struct err *e)
 {
 	auto_free char *text = NULL;
-	char *shell[] = {(char *)(uintptr_t)"bash", (char *)(uintptr_t)"-c", NULL, NULL};
+	char *shell[] = {shell_name_of(r->b->spec), (char *)(uintptr_t)"-c", NULL, NULL};
 	struct exec_ask x = {
 		.argv = ask->argv, .argc = ask->argc, .env = ask->env, .nenv = ask->nenv,
 		.cwd = ask->cwd, .io = {{STDIO_NULL, -1}, {STDIO_PIPE, -1},
@@ -125,7 +125,7 @@ static int start_command(struct run *r, const struct run_ask *ask, struct err *e
 		shell[2] = text;
 		x.argv = shell;
 		x.argc = 3;
-		x.or_sh = true;
+		x.or_sh = !r->b->spec->shell;
 	}
 	code = box_exec(r->b, &x, &r->p, e);
 	for (int i = 0; i < 2 && code == 0; i++) {

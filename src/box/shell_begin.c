@@ -130,12 +130,17 @@ bool shell_behind(const struct spec *spec)
 	return spec->shell_entrypoint && spec->entrypoint.n;
 }
 
+char *shell_name_of(const struct spec *spec)
+{
+	return spec->shell ? spec->shell : (char *)(uintptr_t)"bash";
+}
+
 /* The words that run @text in a shell: behind the entrypoint, or to be tried with sh where bash is not there. The array
  * alone is new. NULL: no memory. */
 static char **shell_words(const struct spec *spec, char *text, size_t *ret_n)
 {
-	static const char *const alone[] = {"bash", "-c"}, *const behind[] = {"sh", "-c", EITHER, "sh"};
-	size_t before = shell_behind(spec) ? spec->entrypoint.n : 0, own = before ? 4 : 2;
+	const char *const one[] = {shell_name_of(spec), "-c"}, *const either[] = {"sh", "-c", EITHER, "sh"};
+	size_t before = shell_behind(spec) ? spec->entrypoint.n : 0, own = before && !spec->shell ? 4 : 2;
 	char **words = calloc(before + own + 2, sizeof(*words));
 
 	if (!words)
@@ -143,7 +148,7 @@ static char **shell_words(const struct spec *spec, char *text, size_t *ret_n)
 	for (size_t i = 0; i < before; i++)
 		words[i] = spec->entrypoint.v[i];
 	for (size_t i = 0; i < own; i++)
-		words[before + i] = (char *)(uintptr_t)(before ? behind : alone)[i];
+		words[before + i] = (char *)(uintptr_t)(own == 4 ? either : one)[i];
 	words[before + own] = text;
 	*ret_n = before + own + 1;
 	return words;
@@ -184,7 +189,7 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 {
 	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
 	const struct spec *spec = b->spec;
-	struct call c = {.umask = 022, .flags = (shell_behind(spec) ? 0 : CALL_OR_SH) | (apart && s->session ? CALL_APART : 0)};
+	struct call c = {.umask = 022, .flags = (shell_behind(spec) || spec->shell ? 0 : CALL_OR_SH) | (apart && s->session ? CALL_APART : 0)};
 	char born[300], *env_born[] = {born};
 	const struct exec_ask ask = {.env = env_born, .nenv = was_nameless(b, s)};
 	bool home_missing;

@@ -32,7 +32,7 @@ static void json_is(const struct spec *s, const char *want)
 
 static const char whole[] =
 	"{\"rootfs\":\"/\",\"command\":[\"sh\",\"-c\",\"a \\\"b\\\"\\n\"],"
-	"\"entrypoint\":[\"/init\"],\"shell_entrypoint\":true,"
+	"\"entrypoint\":[\"/init\"],\"shell_entrypoint\":true,\"shell\":\"/bin/dash\","
 	"\"name\":\"box\",\"hostname\":\"h\",\"working_dir\":\"/w\",\"user\":\"1:2\","
 	"\"group_add\":[\"3\"],\"env\":[\"A=1\",\"B=\"],\"tty\":true,\"interactive\":true,"
 	"\"init\":true,\"stop_signal\":\"INT\",\"timeout\":1.500,\"volumes\":[\"/etc:/a:ro\","

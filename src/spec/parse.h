@@ -35,6 +35,7 @@ int parse_hostname(const char *text, char **ret, struct err *e);
 int parse_image(const char *text, char **ret, struct err *e);
 int parse_user(const char *text, char **ret, struct err *e);
 int parse_group(const char *text, char **ret, struct err *e);
+int parse_shell(const char *text, char **ret, struct err *e);
 int parse_workdir(const char *text, char **ret, struct err *e);
 int parse_network(const char *text, enum spec_net *ret, struct err *e);
 int parse_add_host(const char *text, char **ret, struct err *e); /* "name:ip" */

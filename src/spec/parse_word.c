@@ -122,6 +122,15 @@ int parse_group(const char *text, char **ret, struct err *e)
 	return keep(text, ret, e);
 }
 
+int parse_shell(const char *text, char **ret, struct err *e)
+{
+	if (!*text || has_blank(text) || (*text != '/' && strchr(text, '/')))
+		return err_set(e, ERR_INVALID, "not a shell: a name, as zsh, or a path, as /bin/zsh, without options");
+	if (strlen(text) >= 4096)
+		return err_set(e, ERR_INVALID, "longer than a path can be");
+	return keep(text, ret, e);
+}
+
 int parse_workdir(const char *text, char **ret, struct err *e)
 {
 	if (text[0] != '/')

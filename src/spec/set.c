@@ -186,6 +186,7 @@ static const struct spec_rule *const rules[SPEC_NFIELDS] = {
 	LIST(command, NULL),
 	OWN(entrypoint),
 	SWITCH(shell_entrypoint),
+	TEXT(shell, parse_shell),
 	TEXT(name, parse_name),
 	TEXT(hostname, parse_hostname),
 	TEXT(working_dir, parse_workdir),

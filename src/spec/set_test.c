@@ -103,6 +103,7 @@ static const char *const plain[][3] = {
 	{"allow_abstract_sockets", "true", "true"},
 	{"spare", "true", "true"},
 	{"shell_entrypoint", "true", "true"},
+	{"shell", "zsh", "zsh"},
 	{"oom_score_adj", "-1000", "-1000"},
 	{"privileged", "true", "true"},
 	{"ids", "host", "host"},
@@ -328,6 +329,8 @@ static void failures_name_field_and_value_on_one_line(void)
 	refuses(s, "upper", "tmpfs:", ERR_INVALID,
 		"--upper 'tmpfs:': not a size (4096, 512k, 1.5g)");
 	refuses(s, "ids", "x", ERR_INVALID, "--ids 'x': not auto or host");
+	refuses(s, "shell", "./zsh", ERR_INVALID,
+		"--shell './zsh': not a shell: a name, as zsh, or a path, as /bin/zsh, without options");
 	sets(s, "ids", "auto");
 	is_int(s->ids, SPEC_IDS_AUTO);
 	refuses(s, "image", "", ERR_INVALID,
@@ -342,6 +345,8 @@ static void a_failure_leaves_the_spec_as_it_was(void)
 		{"image", " "},	      {"rootfs", "/nonexistent"},
 		{"host", "x"},	      {"name", ""},
 		{"hostname", "-"},    {"working_dir", ""},
+		{"shell", ""},	      {"shell", "./sh"},
+		{"shell", "sh -e"},
 		{"user", ""},	      {"tty", "x"},
 		{"stop_signal", "x"}, {"timeout", "x"},
 		{"upper", "x"},	      {"shm_size", "x"},

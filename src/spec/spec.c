@@ -19,7 +19,7 @@ static const size_t strings[] = {
 	offsetof(struct spec, rootfs),	    offsetof(struct spec, image),
 	offsetof(struct spec, name),	    offsetof(struct spec, hostname),
 	offsetof(struct spec, working_dir), offsetof(struct spec, user),
-	offsetof(struct spec, stop_signal),
+	offsetof(struct spec, stop_signal), offsetof(struct spec, shell),
 };
 
 static const size_t lists[] = {

@@ -66,6 +66,7 @@ struct spec {
 	struct spec_list entrypoint; /* put before command */
 	bool entrypoint_set;	     /* asked for, also when it is empty: none, not the image's */
 	bool shell_entrypoint;	     /* shells that wait for text are started behind it */
+	char *shell;	 /* of texts: a name or a path; NULL: bash, or sh where there is none */
 	char *name;	 /* [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 200 bytes; NULL: one is made */
 	char *hostname;	 /* NULL: the name, cut to 63 bytes */
 	char *working_dir; /* NULL: "/" */
