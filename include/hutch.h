@@ -897,13 +897,17 @@ struct hutch_run_options {
 	 * may not use the box. */
 	void (*on_output)(void *arg, int which, const char *data, size_t len);
 	void *arg;
+	/* What can be read as standard input, copied; then text runs in a new shell, as with HUTCH_RUN_CLEAN, and not in a
+	 * session. NULL: nothing. */
+	const void *input;
+	size_t input_len; /* in bytes */
 };
 
 /**
  * hutch_run_start() - Run text in the sandbox's warm shell, in a session or in a new shell, or a command
  * @ret_run: Belongs to the box; hutch_run_free() frees it earlier
  *
- * Standard input is /dev/null. The first call starts the shell, which takes about a millisecond, where none waits: once text
+ * Standard input is /dev/null, or a pipe with @input, which is written in hutch_run_wait(). The first call starts the shell, which takes about a millisecond, where none waits: once text
  * has run in a sandbox of this handle, the next ones are started with a shell, until one is deleted that was not asked for it
  * (not where it would run a file of the image: behind an entrypoint, with BASH_ENV or ENV). While
  * the warm shell is busy with another call of this handle, text runs in a new one. A text that is one program with its words and
@@ -986,14 +990,6 @@ HUTCH_PUBLIC int hutch_run_output(struct hutch_run *run, int which, struct hutch
 /* Frees a run; one that has not ended is stopped. NULL is fine. Threads: one call at a time on the same
  * box. Since: 0.1 */
 HUTCH_PUBLIC void hutch_run_free(struct hutch_run *run);
-
-/**
- * hutch_signal_number() - A signal by its name
- * @text: "TERM", "SIGTERM", "15", "RTMIN+3"
- *
- * Return: its number, or INVALID. Threads: safe. Since: 0.1
- */
-HUTCH_PUBLIC int hutch_signal_number(const char *text, struct hutch_error *err);
 
 /* ---- jobs: commands that belong to the sandbox ------------------------------------------------- */
 

@@ -212,10 +212,10 @@ static PyMethodDef methods[] = {
 	{"kill", kill_box, METH_VARARGS, "kill(signal)"},
 	{"spec", spec_of, METH_NOARGS, "spec() -> JSON"},
 	{"fileno", fileno_of, METH_NOARGS, "fileno() -> int"},
-	{"run", box_run, METH_VARARGS, "run(text, argv, flags, session, cwd, env, timeout_ms, cap, counted) -> RunResult"},
+	{"run", box_run, METH_VARARGS, "run(text, argv, flags, session, cwd, env, timeout_ms, cap, counted, input) -> RunResult"},
 	{"say", (PyCFunction)(void (*)(void))box_say, METH_FASTCALL, "say(text, session) -> RunResult"},
 	{"run_start", box_run_start, METH_VARARGS,
-	 "run_start(text, argv, flags, session, cwd, env, timeout_ms, cap, stream) -> Run"},
+	 "run_start(text, argv, flags, session, cwd, env, timeout_ms, cap, stream, input) -> Run"},
 	{"exec", box_exec, METH_VARARGS, "exec(argv, flags, env, cwd, user, kinds, fds, timeout_ms, rows, cols) -> Proc"},
 	{NULL, NULL, 0, NULL},
 };

@@ -40,7 +40,7 @@ struct run_object {
 /* What was asked for, as long as Python's objects are held. */
 struct ask {
 	struct hutch_run_options o;
-	struct text text, session, cwd;
+	struct text text, session, cwd, input;
 	struct words argv, env;
 };
 
@@ -49,24 +49,25 @@ static void ask_done(struct ask *a)
 	text_done(&a->text);
 	text_done(&a->session);
 	text_done(&a->cwd);
+	text_done(&a->input);
 	words_done(&a->argv);
 	words_done(&a->env);
 }
 
-/* (text, argv, flags, session, cwd, env, timeout_ms, cap, more) */
+/* (text, argv, flags, session, cwd, env, timeout_ms, cap, more, input) */
 static int ask_get(PyObject *args, struct ask *a, int *ret_more)
 {
-	PyObject *text, *argv, *session, *cwd, *env;
+	PyObject *text, *argv, *session, *cwd, *env, *input = Py_None;
 	unsigned long long timeout, cap;
 
 	memset(a, 0, sizeof(*a));
 	a->o.size = sizeof(a->o);
 	*ret_more = 0;
-	if (!PyArg_ParseTuple(args, "OOIOOOKK|p", &text, &argv, &a->o.flags, &session, &cwd, &env, &timeout, &cap,
-			      ret_more))
+	if (!PyArg_ParseTuple(args, "OOIOOOKK|pO", &text, &argv, &a->o.flags, &session, &cwd, &env, &timeout, &cap,
+			      ret_more, &input))
 		return -1;
 	if (text_get(text, &a->text) < 0 || text_plain(session, &a->session) < 0 || text_plain(cwd, &a->cwd) < 0 ||
-	    words_get(argv, &a->argv) < 0 || words_get(env, &a->env) < 0) {
+	    text_get(input, &a->input) < 0 || words_get(argv, &a->argv) < 0 || words_get(env, &a->env) < 0) {
 		ask_done(a);
 		return -1;
 	}
@@ -75,6 +76,8 @@ static int ask_get(PyObject *args, struct ask *a, int *ret_more)
 	a->o.argv = a->argv.v;
 	a->o.env = a->env.v;
 	a->o.cwd = a->cwd.s;
+	a->o.input = a->input.s;
+	a->o.input_len = a->input.len;
 	a->o.session = a->session.s;
 	a->o.timeout_ms = timeout;
 	a->o.cap = cap;

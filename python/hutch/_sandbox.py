@@ -225,7 +225,8 @@ class Sandbox:
 
     @overload
     def run(self, command: Command, timeout: float | None = ..., *, env: Mapping[str, str] | None = ...,
-            cwd: str | None = ..., clean: bool = ..., apart: bool = ..., stream: Literal[True]) -> Stream: ...
+            cwd: str | None = ..., stdin: str | bytes | None = ..., clean: bool = ..., apart: bool = ...,
+            stream: Literal[True]) -> Stream: ...
 
     def run(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
             cwd: str | None = None, stdin: str | bytes | None = None, clean: bool = False, apart: bool = False,
@@ -234,8 +235,8 @@ class Sandbox:
 
         ``command``: a str is run by the sandbox' warm shell, in a fresh sub-shell each time (a single program in place of
         it); a list is executed without a shell. ``timeout``: seconds, after which all that it started is killed; None or 0:
-        none. ``env``: variables over those of the configuration. ``cwd``: None: ``working_dir``. ``stdin``: what it can read;
-        None: nothing. ``clean``: in a new shell, whose result nothing inside can forge (so it is of a list). ``apart``: standard error by itself. ``check``:
+        none. ``env``: variables over those of the configuration. ``cwd``: None: ``working_dir``. ``stdin``: what it can read,
+        in a new shell then, as with ``clean``; None: nothing. ``clean``: in a new shell, whose result nothing inside can forge (so it is of a list). ``apart``: standard error by itself. ``check``:
         raise :class:`CommandError` when it does not end with 0. ``max_output``: bytes of each output that are kept, the
         first and the last half; None: all. ``stream``: return at once, a :class:`Stream` to iterate over.
 
@@ -243,12 +244,12 @@ class Sandbox:
         exit code is 124. Since 0.1.
         """
         if stream:
-            return self._stream(command, timeout, env, cwd, clean, apart)
+            return self._stream(command, timeout, env, cwd, clean, apart, stdin=stdin)
         ask = self._ask(command, timeout, env, cwd, clean, apart, None, max_output)
         if self._config.tty:
             result = self._run_on_terminal(ask, stdin)
         elif stdin is not None:
-            result = self._run_with(ask, stdin, apart)
+            result = self._box.run(*ask, True, stdin)
         else:
             result = self._box.run(*ask, clean or ask[1] is not None)
         return self._given(command, result, check)
@@ -262,34 +263,34 @@ class Sandbox:
         return result
 
     async def arun(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
-                   cwd: str | None = None, clean: bool = False, apart: bool = False, check: bool = False,
-                   max_output: int | None = None) -> RunResult:
+                   cwd: str | None = None, stdin: str | bytes | None = None, clean: bool = False, apart: bool = False,
+                   check: bool = False, max_output: int | None = None) -> RunResult:
         """:meth:`run` in an event loop, without threads. Cancelled, it kills what the command has started."""
         ask = self._ask(command, timeout, env, cwd, clean, apart, None, max_output)
-        return self._given(command, await self._arun(ask), check)
+        return self._given(command, await self._arun(ask, stdin), check)
 
-    async def _arun(self, ask: _Ask) -> RunResult:
+    async def _arun(self, ask: _Ask, stdin: str | bytes | None = None) -> RunResult:
         if self._changing is not None:
             await self._settled()
         began = time.monotonic()
-        run = self._box.run_start(*ask)
+        run = self._box.run_start(*ask, False, stdin)
         try:
             told = await finish(run)
             err = run.output(2) if ask[2] & _hutch.RUN_APART else None
             return RunResult(told, run.output(1), err, time.monotonic() - began,
-                             bool(ask[2] & _hutch.RUN_CLEAN) or ask[1] is not None)
+                             bool(ask[2] & _hutch.RUN_CLEAN) or ask[1] is not None or stdin is not None)
         finally:
             run.free()
 
     def _stream(self, command: Command, timeout: float | None, env: Mapping[str, str] | None, cwd: str | None,
-                clean: bool, apart: bool, session: str | None = None) -> Stream:
+                clean: bool, apart: bool, session: str | None = None, stdin: str | bytes | None = None) -> Stream:
         ask = self._ask(command, timeout, env, cwd, clean, apart, session, None)
-        return Stream(self._box.run_start(*(*ask, True)), clean or ask[1] is not None, apart)
+        return Stream(self._box.run_start(*ask, True, stdin), clean or ask[1] is not None or stdin is not None, apart)
 
     def astream(self, command: Command, timeout: float | None = None, *, env: Mapping[str, str] | None = None,
-                cwd: str | None = None, clean: bool = False, apart: bool = False) -> Stream:
+                cwd: str | None = None, stdin: str | bytes | None = None, clean: bool = False, apart: bool = False) -> Stream:
         """``async for part in sb.astream("make"): ...``: see :class:`Stream`."""
-        return self._stream(command, timeout, env, cwd, clean, apart)
+        return self._stream(command, timeout, env, cwd, clean, apart, stdin=stdin)
 
     def _argv(self, text: str | None, words: list[str] | None) -> list[str]:
         """As the library runs a text in a new shell."""
@@ -300,20 +301,6 @@ class Sandbox:
 
     def _has_bash(self) -> bool:
         return any(self.files(path).exists() for path in ("/bin/bash", "/usr/bin/bash"))
-
-    def _run_with(self, ask: _Ask, stdin: str | bytes, apart: bool) -> RunResult:
-        import subprocess
-
-        from ._popen import Popen
-
-        text, words, _, _, cwd, env, timeout, cap = ask
-        began = time.monotonic()
-        process = Popen(self, self._argv(text, words), stderr=subprocess.PIPE if apart else subprocess.STDOUT,
-                        env=dict(one.split("=", 1) for one in env) if env else None, cwd=cwd, timeout=timeout / 1000)
-        out, err = process.communicate(stdin.encode() if isinstance(stdin, str) else stdin)
-        assert process.told is not None
-        return RunResult(process.told, _capped(out, cap), _capped(err, cap) if apart else None,
-                         time.monotonic() - began, True)
 
     def _run_on_terminal(self, ask: _Ask, stdin: str | bytes | None) -> RunResult:
         from ._popen import Popen

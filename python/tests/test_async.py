@@ -40,6 +40,9 @@ class Async(Case):
             async with await Sandbox.acreate(config()) as box:
                 results = await asyncio.gather(*(box.arun(["sh", "-c", f"sleep 0.{i}; exit {i}"]) for i in range(1, 9)))
                 self.assertEqual([result.exit_code for result in results], list(range(1, 9)))
+                result = await box.arun("sleep 0.1; cat; exit 3", stdin="in\n" * 100_000)
+                self.assertEqual((result.exit_code, result.stdout == "in\n" * 100_000, result.rusage is None), (3, True, False))
+                self.assertEqual("".join([part async for part in box.astream(["cat"], stdin=b"in")]), "in")
                 session = box.session()
                 await session.arun("X=1; cd /usr")
                 self.assertEqual((await session.arun("echo $X; pwd")).output, "1\n/usr\n")

@@ -159,6 +159,10 @@ class Run(Case):
     def test_environment_directory_and_input(self) -> None:
         self.assertEqual(self.sb.run("echo \"$A\"; pwd", env={"A": "it's $5"}, cwd="/usr").output, "it's $5\n/usr\n")
         self.assertEqual(self.sb.run(["cat"], stdin="in").output, "in")
+        with self.sb.run("cat; exit 5", stdin="in\n" * 100_000, stream=True) as stream:
+            self.assertEqual("".join(stream), "in\n" * 100_000)
+            self.assertEqual(stream.result.exit_code, 5)
+        self.assertRaises(TypeError, self.sb.run, "cat", stdin=5)
         self.assertEqual(self.sb.run("cat; exit 3", stdin=b"\xff\n"), ("\\xff\n", 3))
         self.assertEqual(self.sb.run("cat").output, "")
         self.assertEqual(self.sb.run("exit 5", clean=True).exit_code, 5)

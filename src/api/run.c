@@ -38,6 +38,9 @@ static void to_ask(const struct hutch_run_options *o, struct run_ask *ask)
 	ask->cap = HAS(o, cap) && o->cap ? o->cap : DEFAULT_CAP;
 	ask->on_output = HAS(o, on_output) ? o->on_output : NULL;
 	ask->arg = HAS(o, arg) ? o->arg : NULL;
+	ask->input = HAS(o, input_len) ? o->input : NULL;
+	ask->input_len = ask->input ? o->input_len : 0;
+	ask->clean |= ask->input != NULL;
 }
 
 int hutch_run_start(struct hutch_box *box, const struct hutch_run_options *opts,

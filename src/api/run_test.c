@@ -634,10 +634,10 @@ static void a_session_survives_a_timeout(void)
 	x = run_with(&w, box, &o);
 	ok(x.r.end == HUTCH_END_TIMEOUT && !strstr(x.out, "went on"), "%d '%s'", x.r.end, x.out);
 	expect(&w, box, "s", "echo \"[$A]\"; jobs -r | wc -l; ls /went-on 2>/dev/null; :", 0, "[1]\n1\n");
-	o.text = "while :; do :; done"; /* nothing to kill but the shell */
+	o.text = "while :; do :; done"; /* nothing to kill: it is left */
 	x = run_with(&w, box, &o);
 	ok(x.r.end == HUTCH_END_TIMEOUT && x.r.exit_code == 124 && x.seconds < 2, "%d %f", x.r.end, x.seconds);
-	expect(&w, box, "s", "echo \"[$A]\"", 0, "[]\n");
+	expect(&w, box, "s", "echo \"[$A]\"", 0, "[1]\n");
 	hutch_box_delete(box, NULL);
 }
 
@@ -718,6 +718,66 @@ static void long_text_and_long_output_come_whole(void)
 	}
 	free(script);
 	hutch_box_delete(box, NULL);
+}
+
+static void input_is_read_by_a_text_or_a_command(void)
+{
+	enum { MUCH = 1 << 20 };
+	static const char *const cat[] = {"cat", NULL};
+	struct hutch_result r = {.size = sizeof(r)};
+	char *input = malloc(MUCH);
+	struct hutch_run_options o = {.input = "in\n", .input_len = 3};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+	struct pollfd p;
+	struct ran x;
+
+	if (!input || !world_open(&w)) {
+		free(input);
+		return;
+	}
+	memset(input, 'x', MUCH);
+	box = world_start(&w);
+	for (int i = 0; i < 3; i++) { /* from the third on there is a runner for what has none */
+		o.text = "cat; exit 3";
+		x = run_with(&w, box, &o);
+		ok(x.r.exit_code == 3 && !strcmp(x.out, "in\n"), "%d '%s'", x.r.exit_code, x.out);
+		o.text = NULL;
+		o.argv = cat;
+		x = run_with(&w, box, &o);
+		ok(x.r.exit_code == 0 && !strcmp(x.out, "in\n"), "%d '%s'", x.r.exit_code, x.out);
+	}
+	o.input_len = 0;
+	x = run_with(&w, box, &o);
+	ok(x.r.exit_code == 0 && !*x.out, "%d '%s'", x.r.exit_code, x.out);
+	o.input = input;
+	o.input_len = MUCH;
+	x = run_with(&w, box, &o);
+	ok(x.r.exit_code == 0 && x.total == MUCH, "%d %llu", x.r.exit_code, (unsigned long long)x.total);
+	o.argv = NULL;
+	o.text = "exit 4"; /* nobody reads it */
+	is_int(run_with(&w, box, &o).r.exit_code, 4);
+	o.text = "head -c 5";
+	is_str(run_with(&w, box, &o).out, "xxxxx");
+	o.text = "sleep 60";
+	o.timeout_ms = 200;
+	is_int(run_with(&w, box, &o).r.exit_code, 124);
+	o.timeout_ms = 0;
+	o.text = "sleep 0.2; wc -c"; /* an event loop is told when there is room for more */
+	ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+	memset(input, 'y', MUCH); /* it was copied */
+	p = (struct pollfd){hutch_run_fd(run, &w.e), POLLIN, 0};
+	while (ok(poll(&p, 1, 5000) == 1, "nothing is told") && hutch_run_wait(run, 0, -1, &r, &w.e) == 0)
+		;
+	take(run, 1, x.out, sizeof(x.out), NULL);
+	ok(r.exit_code == 0 && atoi(x.out) == MUCH, "%d '%s'", r.exit_code, x.out);
+	hutch_run_free(run);
+	o.session = "s";
+	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+	ok(strstr(w.e.message, "no input of its own"), "%s", w.e.message);
+	hutch_box_delete(box, NULL);
+	free(input);
 }
 
 static void count_bytes(void *arg, int which, const char *data, size_t len)
@@ -1151,6 +1211,7 @@ int main(void)
 		TAP_TEST(an_event_loop_is_told_of_an_end_that_another_wait_has_taken),
 		TAP_TEST(a_timeout_holds_for_a_shell_that_does_not_come_to_it),
 		TAP_TEST(long_text_and_long_output_come_whole),
+		TAP_TEST(input_is_read_by_a_text_or_a_command),
 		TAP_TEST(output_can_be_taken_as_it_comes),
 		TAP_TEST(variables_and_directory_are_of_one_call),
 		TAP_TEST(words_run_without_a_shell),

@@ -256,6 +256,8 @@ struct run_ask {
 	uint64_t cap;	     /* bytes kept of each; more is cut out of the middle */
 	void (*on_output)(void *arg, int which, const char *data, size_t len); /* NULL: it is kept */
 	void *arg;
+	const void *input; /* what it can read; then @clean is set. NULL: nothing */
+	size_t input_len;
 };
 
 enum run_end { RUN_EXIT, RUN_SIGNAL, RUN_TIMEOUT, RUN_FAULT, RUN_SHELL_DIED };

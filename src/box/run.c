@@ -104,6 +104,36 @@ int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
 	return sink_output(&r->sink[which - 1], ret, e);
 }
 
+/* ---- input ------------------------------------------------------------------------------------ */
+
+/* As much as it takes now. */
+static void feed(struct run *r)
+{
+	while (r->in >= 0 && r->fed < r->ninput) {
+		ssize_t n = sys_write_quiet(r->in, r->input + r->fed, r->ninput - r->fed);
+
+		if (n == -EAGAIN || n == -EINTR)
+			return;
+		if (n < 0) /* nobody reads any more */
+			break;
+		r->fed += (size_t)n;
+	}
+	close_fd(&r->in);
+}
+
+static int give_input(struct run *r, const struct run_ask *ask, struct err *e)
+{
+	r->in = take_fd(&r->p->io[0]);
+	(void)fcntl(r->in, F_SETFL, O_NONBLOCK);
+	r->input = malloc(ask->input_len + 1);
+	if (!r->input)
+		return err_oom(e);
+	memcpy(r->input, ask->input, ask->input_len);
+	r->ninput = ask->input_len;
+	feed(r);
+	return 0;
+}
+
 /* ---- a command -------------------------------------------------------------------------------- */
 
 static int start_command(struct run *r, const struct run_ask *ask, struct err *e)
@@ -112,7 +142,7 @@ static int start_command(struct run *r, const struct run_ask *ask, struct err *e
 	char *shell[] = {shell_name_of(r->b->spec), (char *)(uintptr_t)"-c", NULL, NULL};
 	struct exec_ask x = {
 		.argv = ask->argv, .argc = ask->argc, .env = ask->env, .nenv = ask->nenv,
-		.cwd = ask->cwd, .io = {{STDIO_NULL, -1}, {STDIO_PIPE, -1},
+		.cwd = ask->cwd, .io = {{ask->input ? STDIO_PIPE : STDIO_NULL, -1}, {STDIO_PIPE, -1},
 					{ask->apart ? STDIO_PIPE : STDIO_SAME, -1}},
 		.timeout_ms = ask->timeout_ms,
 	};
@@ -134,7 +164,7 @@ static int start_command(struct run *r, const struct run_ask *ask, struct err *e
 		if (r->out[i] >= 0)
 			(void)fcntl(r->out[i], F_SETFL, O_NONBLOCK);
 	}
-	return code;
+	return code == 0 && ask->input ? give_input(r, ask, e) : code;
 }
 
 /* ---- start, wait, end ------------------------------------------------------------------------- */
@@ -145,6 +175,8 @@ static int check(const struct run_ask *ask, struct err *e)
 		return err_set(e, ERR_INVALID, "nothing to run");
 	if (ask->text && memchr(ask->text, '\0', ask->len))
 		return err_set(e, ERR_INVALID, "the text has a NUL in it, which no shell can read");
+	if (ask->session && ask->input)
+		return err_set(e, ERR_INVALID, "a text in a session has no input of its own (it can say <<, or read a file)");
 	if (ask->session && (!ask->text || ask->clean))
 		return err_set(e, ERR_INVALID, "in a session runs text, and not clean");
 	if (ask->session && (!*ask->session || strlen(ask->session) >= SHELL_NAME_MAX))
@@ -187,7 +219,7 @@ int run_start(struct box *b, const struct run_ask *ask, struct run **ret, struct
 	if (!r)
 		return err_oom(e);
 	r->b = b;
-	r->out[0] = r->out[1] = r->events = r->timer = -1;
+	r->in = r->out[0] = r->out[1] = r->events = r->timer = -1;
 	sink_init(&r->sink[0], ask->cap);
 	sink_init(&r->sink[1], ask->cap);
 	r->apart = ask->apart;
@@ -210,6 +242,7 @@ static void end(struct run *r)
 {
 	r->done = true;
 	r->ended_ns = sys_now_ns();
+	close_fd(&r->in);
 	take_rest(r);
 	if (r->s) {
 		give_said(r);
@@ -401,6 +434,8 @@ int run_fd(struct run *r, struct err *e)
 	code = listen_to(fd, (int[]){timer, r->b->ctl}, 2, e);
 	if (code == 0)
 		code = listen_to_run(r, fd, e);
+	if (code == 0 && r->in >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, r->in, &(struct epoll_event){.events = EPOLLOUT}) < 0)
+		code = err_sys(e, errno, "wait for events");
 	if (code < 0)
 		return code;
 	r->events = take_fd(&fd);
@@ -411,13 +446,14 @@ int run_fd(struct run *r, struct err *e)
 
 static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, struct err *e)
 {
-	struct pollfd p[5] = {{r->b->ctl, POLLIN, 0},
+	struct pollfd p[6] = {{r->b->ctl, POLLIN, 0},
 			      {r->s && !r->s->dead ? r->s->ends[SHELL_END_RESULTS] : -1, POLLIN, 0},
 			      {r->out[0], POLLIN, 0},
 			      {r->out[1], POLLIN, 0},
-			      {wake_fd, POLLIN, 0}};
+			      {wake_fd, POLLIN, 0},
+			      {r->in, POLLOUT, 0}};
 
-	if (poll(p, 5, timeout_ms) < 0)
+	if (poll(p, 6, timeout_ms) < 0)
 		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
 	for (int i = 0; i < 2; i++) {
 		if (p[i + 2].revents & POLLIN)
@@ -426,6 +462,8 @@ static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, st
 			close_fd(&r->out[i]);
 	}
 	*woken = p[4].revents;
+	if (p[5].revents)
+		feed(r);
 	return p[0].revents ? box_talk(r->b, 0, e) : 0;
 }
 
@@ -553,6 +591,8 @@ void run_free(struct run *r)
 	proc_free(r->p);
 	close_fd(&r->events);
 	close_fd(&r->timer);
+	close_fd(&r->in);
+	free(r->input);
 	free(r->program);
 	buf_done(&r->words);
 	free(r->buf);

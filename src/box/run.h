@@ -21,6 +21,9 @@ struct run {
 	unsigned made;	 /* run_shell.c: what it has in the directory of its shell */
 	struct sink sink[2];
 	char *buf;   /* READ_SIZE; NULL: it has not written much yet */
+	int in;	     /* of a pipe to it; -1: it has all, or has none */
+	char *input; /* what goes there */
+	size_t ninput, fed;
 	int events, timer; /* for run_fd(); -1: nobody has asked for it */
 	void (*on_output)(void *arg, int which, const char *data, size_t len);
 	void *arg;

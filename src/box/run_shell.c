@@ -250,7 +250,7 @@ bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
 	const struct spec *spec = r->b->spec;
 
 	r->words.max = WORDS_MAX;
-	if (ask->session || ask->nenv || ask->cwd || !can_be_trusted(r->b))
+	if (ask->session || ask->nenv || ask->cwd || ask->input || !can_be_trusted(r->b))
 		return false;
 	if (ask->text)
 		return !ask->clean && ask->len < WORDS_MAX && !shell_behind(spec) &&
