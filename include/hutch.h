@@ -880,7 +880,7 @@ enum {
 struct hutch_run_options {
 	size_t size;
 	unsigned flags;
-	const char *text; /* for bash, where the image has it, else sh; NULL: argv */
+	const char *text; /* for the spec's shell, or bash, where the image has it, else sh; NULL: argv */
 	size_t len;	  /* of text, in bytes; 0: it ends with a NUL. At most 8 MiB, without a NUL in it */
 	const char *const *argv; /* NULL-terminated; a command without a shell */
 	const char *const *env;	 /* "KEY=VALUE", NULL-terminated, over those of the spec; NULL: none */

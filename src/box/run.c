@@ -266,7 +266,7 @@ static int on_time(struct run *r, uint64_t now, struct err *e)
 		bool whole = now >= r->kill_by_ns;
 
 		r->again_ns = now + AGAIN_NS;
-		if (!whole && !r->s->session && !r->s->runner) /* its sub-shell was there before */
+		if (!whole && ((!r->s->session && !r->s->runner) || r->settled)) /* its sub-shell was there before; it has ended */
 			return 0;
 		return shell_kill(r->b, r->s, now - r->began_ns, whole, e);
 	}
@@ -296,7 +296,7 @@ int run_stop(struct run *r, struct err *e)
 	uint64_t now = sys_now_ns();
 	bool whole;
 
-	if (r->done)
+	if (r->done || r->settled)
 		return 0;
 	if (!r->s)
 		return proc_signal(r->p, 9, e);

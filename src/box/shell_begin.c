@@ -189,7 +189,7 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 {
 	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
 	const struct spec *spec = b->spec;
-	struct call c = {.umask = 022, .flags = (shell_behind(spec) || spec->shell ? 0 : CALL_OR_SH) | (apart && s->session ? CALL_APART : 0)};
+	struct call c = {.umask = 022, .flags = apart && s->session ? CALL_APART : 0};
 	char born[300], *env_born[] = {born};
 	const struct exec_ask ask = {.env = env_born, .nenv = was_nameless(b, s)};
 	bool home_missing;
@@ -199,6 +199,8 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 
 	if (s->runner)
 		c.flags = CALL_RUNNER;
+	else if (!spec->shell && !shell_behind(spec))
+		c.flags |= CALL_OR_SH;
 	snprintf(born, sizeof(born), "HOSTNAME=%.200s", b->born ? b->born : b->hostname);
 	buf_add(blob, &c, sizeof(c));
 	r = pack_words(blob, b, s, &c.argv, e);
