@@ -17,7 +17,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from . import _check, _fields
 from ._check import list_of, number, optional, path, pairs, size_or_max, switch, text, text_or_number, words
@@ -151,6 +151,13 @@ class SandboxConfig:
 
     #: How nitrobox differs where it is not a default: capabilities that switch the filter off, Docker's networks.
     _as_nitrobox: ClassVar[bool] = False
+
+    if not TYPE_CHECKING:  # which knows what __init__() takes
+        def __new__(cls, *args: Any, **given: Any) -> Any:
+            for name in given:
+                if name not in cls.__dataclass_fields__:
+                    raise TypeError(f"{cls.__name__}: unknown field {name!r}{_suggest(name, set(cls.__dataclass_fields__))}")
+            return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():

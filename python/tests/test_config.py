@@ -412,11 +412,15 @@ class Sources(unittest.TestCase):
         self.assertIs(type(other), type(config))
         self.assertEqual((other.image, other.memory_max, config.image), ("y", "1073741824", "x"))
         self.assertRaisesRegex(SandboxConfigError, "did you mean 'hostname'", config.replace, hostnam="h")
+        self.assertRaisesRegex(TypeError, "SandboxConfig: unknown field 'hostnam'; did you mean 'hostname'?", SandboxConfig, hostnam="h")
+        self.assertRaisesRegex(TypeError, "unknown field 'qqq'$", SandboxConfig, image="x", qqq=1)
+        self.assertEqual(pickle.loads(pickle.dumps(config)), copy.deepcopy(config))
 
     def test_unknown_names(self) -> None:
         for name, near in (("memory_maxx", "memory_max"), ("env", "environment"), ("ports", "port_map"),
                            ("limits.memory", "memory_max"), ("readonly", "read_only")):
             self.assertRaisesRegex(SandboxConfigError, f"'{near}'", SandboxConfig.from_dict, {name: "x"})
+            self.assertRaisesRegex(TypeError, f"'{near}'", lambda: SandboxConfig(**{name: "x"}))
         self.assertRaisesRegex(SandboxConfigError, "'zzzzzz'$", SandboxConfig.from_dict, {"zzzzzz": 1})
 
     def test_json(self) -> None:
