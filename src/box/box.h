@@ -408,6 +408,8 @@ struct shell {
 	bool deaf; /* takes nothing any more: the keeper will say that it has ended */
 	bool ahead; /* it was started before anybody asked for one */
 	bool bash;	 /* else a plain sh; known when it is ready */
+	bool one_cpu;	 /* is all that the caller may use */
+	unsigned unlucky, pass_over; /* run.c, look_out() */
 	bool by_length;	 /* it can be told how long a text is, and reads that in one go: bash 5 */
 	bool runner;	 /* no shell at all: hutch-init, which starts programs (inside/runner.c) */
 	bool refused;	 /* by that: the last run has not begun */

@@ -35,6 +35,7 @@ struct run {
 	uint64_t continue_ns; /* when to look after its shell, which somebody inside may have stopped; 0: never */
 	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;
+	bool looked_out;
 	bool settled; /* run_shell_settle() */
 	int status;   /* then: how it had ended */
 };

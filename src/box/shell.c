@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -225,6 +226,13 @@ void shell_drop_all(struct box *b)
 	}
 }
 
+static bool is_one_cpu(void)
+{
+	cpu_set_t cpus;
+
+	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) == 1; /* else there are even more than that holds */
+}
+
 static struct shell *make(struct box *b, const char *session)
 {
 	struct shell *s = calloc(1, sizeof(*s));
@@ -240,6 +248,7 @@ static struct shell *make(struct box *b, const char *session)
 	if (getrandom(&s->name, sizeof(s->name), GRND_NONBLOCK) < 0)
 		s->name = sys_now_ns();
 	s->name >>= 40; /* they count from here; shells read them byte by byte */
+	s->one_cpu = session && is_one_cpu();
 	s->id = ++b->next_id;
 	s->next = b->shells;
 	b->shells = s;
