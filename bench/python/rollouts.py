@@ -6,8 +6,8 @@
 # usage: bench/python/rollouts.py [--boxes N]      (HUTCH_BUILD: the build directory, "build")
 #
 # How it works: Python and C (bench/calls.c) take turns, block by block, so that both see the same machine. Figures
-# are medians of the blocks' medians. Goals are those of the project: at most 30 us more than C for a run, a session's in at
-# most 30 us more than C's, 0.7 of C's commands a second with 64 sandboxes, an import in 30 ms.
+# are medians of the blocks' medians. Goals are those of the project: at most 30 us more than C for a run, at most 30 us in all
+# for a session's, 0.7 of C's commands a second with 64 sandboxes, an import in 30 ms.
 """What calls from Python cost."""
 
 import argparse
