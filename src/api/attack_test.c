@@ -103,12 +103,21 @@ static pid_t keeper_of(struct world *w)
 	return pid;
 }
 
+static double cpu_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static void a_keeper_that_hears_late_of_a_timeout_spares_none(void)
 {
 	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED}; /* or it is not listed */
 	auto_world w;
 	struct hutch_box *box;
 	pid_t keeper, helper;
+	double before;
 
 	if (!world_open(&w) || !ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
 		return;
@@ -120,7 +129,9 @@ static void a_keeper_that_hears_late_of_a_timeout_spares_none(void)
 		usleep(900000);
 		_exit(keeper && kill(keeper, SIGCONT) < 0);
 	}
+	before = cpu_seconds();
 	over_after(&w, box, "(sleep 7106 &); sleep 7107", 400);
+	ok(cpu_seconds() - before < 0.2, "who waits for its answer has worked for %.3f s", cpu_seconds() - before);
 	is_int(left(&w, box, "sleep 7106"), 0);
 	is_int(left(&w, box, "sleep 7107"), 0);
 	(void)waitpid(helper, NULL, 0);

@@ -398,8 +398,8 @@ static uint64_t due(const struct run *r)
 {
 	uint64_t end_by = r->timed_out ? 0 : r->end_by_ns;
 
-	if (!r->s || r->kill_by_ns)
-		return r->s ? r->again_ns : 0;
+	if (!r->s || r->kill_by_ns) /* as long as the keeper has not answered there is nothing to ask for again */
+		return r->s && !r->s->kills ? r->again_ns : 0;
 	return end_by && (!r->continue_ns || end_by < r->continue_ns) ? end_by : r->continue_ns;
 }
 
