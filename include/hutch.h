@@ -907,7 +907,8 @@ struct hutch_run_options {
  * hutch_run_start() - Run text in the sandbox's warm shell, in a session or in a new shell, or a command
  * @ret_run: Belongs to the box; hutch_run_free() frees it earlier
  *
- * Standard input is /dev/null, or a pipe with @input, which is written in hutch_run_wait(). The first call starts the shell, which takes about a millisecond, where none waits: once text
+ * Standard input is /dev/null, or a pipe with @input, which is written in hutch_run_wait(). The first call starts the shell,
+ * which takes about a millisecond, where none waits: once text
  * has run in a sandbox of this handle, the next ones are started with a shell, until one is deleted that was not asked for it
  * (not where it would run a file of the image: behind an entrypoint, with BASH_ENV or ENV). While
  * the warm shell is busy with another call of this handle, text runs in a new one. A text that is one program with its words and
@@ -925,7 +926,8 @@ struct hutch_run_options {
  * ends (`exit`, `exec`, a signal) the next call has a new one, in the same working directory if that is there; a reset
  * ends all sessions.
  *
- * Return: 0; BUSY (the session is in use), INVALID, LIMIT, NO_COMMAND (neither bash nor sh is there, or not what "shell" names), DIED,
+ * Return: 0; BUSY (the session is in use), INVALID, LIMIT, NO_COMMAND (neither bash nor sh is there, or not what "shell"
+ *	   names), DIED,
  *	   or another HUTCH_E_*.
  * Threads: one call at a time on the same box. Since: 0.1
  */

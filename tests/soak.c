@@ -11,7 +11,8 @@
  * hutch hold is counted after WARM cycles, when caches are full, and again at the end, each time
  * after hutch_cleanup(). What grew by more than the bound in the table is a leftover: exit status 1.
  *
- * --plain: a cycle is create, run, reset, run and delete, and no other work.
+ * --plain: a cycle is create, run, reset, run and delete, and no other work; every eighth sandbox is one that others may attach
+ * to, and another handle does.
  * --tell N: after every N cycles a line says how it stands, as it is in the middle of the work.
  *
  * HUTCH_HOME must name a directory of this run's own. Without ROOTFS: the machine's programs.
