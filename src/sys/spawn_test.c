@@ -76,6 +76,7 @@ static void a_sealed_image_cannot_be_changed(void)
 	ok(ftruncate(image, 0) < 0 && errno == EPERM);
 	ok(ftruncate(image, 1 << 30) < 0 && errno == EPERM);
 	ok(fcntl(image, F_ADD_SEALS, F_SEAL_WRITE) < 0 && errno == EPERM);
+	ok(!(fcntl(image, F_GET_SEALS) & F_SEAL_WRITE), "that one fails while the kernel holds a page");
 	ok(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, image, 0) == MAP_FAILED);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
 	{
