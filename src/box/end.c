@@ -5,9 +5,10 @@
  * How it works: the keeper is told to end, and kills all there is first, so that all of it ends side by side: in the
  * end of a pid namespace the kernel waits for one process after the other. A keeper that does not hear is killed, and
  * with it, by the kernel, everything in its pid namespace.
- * When it says that nothing runs any more, or its pidfd that it is over, what it held is free: its directory of changes
- * goes back to the pool or to the trash, its name is given back. To what it only holds yet (mounts, a network) the kernel
- * comes when it likes; for one that others look at, and for a child of ours, its very end is waited for.
+ * When it says that nothing runs any more, or its pidfd that it is over, its directory of changes goes back to the pool or
+ * to the trash (locked by the keeper until no mount is upon it), and its name is given back. To what it only holds yet
+ * (mounts, a network) the kernel comes when it likes; for one that others look at, and for a child of ours, its very end is
+ * waited for.
  */
 #include <errno.h>
 #include <poll.h>

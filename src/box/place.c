@@ -23,6 +23,7 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -100,8 +101,16 @@ static void to_trash(struct home *h, const char *name)
 	(void)renameat(h->boxes, name, h->trash, to); /* not there: nothing was left */
 }
 
-/* Renames one entry of the directory @from (below @dir) to @name below @to, which must be free. */
-static bool take_unused(int dir, const char *from, int to, const char *name)
+/* A keeper locks its directory of changes until its mounts have ended, which is later than it says that it has. */
+static bool mounts_end(int dir, const char *name)
+{
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* Renames one entry of the directory @from (below @dir) to @name below @to, which must be free. @mounted: it may be locked. */
+static bool take_unused(int dir, const char *from, bool mounted, int to, const char *name)
 {
 	auto_fd int list = openat(dir, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct sys_names names;
@@ -110,7 +119,7 @@ static bool take_unused(int dir, const char *from, int to, const char *name)
 
 	sys_names_begin(&names, list);
 	while ((unused = sys_names_next(&names))) {
-		if (unused[0] == '.')
+		if (unused[0] == '.' || (mounted && mounts_end(list, unused)))
 			continue;
 		r = sys_rename_new(list, unused, to, name);
 		if (r == 0 || r == -EEXIST)
@@ -123,7 +132,7 @@ static bool take_unused(int dir, const char *from, int to, const char *name)
  * what has no lock yet, or another -errno. */
 static int make_name(struct home *h, const char *name)
 {
-	int r = take_unused(h->state, FREE, h->state, name) ? 0 : sys_mkdir(h->state, name, 0700);
+	int r = take_unused(h->state, FREE, false, h->state, name) ? 0 : sys_mkdir(h->state, name, 0700);
 	struct stat st;
 
 	if (r == -ENOENT && fstat(h->state, &st) == 0 && st.st_nlink > 0)
@@ -314,7 +323,7 @@ bool place_upper_reuse(struct home *h, const char *name)
 {
 	if (faccessat(h->boxes, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) /* of a sandbox whose name was lost: a reboot */
 		to_trash(h, name);
-	return take_unused(h->data, "pool", h->boxes, name);
+	return take_unused(h->data, "pool", true, h->boxes, name);
 }
 
 int place_upper_take(struct home *h, const char *name, struct err *e)

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -376,6 +377,27 @@ static void a_directory_is_made_or_taken_from_the_pool(void)
 	is_int(scratch_names(&m.s, "pool"), 0);
 }
 
+/* An overlay upon it has not ended yet; to mount it once more is undefined (overlayfs.rst). */
+static void one_that_is_mounted_yet_is_not_taken_from_the_pool(void)
+{
+	auto_with(made_done) struct made m;
+	int lock;
+
+	begin(&m);
+	scratch_dir(&m.s, "pool/old/g1", 0700);
+	lock = openat(m.s.fd, "pool/old", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	is_int(flock(lock, LOCK_SH), 0);
+	is_int(place_upper_take(&m.h, "ab", &m.e), 0);
+	ok(!scratch_has(&m.s, "boxes/ab/g1"));
+	scratch_dir(&m.s, "pool/next/g1", 0700);
+	is_int(place_upper_take(&m.h, "cd", &m.e), 0);
+	ok(scratch_has(&m.s, "boxes/cd/g1"), "another was there");
+	ok(scratch_has(&m.s, "pool/old/g1"));
+	close_fd(&lock);
+	is_int(place_upper_take(&m.h, "ef", &m.e), 0);
+	ok(scratch_has(&m.s, "boxes/ef/g1"));
+}
+
 /* The state directory lies on a tmpfs: after a reboot the names are gone, boxes/ is as it was. */
 static void what_a_lost_name_left_is_moved_aside(void)
 {
@@ -672,6 +694,7 @@ int main(void)
 		TAP_TEST(what_waits_is_looked_at_before_it_is_used),
 		TAP_TEST(a_name_the_file_system_refuses_is_told),
 		TAP_TEST(a_directory_is_made_or_taken_from_the_pool),
+		TAP_TEST(one_that_is_mounted_yet_is_not_taken_from_the_pool),
 		TAP_TEST(what_a_lost_name_left_is_moved_aside),
 		TAP_TEST(a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work),
 		TAP_TEST(a_directory_that_is_not_as_it_was_goes_to_the_trash),

@@ -254,7 +254,10 @@ void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
 void reset_close(struct keeper *k, int mount); /* -1: nothing. During a reset not yet: the kernel takes its time */
-bool reset_abandon(struct keeper *k); /* nothing lives inside any more: end its mounts; false: could not be done */
+/* Nothing lives inside any more: its directory of changes is locked for as long as its mounts end, which is what
+ * reset_let_go() waits for. *ret_lock -1: it has none. Return: false, it could not be. */
+bool reset_abandon(struct keeper *k, int *ret_lock);
+void reset_let_go(struct keeper *k, int *lock);
 bool reset_leaves(const struct keeper *k, pid_t pid); /* is it one that only ends? */
 bool reset_left(struct keeper *k, pid_t pid);	      /* likewise; it has ended */
 

@@ -98,14 +98,33 @@ static void drop(struct generation *g)
 	close_fd(&g->in_use); /* the last */
 }
 
-bool reset_abandon(struct keeper *k)
+static int lock_dir(const char *at)
+{
+	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)flock(fd, LOCK_SH); /* as good as any: whoever wants to know wants it alone */
+	return fd;
+}
+
+bool reset_abandon(struct keeper *k, int *ret_lock)
 {
 	struct err e;
 
 	if (reset_go_home(k, &e) < 0)
 		return false;
+	*ret_lock = k->plan->flags & PLAN_UPPER_TMPFS ? -1 : lock_dir("up");
+	return *ret_lock >= 0 || k->plan->flags & PLAN_UPPER_TMPFS;
+}
+
+void reset_let_go(struct keeper *k, int *lock)
+{
+	if (k->has_left)
+		drop(&k->left);
+	if (k->spare.pid)
+		drop(&k->spare);
 	drop(&k->now);
-	return true;
+	close_fd(lock);
 }
 
 static pid_t *leaving(struct keeper *k, pid_t pid)
@@ -244,9 +263,7 @@ static void mark_in_use(const struct keeper *k, struct generation *g)
 	if (k->plan->flags & PLAN_UPPER_TMPFS)
 		return;
 	snprintf(at, sizeof(at), "up/g%u", g->number);
-	g->in_use = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (g->in_use >= 0)
-		(void)flock(g->in_use, LOCK_SH); /* as good as any: a sweeper wants it alone */
+	g->in_use = lock_dir(at);
 }
 
 /* @next.pid 0: it is begun now. */

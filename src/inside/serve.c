@@ -118,19 +118,20 @@ void keeper_end(const struct keeper *k, bool by_itself)
 	_exit(0);
 }
 
-/* Most of a keeper's own end are waits of the kernel for its mounts. @c need not wait for those but one: that under
- * which he lays changes of others. */
+/* Most of a keeper's own end are waits of the kernel for its mounts. @c need not wait for those. */
 static void end_before(struct keeper *k, struct client *c)
 {
 	const struct msg_head ended = {.op = OP_ENDED};
+	int lock = -1;
 
 	if (getpid() == 1 && kill(-1, SIGKILL) == 0)
 		while (wait(NULL) > 0 || errno == EINTR)
 			;
-	if (getpid() == 1 && reset_abandon(k)) {
+	if (getpid() == 1 && reset_abandon(k, &lock)) {
 		if (k->plan->lock >= 0 && (unsigned)k->plan->lock < k->start.nfds)
 			close_fd(&k->start.fds[k->plan->lock]);
 		(void)client_tell(c, &ended, NULL, 0, NULL, 0);
+		reset_let_go(k, &lock);
 	}
 	_exit(0);
 }
