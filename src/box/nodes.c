@@ -204,6 +204,16 @@ bool nodes_exist(struct home *h, const char *box)
 	return faccessat(h->boxes, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool nodes_only_base(int dir)
+{
+	return faccessat(dir, STATE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && faccessat(dir, DIRECTORY, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+int nodes_drop_base(int dir)
+{
+	return unlinkat(dir, STATE, 0) < 0 ? -errno : 0;
+}
+
 void nodes_close(struct nodes *n)
 {
 	free(n->at);

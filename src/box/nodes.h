@@ -48,6 +48,9 @@ enum { SNAPSHOT_NAME_MAX = 200 };
 int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, struct err *e);
 /* Is there something to be kept in step at all? */
 bool nodes_exist(struct home *h, const char *box);
+/* What says on what one stands that has no snapshots, and has ended. @dir: boxes/NAME. */
+bool nodes_only_base(int dir);
+int nodes_drop_base(int dir); /* 0 or -errno */
 void nodes_close(struct nodes *n);
 int nodes_write(struct nodes *n, struct err *e); /* all but the snapshots */
 int nodes_set_at(struct nodes *n, const char *name, struct err *e); /* NULL: the start */

@@ -32,6 +32,7 @@
 
 #include "base/own.h"
 #include "box/box.h"
+#include "box/nodes.h"
 #include "sys/names.h"
 #include "sys/proc.h"
 
@@ -396,27 +397,31 @@ static bool clean(int box)
 	       sys_names_count(upper, 1) == 0;
 }
 
-/* Only g1 (and old), and nothing but upper and work in it: no copies of files, no other
+/* Only g1 (and old, and a fork's @layers), and nothing but upper and work in it: no copies of files, no other
  * generation. */
-static bool only_g1(int box)
+static bool only_g1(int box, bool layers)
 {
 	int n = sys_names_count(box, OLD_MAX); /* it was opened just now */
 
-	return n == 1 + (faccessat(box, "old", F_OK, AT_SYMLINK_NOFOLLOW) == 0) &&
+	return n == 1 + layers + (faccessat(box, "old", F_OK, AT_SYMLINK_NOFOLLOW) == 0) &&
 	       names_in(box, "g1", OLD_MAX) == 2;
 }
 
 void place_upper_give_back(struct home *h, const char *name)
 {
 	auto_fd int box = openat(h->boxes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool layers;
 
 	if (box < 0)
 		return;
-	if (only_g1(box) && clean(box) && !is_full(h->pool, ".") && put_work_aside(box) &&
-	    renameat(h->boxes, name, h->pool, without_dot(name)) == 0)
-		return;
-	to_trash(h, name);
-	place_sweep(h);
+	layers = nodes_only_base(box);
+	if (!only_g1(box, layers) || !clean(box) || is_full(h->pool, ".") || !put_work_aside(box) ||
+	    (layers && nodes_drop_base(box) < 0) || renameat(h->boxes, name, h->pool, without_dot(name)) < 0) {
+		to_trash(h, name);
+		layers = true;
+	}
+	if (layers) /* those may be nobody's now */
+		place_sweep(h);
 }
 
 void place_generation_give_back(struct home *h, const char *name, uint32_t number)

@@ -440,6 +440,25 @@ static void a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work(void)
 	is_int(scratch_names(&m.s, "trash"), 0);
 }
 
+/* It stood on layers of another, and has no snapshots itself. */
+static void a_fork_nobody_wrote_to_goes_to_the_pool_without_its_layers(void)
+{
+	auto_with(made_done) struct made m;
+
+	begin(&m);
+	unused(&m, "ab");
+	scratch_file(&m.s, "boxes/ab/layers.json", 0600, "{}");
+	place_upper_give_back(&m.h, "ab");
+	ok(scratch_has(&m.s, "pool/ab/g1/upper"));
+	ok(!scratch_has(&m.s, "pool/ab/layers.json"), "the next one would stand on them");
+	unused(&m, "cd");
+	scratch_file(&m.s, "boxes/cd/layers.json", 0600, "{}");
+	scratch_file(&m.s, "boxes/cd/snapshots/0", 0600, "{}");
+	place_upper_give_back(&m.h, "cd");
+	is_int(scratch_names(&m.s, "pool"), 1);
+	is_int(scratch_names(&m.s, "trash"), 1);
+}
+
 static void change_a_file(struct made *m)
 {
 	scratch_file(&m->s, "boxes/ab/g1/upper/file", 0644, "");
@@ -698,6 +717,7 @@ int main(void)
 		TAP_TEST(what_a_lost_name_left_is_moved_aside),
 		TAP_TEST(a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work),
 		TAP_TEST(a_directory_that_is_not_as_it_was_goes_to_the_trash),
+		TAP_TEST(a_fork_nobody_wrote_to_goes_to_the_pool_without_its_layers),
 		TAP_TEST(a_full_pool_is_no_loss),
 		TAP_TEST(what_waits_is_bounded),
 		TAP_TEST(what_waits_can_be_removed),

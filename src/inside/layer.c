@@ -69,8 +69,16 @@ static ssize_t get_xattr(int fd, const char *name, char few[FEW], char **much, c
 	return name ? fgetxattr(fd, name, *much, XATTRS_MAX) : flistxattr(fd, *much, XATTRS_MAX);
 }
 
-/* Not those of which the kernel says that they mean nothing there. */
-static int copy_xattrs(int from, int to)
+/* What overlayfs keeps about what is in a directory; those of the inside that are called so have the word twice. */
+static bool of_overlayfs(const char *name)
+{
+	size_t n = !strncmp(name, "user.overlay.", 13) ? 13 : !strncmp(name, "trusted.overlay.", 16) ? 16 : 0;
+
+	return n && strncmp(name + n, "overlay.", 8) != 0;
+}
+
+/* Not those of which the kernel says that they mean nothing there. @empty: @to will have nothing of what is in @from. */
+static int copy_xattrs(int from, int to, bool empty)
 {
 	auto_free char *many_names = NULL, *long_value = NULL;
 	char few_names[FEW], short_value[FEW], *names, *value;
@@ -82,6 +90,8 @@ static int copy_xattrs(int from, int to)
 		/* Labels are the host's matter. */
 		if (!strncmp(at, "security.", 9) && strcmp(at, "security.capability") != 0)
 			continue;
+		if (empty && of_overlayfs(at))
+			continue;
 		len = get_xattr(from, at, short_value, &long_value, &value);
 		if (len < 0 && (errno == ENODATA || errno == ENOTSUP))
 			continue;
@@ -92,14 +102,14 @@ static int copy_xattrs(int from, int to)
 }
 
 /* In this order: a change of owner takes mode bits and capabilities away, a write the times. */
-static int copy_facts(int from, int to, const struct stat *st)
+static int copy_facts(int from, int to, const struct stat *st, bool empty)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
 	int r;
 
 	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
 		return -errno;
-	r = copy_xattrs(from, to);
+	r = copy_xattrs(from, to, empty);
 	return r < 0 ? r : futimens(to, times) < 0 ? -errno : 0;
 }
 
@@ -177,7 +187,7 @@ int layer_copy_open(int from, int to_dir, const char *name)
 	if (to < 0)
 		return -errno;
 	r = copy_content(from, to, st.st_size);
-	return r < 0 ? r : copy_facts(from, to, &st);
+	return r < 0 ? r : copy_facts(from, to, &st, false);
 }
 
 static int copy_file(int from_dir, const char *name, int to_dir)
@@ -305,7 +315,7 @@ static int copy_dir(struct copy *c, int from_dir, const char *name, const struct
 	sprintf(c->path + len, "/%s", name);
 	r = is_new ? copy_entries(c, from, to, depth + 1, e) : fill_dir(c, from, to, depth + 1, e);
 	c->path[len] = '\0';
-	if (r == 0 && is_new && (r = copy_facts(from, to, st)) < 0)
+	if (r == 0 && is_new && (r = copy_facts(from, to, st, false)) < 0)
 		return oops(c, name, r, e);
 	return r;
 }
@@ -351,7 +361,7 @@ int layer_copy(int from, int to, bool first, struct err *e)
 	forget_links(c);
 	if (r < 0 || !first)
 		return r;
-	r = fstat(from, &st) < 0 ? -errno : copy_facts(from, to, &st);
+	r = fstat(from, &st) < 0 ? -errno : copy_facts(from, to, &st, false);
 	return r < 0 ? err_sys(e, r, "copy a directory of changes") : 0;
 }
 
@@ -362,5 +372,5 @@ int layer_like(const char *to, const char *from)
 
 	if (a < 0 || b < 0)
 		return a < 0 ? a : b;
-	return fstat(a, &st) < 0 ? -errno : copy_facts(a, b, &st);
+	return fstat(a, &st) < 0 ? -errno : copy_facts(a, b, &st, true);
 }

@@ -16,7 +16,8 @@ int layer_copy(int from, int to, bool first, struct err *e);
 /* An open regular file with its owner, mode, times and attributes, under a new name. Return: 0, or -errno. */
 int layer_copy_open(int from, int to_dir, const char *name);
 
-/* Gives directory @to owner, mode, times and attributes of directory @from. Return: 0, or -errno. */
+/* Gives directory @to, which is empty, owner, mode, times and attributes of directory @from, but what overlayfs has noted of what
+ * is in that. Return: 0, or -errno. */
 int layer_like(const char *to, const char *from);
 
 #endif

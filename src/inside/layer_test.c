@@ -175,6 +175,35 @@ static void an_opaque_directory_hides_and_stays_opaque(void)
 	ok(is_opaque(dir), "it would show what is below all of them");
 }
 
+/* The next directory of changes begins with the owner, mode and attributes of /, but nothing of /'s is in it. */
+static void an_empty_one_has_nothing_of_overlayfs(void)
+{
+	auto_fd int a = -1, b = -1;
+	auto_with(scratch_close) struct scratch s;
+	char from[300], to[300];
+
+	if (!ok(scratch_open(&s), "no directory"))
+		return;
+	scratch_dir(&s, "from", 0751);
+	scratch_dir(&s, "to", 0700);
+	a = open_sub(&s, "from");
+	b = open_sub(&s, "to");
+	if (fsetxattr(a, "user.of-them", "x", 1, 0) < 0) {
+		skip("no user attributes on this file system");
+		return;
+	}
+	is_int(fsetxattr(a, "user.overlay.impure", "y", 1, 0), 0);
+	is_int(fsetxattr(a, "user.overlay.overlay.impure", "y", 1, 0), 0); /* an overlay's within the overlay */
+	snprintf(from, sizeof(from), "%s/from", s.path);
+	snprintf(to, sizeof(to), "%s/to", s.path);
+	is_int(layer_like(to, from), 0);
+	is_int(fgetxattr(b, "user.of-them", NULL, 0), 1);
+	is_int(fgetxattr(b, "user.overlay.overlay.impure", NULL, 0), 1);
+	ok(fgetxattr(b, "user.overlay.impure", NULL, 0) < 0 && errno == ENODATA);
+	is_int(copy(&s, "from", "to", true), 0);
+	is_int(fgetxattr(b, "user.overlay.impure", NULL, 0), 1); /* what was written was copied, too */
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -183,6 +212,7 @@ int main(void)
 		TAP_TEST(what_is_above_wins),
 		TAP_TEST(attributes_are_copied_of_whatever_length),
 		TAP_TEST(an_opaque_directory_hides_and_stays_opaque),
+		TAP_TEST(an_empty_one_has_nothing_of_overlayfs),
 	};
 
 	return tap_run(t, sizeof(t) / sizeof(*t));

@@ -98,12 +98,13 @@ static void drop(struct generation *g)
 	close_fd(&g->in_use); /* the last */
 }
 
+/* Return: -1, it cannot be. */
 static int lock_dir(const char *at)
 {
 	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0)
-		(void)flock(fd, LOCK_SH); /* as good as any: whoever wants to know wants it alone */
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0) /* as good as any: whoever wants to know wants it alone */
+		close_fd(&fd);
 	return fd;
 }
 
