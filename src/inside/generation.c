@@ -147,6 +147,7 @@ void reaper_rest(int news, const int *fds, int n)
 	(void)msg_send(news, &head, NULL, 0, fds, (unsigned)n);
 	reaper_close(news);
 	close(news);
+	sys_stack_trim(0);
 	for (;;)
 		pause();
 }

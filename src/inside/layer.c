@@ -72,9 +72,15 @@ static ssize_t get_xattr(int fd, const char *name, char few[FEW], char **much, c
 /* What overlayfs keeps about what is in a directory; those of the inside that are called so have the word twice. */
 static bool of_overlayfs(const char *name)
 {
-	size_t n = !strncmp(name, "user.overlay.", 13) ? 13 : !strncmp(name, "trusted.overlay.", 16) ? 16 : 0;
+	static const char *const kinds[] = {"user.overlay.", "trusted.overlay."};
 
-	return n && strncmp(name + n, "overlay.", 8) != 0;
+	for (int i = 0; i < 2; i++) {
+		size_t n = strlen(kinds[i]);
+
+		if (strncmp(name, kinds[i], n) == 0)
+			return strncmp(name + n, "overlay.", 8) != 0;
+	}
+	return false;
 }
 
 /* Not those of which the kernel says that they mean nothing there. @empty: @to will have nothing of what is in @from. */

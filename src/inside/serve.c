@@ -21,7 +21,8 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { REAP_MAX = 256 };
+/* STACK_KEPT: as deep as the start of a command goes. */
+enum { REAP_MAX = 256, STACK_KEPT = 8192 };
 
 static void reap(struct keeper *k)
 {
@@ -301,8 +302,10 @@ void keeper_serve(struct keeper *k)
 		r = wait_until(p, n, later ? 1 : stop_nameless(k, now, due), &none);
 
 		reap(k);
-		if (r == 0)
+		if (r == 0) {
 			when_idle(k);
+			sys_stack_trim(STACK_KEPT);
+		}
 		if (r <= 0)
 			continue;
 		if (p[0].revents)

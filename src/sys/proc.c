@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -66,6 +67,16 @@ int sys_setns(int fd, int flags)
 int sys_close_range(unsigned first, unsigned last)
 {
 	return ret(syscall(SYS_close_range, first, last, 0));
+}
+
+void sys_stack_trim(size_t keep)
+{
+	const uintptr_t page = 4096, deepest = 1 << 20; /* nothing else is there: stack_guard_gap (kernel-parameters.txt) */
+	const uintptr_t own = 1024; /* this call's, and what it calls */
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - own - keep) & ~(page - 1);
+
+	/* What is not mapped yet is passed over (-ENOMEM). */
+	(void)syscall(SYS_madvise, end - deepest, deepest, MADV_DONTNEED);
 }
 
 int sys_capset(uint64_t caps)

@@ -34,6 +34,9 @@ int sys_pidfd_userns(int pidfd);
 int sys_setns(int fd, int flags);
 int sys_close_range(unsigned first, unsigned last);
 
+/* Gives back what deeper calls than this one have left of the stack, but for the next @keep bytes. For the first thread. */
+void sys_stack_trim(size_t keep);
+
 /* Effective and permitted set (and inheritable: none). */
 int sys_capset(uint64_t caps);
 int sys_capget(uint64_t *ret_effective);

@@ -10,6 +10,8 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -146,6 +148,49 @@ static int clear_signals(void)
 	return 102;
 }
 
+enum { DEEP = 1 << 18, FRAME = 4096 };
+
+/* Return: an address DEEP below here, where something was written. */
+static __attribute__((noinline)) uintptr_t go_deep(uintptr_t from)
+{
+	volatile char x[FRAME];
+
+	x[0] = 1;
+	return from - (uintptr_t)__builtin_frame_address(0) > DEEP ? (uintptr_t)__builtin_frame_address(0) : go_deep(from) + (x[0] - 1);
+}
+
+/* Wherever in a page that is. Return: 1. */
+static __attribute__((noinline)) unsigned trim_at_all_depths(unsigned n)
+{
+	volatile unsigned one = 1;
+
+	sys_stack_trim(0);
+	return n ? one & trim_at_all_depths(n - 1) : one;
+}
+
+static bool is_there(uintptr_t at)
+{
+	unsigned char present = 0;
+
+	return mincore((void *)(at & ~(uintptr_t)4095), 4096, &present) == 0 && present;
+}
+
+static void what_deep_calls_left_of_the_stack_is_given_back(void)
+{
+	char mine[5000];
+	uintptr_t deepest = go_deep((uintptr_t)__builtin_frame_address(0));
+
+	memset(mine, 'x', sizeof(mine));
+	ok(is_there(deepest) && is_there(deepest + DEEP - 16384));
+	sys_stack_trim(DEEP / 2);
+	ok(!is_there(deepest));
+	ok(is_there(deepest + DEEP - 16384), "that was to be kept");
+	sys_stack_trim(0);
+	ok(!is_there(deepest + DEEP - 32768));
+	is_int(trim_at_all_depths(1000), 1);
+	ok(mine[0] == 'x' && mine[sizeof(mine) - 1] == 'x');
+}
+
 static void all_signals_go_back_to_their_default(void)
 {
 	is_int(in_child(clear_signals), 128 + SIGUSR1);
@@ -275,6 +320,7 @@ int main(void)
 		TAP_TEST(a_process_is_signalled_by_its_pidfd),
 		TAP_TEST(a_write_that_nobody_reads_is_told_without_a_signal),
 		TAP_TEST(a_range_of_descriptors_is_closed),
+		TAP_TEST(what_deep_calls_left_of_the_stack_is_given_back),
 		TAP_TEST(all_signals_go_back_to_their_default),
 		TAP_TEST(powers_that_are_given_up_are_gone),
 		TAP_TEST(the_bounding_set_keeps_what_it_shall),
