@@ -390,11 +390,17 @@ static bool clean(int box)
 {
 	auto_fd int upper = openat(box, "g1/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int g1 = openat(box, "g1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
+	struct stat st, beside;
 
 	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
-	       (st.st_mode & 07777) == 0755 && flistxattr(upper, NULL, 0) == 0 &&
-	       sys_names_count(upper, 1) == 0;
+	       fstat(g1, &beside) == 0 && st.st_gid == beside.st_gid && (st.st_mode & 07777) == 0755 &&
+	       flistxattr(upper, NULL, 0) == 0 && sys_names_count(upper, 1) == 0;
+}
+
+/* When the one before was there, and when it was written to, is nobody's business. */
+static bool make_new(int box)
+{
+	return utimensat(box, "g1/upper", NULL, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Only g1 (and old, and a fork's @layers), and nothing but upper and work in it: no copies of files, no other
@@ -415,7 +421,7 @@ void place_upper_give_back(struct home *h, const char *name)
 	if (box < 0)
 		return;
 	layers = nodes_only_base(box);
-	if (!only_g1(box, layers) || !clean(box) || is_full(h->pool, ".") || !put_work_aside(box) ||
+	if (!only_g1(box, layers) || !clean(box) || !make_new(box) || is_full(h->pool, ".") || !put_work_aside(box) ||
 	    (layers && nodes_drop_base(box) < 0) || renameat(h->boxes, name, h->pool, without_dot(name)) < 0) {
 		to_trash(h, name);
 		layers = true;

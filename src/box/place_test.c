@@ -427,14 +427,18 @@ static void unused(struct made *m, const char *name)
 
 static void a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work(void)
 {
+	const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
 	auto_with(made_done) struct made m;
+	struct stat st;
 
 	begin(&m);
 	unused(&m, "ab");
+	is_int(utimensat(m.s.fd, "boxes/ab/g1/upper", long_ago, 0), 0);
 	place_upper_give_back(&m.h, "ab");
 	is_int(scratch_names(&m.s, "boxes"), 0);
 	is_int(scratch_names(&m.s, "trash"), 0);
 	ok(scratch_has(&m.s, "pool/ab/g1/upper"));
+	ok(fstatat(m.s.fd, "pool/ab/g1/upper", &st, 0) == 0 && st.st_mtim.tv_sec > 1 && st.st_atim.tv_sec > 1);
 	is_int(scratch_names(&m.s, "pool/ab/g1/work"), 0); /* the next overlay refuses its mark */
 	place_upper_give_back(&m.h, "ab");
 	is_int(scratch_names(&m.s, "trash"), 0);
@@ -485,6 +489,12 @@ static void change_the_owner(struct made *m)
 		scratch_file(&m->s, "boxes/ab/g1/upper/file", 0644, "");
 }
 
+static void change_the_group(struct made *m)
+{
+	if (fchownat(m->s.fd, "boxes/ab/g1/upper", (uid_t)-1, 12345, 0) < 0)
+		scratch_file(&m->s, "boxes/ab/g1/upper/file", 0644, "");
+}
+
 static void change_to_a_link(struct made *m)
 {
 	scratch_remove(m->s.fd, "boxes/ab/g1/upper");
@@ -518,6 +528,7 @@ static void a_directory_that_is_not_as_it_was_goes_to_the_trash(void)
 		{"the mode of /", change_the_mode},
 		{"an attribute of /", change_an_attribute},
 		{"the owner of /", change_the_owner},
+		{"the group of /", change_the_group},
 		{"a link in its place", change_to_a_link},
 		{"a second generation", another_generation},
 		{"a private copy", a_copy_beside_it},
