@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * run.c - a run: text or a command, with its output
+ * run.c - a run: text or a command, its begin, its end, and who waits for that
  *
  * How it works: text goes to the warm shell, or to that of a session (run_shell.c); words, text that is to
- * run clean, and text while the warm shell is busy are commands of the keeper's (exec.c). Output is
- * read while somebody waits: handed on as it comes, or kept (sink.c). When the run has ended, what is in the pipes belongs to it; whoever holds them
- * open longer writes to the keeper, who forgets it.
+ * run clean, and text while the warm shell is busy are commands of the keeper's (exec.c). What they write and
+ * read is in run_io.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,114 +27,12 @@
 #include "sys/proc.h"
 
 enum {
-	LITTLE = 4096,
-	AT_END = 2 << 20,	  /* what fits into a pipe that root made as large as it gets */
 	STOP_WITHIN_MS = 1000,	  /* until what was stopped has ended */
 	AGAIN_NS = 30000000,	  /* from one kill of what was stopped to the next */
 	LOOK_OUT_NS = 60000,	  /* three times what bash takes for next to nothing, where nobody else is busy */
 	UNLUCKY_MAX = 6,
 	KILL_WITHIN_NS = 500000000, /* a session that goes on after its commands were killed is killed too */
 };
-
-/* ---- output ----------------------------------------------------------------------------------- */
-
-static void give(struct run *r, int i, const char *data, size_t len)
-{
-	if (r->on_output)
-		r->on_output(r->arg, i + 1, data, len);
-	else
-		sink_add(&r->sink[i], data, len);
-}
-
-/* A sub-shell says of its program which signal ended it. Where that took its place the shell around it does. */
-static void give_said(struct run *r)
-{
-	size_t len = r->program && !r->kill_by_ns ? strlen(r->s->said) : 0;
-
-	if (!len)
-		return;
-	give(r, r->apart, r->s->said, len);
-	len = r->s->names_it ? strlen(r->program) : 0;
-	while (len && strchr(" \t\n", r->program[len - 1]))
-		len--;
-	give(r, r->apart, r->program, len);
-	give(r, r->apart, "\n", 1);
-}
-
-/* Return: how many bytes it took; 0: there are none. */
-static size_t take(struct run *r, int i)
-{
-	char little[LITTLE];
-	char *buf = r->buf ? r->buf : little;
-	size_t room = r->buf ? READ_SIZE : sizeof(little);
-	ssize_t n = read(r->out[i], buf, room);
-
-	if (n > 0) {
-		give(r, i, buf, (size_t)n);
-		if ((size_t)n == room && !r->buf)
-			r->buf = malloc(READ_SIZE); /* there is more; where no memory is, it comes in small parts */
-		return (size_t)n;
-	}
-	/* A fifo that nobody has opened yet reads as if it had ended. */
-	if (n == 0 && !(r->s && !r->s->session) && r->own[i])
-		close_fd(&r->out[i]);
-	return 0;
-}
-
-/* What is still there. The rest goes elsewhere. */
-static void take_rest(struct run *r)
-{
-	for (int i = 0; i < 2; i++) {
-		size_t n = 1;
-
-		for (size_t seen = 0; r->out[i] >= 0 && seen < AT_END && n; seen += n > LITTLE ? n : LITTLE)
-			n = take(r, i);
-		if (r->out[i] < 0 || !r->own[i])
-			continue;
-		/* Where nobody holds it any more, poll() says so. */
-		if (poll(&(struct pollfd){r->out[i], POLLIN, 0}, 1, 0) == 0)
-			box_drain(r->b, take_fd(&r->out[i]));
-		else
-			close_fd(&r->out[i]);
-	}
-}
-
-int run_output(struct run *r, int which, struct run_output *ret, struct err *e)
-{
-	if (which != 1 && which != 2)
-		return err_set(e, ERR_INVALID, "%d is neither 1 nor 2", which);
-	return sink_output(&r->sink[which - 1], ret, e);
-}
-
-/* ---- input ------------------------------------------------------------------------------------ */
-
-/* As much as it takes now. */
-static void feed(struct run *r)
-{
-	while (r->in >= 0 && r->fed < r->ninput) {
-		ssize_t n = sys_write_quiet(r->in, r->input + r->fed, r->ninput - r->fed);
-
-		if (n == -EAGAIN || n == -EINTR)
-			return;
-		if (n < 0) /* nobody reads any more */
-			break;
-		r->fed += (size_t)n;
-	}
-	close_fd(&r->in);
-}
-
-static int give_input(struct run *r, const struct run_ask *ask, struct err *e)
-{
-	r->in = take_fd(&r->p->io[0]);
-	(void)fcntl(r->in, F_SETFL, O_NONBLOCK);
-	r->input = malloc(ask->input_len + 1);
-	if (!r->input)
-		return err_oom(e);
-	memcpy(r->input, ask->input, ask->input_len);
-	r->ninput = ask->input_len;
-	feed(r);
-	return 0;
-}
 
 /* ---- a command -------------------------------------------------------------------------------- */
 
@@ -167,7 +64,7 @@ static int start_command(struct run *r, const struct run_ask *ask, struct err *e
 		if (r->out[i] >= 0)
 			(void)fcntl(r->out[i], F_SETFL, O_NONBLOCK);
 	}
-	return code == 0 && ask->input ? give_input(r, ask, e) : code;
+	return code == 0 && ask->input ? run_give_input(r, ask, e) : code;
 }
 
 /* ---- start, wait, end ------------------------------------------------------------------------- */
@@ -246,9 +143,9 @@ static void end(struct run *r)
 	r->done = true;
 	r->ended_ns = sys_now_ns();
 	close_fd(&r->in);
-	take_rest(r);
+	run_take_rest(r);
 	if (r->s) {
-		give_said(r);
+		run_give_said(r);
 		run_shell_forget(r);
 	}
 }
@@ -460,13 +357,13 @@ static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, st
 		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
 	for (int i = 0; i < 2; i++) {
 		if (p[i + 2].revents & POLLIN)
-			(void)take(r, i);
+			(void)run_take(r, i);
 		else if (p[i + 2].revents && r->own[i]) /* its writers were there, and are gone */
 			close_fd(&r->out[i]);
 	}
 	*woken = p[4].revents;
 	if (p[5].revents)
-		feed(r);
+		run_feed(r);
 	return p[0].revents ? box_talk(r->b, 0, e) : 0;
 }
 

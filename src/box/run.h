@@ -40,6 +40,16 @@ struct run {
 	int status;   /* then: how it had ended */
 };
 
+/* run_io.c: Takes what is there of output @i. Return: how many bytes; 0: there are none. */
+size_t run_take(struct run *r, int i);
+/* What is there yet when the run has ended. What comes later goes elsewhere. */
+void run_take_rest(struct run *r);
+/* A sub-shell says of its program which signal ended it. */
+void run_give_said(struct run *r);
+/* The whole input of a command, and then as much as it takes now. */
+int run_give_input(struct run *r, const struct run_ask *ask, struct err *e);
+void run_feed(struct run *r);
+
 /* run_shell.c: Begins the run in its shell (r->s). After a failure with r->s->deaf: in the next one. */
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e);
 int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e);
