@@ -263,7 +263,7 @@ class NoRoom(FaultCase):
             def hutch(*words):
                 return self.hutch(*words, env=env)
 
-            self.assertEqual(hutch("create", "--rootfs", self.rootfs, "full").code, 0)
+            self.assertEqual((made := hutch("create", "--rootfs", self.rootfs, "full")).code, 0, str(made))
             for _ in range(2):
                 for _ in range(2):  # what the first pass made room for, by its end
                     self.assertEqual(hutch("exec", "full", "bash", "-c", fill).code, 0)
@@ -278,7 +278,7 @@ class NoRoom(FaultCase):
                 if not self.right_or_clear(hutch("reset", "full")):  # then it is stopped, and can be made anew
                     self.assertEqual(hutch("rm", "full").code, 0)
                     self.assertEqual(hutch("cleanup", "--all").code, 0)
-                    self.assertEqual(hutch("create", "--rootfs", self.rootfs, "full").code, 0)
+                    self.assertEqual((made := hutch("create", "--rootfs", self.rootfs, "full")).code, 0, str(made))
                 hutch("rm", "other")
                 self.assertEqual(hutch("cleanup").code, 0)
                 result = hutch("exec", "--session", "s", "full", "echo x >/etc/new; cat /etc/new; ls /big /many 2>/dev/null")
