@@ -21,7 +21,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-/* STACK_KEPT: as deep as the start of a command goes. */
+/* STACK_KEPT: with that much the start of a command takes as long as with all of it. */
 enum { REAP_MAX = 256, STACK_KEPT = 8192 };
 
 static void reap(struct keeper *k)
