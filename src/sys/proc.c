@@ -75,8 +75,10 @@ void sys_stack_trim(size_t keep)
 	const uintptr_t own = 1024; /* this call's, and what it calls */
 	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - own - keep) & ~(page - 1);
 
-	/* What is not mapped yet is passed over (-ENOMEM). */
+	int before = errno;
+
 	(void)syscall(SYS_madvise, end - deepest, deepest, MADV_DONTNEED);
+	errno = before; /* what is not mapped yet is passed over, and told: ENOMEM */
 }
 
 int sys_capset(uint64_t caps)
