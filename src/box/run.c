@@ -356,10 +356,8 @@ static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, st
 	if (poll(p, 6, timeout_ms) < 0)
 		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
 	for (int i = 0; i < 2; i++) {
-		if (p[i + 2].revents & POLLIN)
-			(void)run_take(r, i);
-		else if (p[i + 2].revents && r->own[i]) /* its writers were there, and are gone */
-			close_fd(&r->out[i]);
+		if (p[i + 2].revents)
+			(void)run_take(r, i, p[i + 2].revents & POLLHUP);
 	}
 	*woken = p[4].revents;
 	if (p[5].revents)

@@ -40,8 +40,8 @@ struct run {
 	int status;   /* then: how it had ended */
 };
 
-/* run_io.c: Takes what is there of output @i. Return: how many bytes; 0: there are none. */
-size_t run_take(struct run *r, int i);
+/* run_io.c: Takes what is there of output @i. @hung_up: its writers are gone, as poll() says. Return: how many bytes; 0: there are none. */
+size_t run_take(struct run *r, int i, bool hung_up);
 /* What is there yet when the run has ended. What comes later goes elsewhere. */
 void run_take_rest(struct run *r);
 /* A sub-shell says of its program which signal ended it. */

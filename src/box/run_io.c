@@ -46,7 +46,7 @@ void run_give_said(struct run *r)
 	give(r, r->apart, "\n", 1);
 }
 
-size_t run_take(struct run *r, int i)
+size_t run_take(struct run *r, int i, bool hung_up)
 {
 	char little[LITTLE];
 	char *buf = r->buf ? r->buf : little;
@@ -59,8 +59,9 @@ size_t run_take(struct run *r, int i)
 			r->buf = malloc(READ_SIZE); /* there is more; where no memory is, it comes in small parts */
 		return (size_t)n;
 	}
-	/* A fifo that nobody has opened yet reads as if it had ended. */
-	if (n == 0 && !(r->s && !r->s->session) && r->own[i])
+	/* A fifo that nobody has opened yet reads as if it had ended; and while somebody opens it, poll() may take him for one
+	 * who is gone (fs/pipe.c counts him in two steps). The read waits for both, so that they are right together. */
+	if (n == 0 && (hung_up || !(r->s && !r->s->session)) && r->own[i])
 		close_fd(&r->out[i]);
 	return 0;
 }
@@ -71,7 +72,7 @@ void run_take_rest(struct run *r)
 		size_t n = 1;
 
 		for (size_t seen = 0; r->out[i] >= 0 && seen < AT_END && n; seen += n > LITTLE ? n : LITTLE)
-			n = run_take(r, i);
+			n = run_take(r, i, false);
 		if (r->out[i] < 0 || !r->own[i])
 			continue;
 		/* Where nobody holds it any more, poll() says so. */
