@@ -43,7 +43,7 @@ SYSTEM = set(
 )
 
 # Headers that the build makes (build/src/), and the one of the unit tests.
-MADE = {"box/init_image_path.h", "guard/baked_filters.inc"}
+MADE = {"box/init_image_path.h", "inside/bash_module_path.h", "guard/baked_filters.inc"}
 TEST_HEADERS = {"tap.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')

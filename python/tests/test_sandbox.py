@@ -69,9 +69,12 @@ class Run(Case):
             return [begin + "z" * max(0, size - len(begin) - len(end)) + end for begin in begins for end in ends]
 
         wide = config(environment={"LC_ALL": "C.UTF-8"}, volumes=["/usr/lib/locale:/usr/lib/locale:ro"])
-        for sb in (self.sb, Sandbox(wide)):
+        unloaded = config(environment={"BASH_FUNC_enable%%": "() { return 1; }"})
+        for sb, waits_by in ((self.sb, "builtin"), (Sandbox(wide), "builtin"), (Sandbox(unloaded), "function")):
             session = sb.session("s")
-            if sb is not self.sb:  # of the other one the machine says what a character is
+            self.assertEqual(sb.run("type -t _hp").output, waits_by + "\n")
+            self.assertEqual(session.run("type -t _hp").output, waits_by + "\n" if waits_by == "builtin" else "")
+            if waits_by == "builtin" and sb is not self.sb:  # of the other one the machine says what a character is
                 self.assertEqual(session.run("x=\u00e4; echo ${#x}").output, "1\n")
             for size in (0, 1, 3, 11, 12, 13, 60, 380, 395, 3480, 3490, 3500, 5000, 70000):
                 for text in texts(size):

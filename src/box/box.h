@@ -411,6 +411,7 @@ struct shell {
 	bool one_cpu;	 /* is all that the caller may use */
 	unsigned unlucky, pass_over; /* run.c, look_out() */
 	bool by_length;	 /* it can be told how long a text is, and reads that in one go: bash 5 */
+	bool loaded;	 /* it has what src/bash/ made, and reads any request in one go */
 	bool runner;	 /* no shell at all: hutch-init, which starts programs (inside/runner.c) */
 	bool refused;	 /* by that: the last run has not begun */
 	struct exited ran; /* by that: the last run, if it was words */

@@ -30,7 +30,7 @@ __asm__(".pushsection .rodata.hutch_init_image,\"a\"\n"
 
 int init_image_open(struct err *e)
 {
-	int fd = sys_image_seal(hutch_init_image,
+	int fd = sys_image_seal("hutch-init", hutch_init_image,
 				(size_t)(hutch_init_image_end - hutch_init_image)), low, sys;
 
 	if (fd != -EACCES && fd != -EPERM && fd != -ENOSYS)

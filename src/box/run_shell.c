@@ -151,15 +151,23 @@ static bool is_ascii(const char *text, size_t len)
 	return true;
 }
 
+/* It would be taken for a length. */
+static bool is_marked(const struct buf *before, const char *text, size_t len)
+{
+	return before->len ? *before->data == SHELL_LENGTH : len && *text == SHELL_LENGTH;
+}
+
 enum way { WAY_BYTES, WAY_LENGTH, WAY_FILE };
 
 static enum way way_of(const struct shell *s, const struct buf *before, const char *text, size_t len)
 {
 	size_t all = before->len + len;
-	bool marked = all && (before->len ? *before->data : *text) == SHELL_LENGTH; /* it would be taken for a length */
+	bool marked = is_marked(before, text, len);
 
 	if (!s->bash)
 		return WAY_FILE;
+	if (s->loaded)
+		return all > TEXT_BY_PIPE ? WAY_FILE : WAY_BYTES;
 	if (s->by_length && all <= TEXT_BY_PIPE && (all >= LENGTH_FROM || marked) && is_ascii(before->data, before->len) &&
 	    is_ascii(text, len))
 		return WAY_LENGTH;
@@ -198,6 +206,8 @@ static void make_request(struct buf *b, struct run *r, const struct buf *before,
 		if (r->s->bash && by_file)
 			buf_char(b, '\0');
 	}
+	if (session && r->s->loaded && !by_file && is_marked(before, ask->text, ask->len))
+		buf_char(b, ' '); /* or a session that is told of a timeout takes it for a length, too */
 	if (!by_file)
 		add_text(b, program ? way_of(r->s, &nothing, ask->text, ask->len) : way, program ? &nothing : before,
 			 ask->text, ask->len);

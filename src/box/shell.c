@@ -58,6 +58,7 @@ void shell_given(struct box *b, struct msg *m)
 		s->ready = true;
 		s->bash = m->head.arg & 2;
 		s->by_length = m->head.arg & 8;
+		s->loaded = m->head.arg & 16;
 		s->moved = m->head.arg & 4;
 	}
 }
@@ -123,6 +124,7 @@ static int one_record(struct shell *s, const char *text)
 			return 0;
 		s->bash = bash;
 		s->by_length = bash == 2;
+		s->loaded = bash == 3;
 		s->ready = true;
 		s->inside = pid;
 		return 0;
@@ -140,6 +142,8 @@ static int one_record(struct shell *s, const char *text)
 	record = after + 1;
 	status = (int)strtol(record, &after, 10);
 	if (after == record)
+		return 0;
+	if (s->loaded && number == s->ends_heard && s->ends_heard) /* its sub-shell has told it, and was killed before its shell knew */
 		return 0;
 	/* Who has taken a session over does not know its count. */
 	if (s->session && (s->done == s->begun || number <= s->ends_heard))
@@ -471,7 +475,7 @@ static bool one_waits(const struct box *b, const struct shell *s)
 void shell_give(struct box *b, struct shell *s)
 {
 	struct msg_head back = {.op = OP_SHELL_BACK, .id = s->id, .arg = (s->bash ? 2u : 0) | (s->by_length ? 8u : 0) |
-							      (s->moved ? 4u : 0)};
+							      (s->loaded ? 16u : 0) | (s->moved ? 4u : 0)};
 
 	s->busy = false;
 	if (!s->session && (s->dead || (s->runner && s->moved))) {

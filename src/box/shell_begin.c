@@ -20,13 +20,15 @@
 
 /* ---- their programs --------------------------------------------------------------------------- */
 
-/* Names that begin with _h are ours. Bash reads a pipe byte by byte, and asks four things of the kernel before it begins. So
- * of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one word) and a NUL. KIND: 1 output
- * merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is one program, and what comes before
- * it in a second string: the program takes the place of the sub-shell, where it is there. In place of a text there may be a byte 1,
- * its length and a NUL; then it follows, without one: that bash 5 reads in one go. The record of an end: "E", which of
- * this shell's it is, status, and in a session the working directory; before it, on lines of its own, what bash says of a
- * signal. "R" comes first and when a sub-shell waits: its pid, and whether this is bash.
+/* Names that begin with _h are ours. Of a session a request is the text and a NUL; else "KIND NAME TEXT" (the first two as one
+ * word) and a NUL. KIND: 1 output merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is
+ * one program, and what comes before it in a second string: the program takes the place of the sub-shell, where it is there. The
+ * record of an end: "E", which of this shell's it is, status, and in a session the working directory; before it, on lines of
+ * its own, what bash says of a signal. "R" comes first and when a sub-shell waits: its pid, and what this is: 0 a plain sh, 1
+ * bash, 2 from version 5 on, 3 with what it was given under 6 loaded (src/bash/), which then reads and says all that.
+ *
+ * Else bash reads a pipe byte by byte, and asks four things of the kernel before it begins; so in place of a text there may be
+ * a byte 1, its length and a NUL; then it follows, without one: that bash 5 reads in one go.
  *
  * A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is
  * line 1 in what the shell says of it. */
@@ -35,37 +37,48 @@
 	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "                          \
 	"while IFS= read -r _hc || [ -n \"$_hc\" ]; do _ht=$_ht$_hc$_hl; done <\"/proc/self/fd/9/$_hn.t\"; "           \
 	"return 0; }; "
-/* 2: by length, too. */
-#define HOW_BASH_READS "_hm=$'\\1'; _hb=1; [ \"$BASH_VERSINFO\" -lt 5 ] || _hb=2; "
+#define WHICH_BASH                                                                                                     \
+	"_hm=$'\\1'; _hb=1; [ \"$BASH_VERSINFO\" -lt 5 ] || _hb=2; "                                                   \
+	"enable -f /proc/self/fd/6 _hp 2>/dev/null && _hp c && _hb=3; "
+#define TEXT_FROM_FILE "IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\""
+#define TURN_OUTPUT                                                                                                    \
+	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "             \
+	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
+#define OR_NOBODY_IS_THERE "{ kill -9 $$; exit; }; "
 static const char warm_begin[] =
-	"if [ -n \"$BASH_VERSION\" ]; then "
-	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
-	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
-	"case $_ht in $_hm*) IFS= read -r -N \"${_ht#?}\" -u 7 _ht || return 1;; esac; "
-	"case $_hk in 3|4) IFS= read -r -d '' _ht <\"/proc/self/fd/9/$_hn.t\";; "
-	"5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
-	"_hp() { _hw=$BASHPID; }; " HOW_BASH_READS
+	"_hk= _hi=0; if [ -n \"$BASH_VERSION\" ]; then " WHICH_BASH
 	"_hx='eval \"$_he\"; case $_hc in */*) [[ -f $_hc && -x $_hc ]];; "
 	"*) [[ ! ${BASH_ALIASES[$_hc]-} ]] && hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]-} && [[ $_hc ]];; esac && "
 	"{ eval \"_=\\$_hc exec $_ht\"; exit; }'; " /* where it cannot be redirected, exec does not end the shell */
-	"exec 2>&8; "
-	"else "
-	READ_IN_SH
+	"exec 2>&8 6<&-; [ $_hb = 3 ] && [ ! \"${LD_PRELOAD-}\" ] && _hp t; " /* else there may be more to do at an end */
+	"[ $_hb = 3 ] || { "
+	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
+	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
+	"case $_ht in $_hm*) IFS= read -r -N \"${_ht#?}\" -u 7 _ht || return 1;; esac; "
+	"case $_hk in 3|4) " TEXT_FROM_FILE ";; 5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
+	"_hp() { _hw=$BASHPID; }; "
+	"}; "
+	"else exec 6<&-; " READ_IN_SH
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
 	"fi; ";
-static const char warm_count[] = "_hi=0; ";
-/* One text. @name: what the shell does when the text is there, and again after it. */
-#define WARM_TEXT(name)                                                                                                \
-	"(_hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || { kill -9 $$; exit; }; " name                                   \
-	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "             \
-	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "                                  \
+/* One text, in a sub-shell; it evaluates nothing first, so that what memory that takes is its own when it waits. @name: what the shell does when the text is there, and again after it. */
+#define TEXT(name)                                                                                                     \
+	"(eval :; _hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || " OR_NOBODY_IS_THERE name TURN_OUTPUT                             \
 	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "                                                                   \
 	"eval \"$_ht\"); "                                                                                              \
 	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; " name
+/* The same with what was loaded. */
+#define TEXT_LOADED                                                                                                    \
+	"(eval :; _hp; case $?$_hk in 0) ;; 03|04) " TEXT_FROM_FILE "; " TURN_OUTPUT ";; 05|06) eval \"$_hx\"; :;; 2*) exit 125;; " \
+	"*) " OR_NOBODY_IS_THERE " esac; eval \"$_ht\"); _hp e $?; "
+#define TEXT_LOADED_NAMED(name)                                                                                        \
+	"(eval :; _hp w || " OR_NOBODY_IS_THERE name "case $_hk in 3|4) " TEXT_FROM_FILE ";; esac; " TURN_OUTPUT                     \
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; eval \"$_ht\"); _hp e $?; " name
 /* Before the others, where the sandbox got its name only when somebody asked for it (twin.c). Also in those that are started
  * later: so the keeper can start one ahead that is as the next one will be asked for. */
-static const char warm_named[] = WARM_TEXT("IFS= read -r HOSTNAME <\"/proc/self/fd/9/" SHELL_HOSTNAME "\"; ");
-static const char warm_loop[] = "while :; do " WARM_TEXT("") "done";
+#define READ_NAME "IFS= read -r HOSTNAME <\"/proc/self/fd/9/" SHELL_HOSTNAME "\"; "
+static const char warm_named[] = "if [ $_hb = 3 ]; then " TEXT_LOADED_NAMED(READ_NAME) "else " TEXT(READ_NAME) "fi; ";
+static const char warm_loop[] = "if [ $_hb = 3 ]; then while :; do " TEXT_LOADED "done; fi; while :; do " TEXT("") "done";
 /* To close the three descriptors for each text would take bash as long as all the rest. So it closes them once, around the loop,
  * and keeps them, as it does for what it will restore, at the next free numbers from 10 on, close-on-exec.
  *
@@ -79,18 +92,19 @@ static const char loop_session[] =
 	"for _hn in _hq _hp _hw; do _hf=$((_hf+1)); while [ -e /proc/self/fd/$_hf ]; do _hf=$((_hf+1)); done; "
 	"eval \"$_hn=$_hf\"; done; "
 	"_hr() { IFS= read -r -d '' _hx <\"/proc/self/fd/$_hw/$1.t\"; }; "
-	HOW_BASH_READS
+	WHICH_BASH "exec 6<&-; "
 	"_hz() { return 2; }; "
 	"trap 'case $_hx in $_hm*) ;; ?*) _hx=; shopt -s extdebug; trap '\\''"
 	"case $BASH_COMMAND in _hs=*) trap - DEBUG; shopt -u extdebug;; "
 	"\"case \\$_hx\"*|\"for _hg\"*) false;; *) case ${#FUNCNAME[@]} in 0) ! break;; *) _hz;; esac;; esac'\\'' DEBUG;; esac' RTMAX; "
 	"printf 'R0 %d\\0' $_hb >&8; "
+	"[ $_hb = 3 ] && eval '{ while _hs=$? _hx=; _hp s '$_hq' '$_hp' $_hs \"$PWD\"; do for _hg in 1; do eval \"$_hx\"; done; done; } "
+	"7<&- 8>&- 9<&-; exit'; "
 	"eval '{ while _hs=$? _hx=; printf \"E%d %d %s\\0\" $((_hi++)) $_hs \"$PWD\" >&'$_hp'; "
 	"IFS= read -r -d \"\" -u '$_hq' _hx; do "
 	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; for _hg in 1; do eval \"$_hx\"; done; done; } "
 	"7<&- 8>&- 9<&-'; "
-	"else "
-	READ_IN_SH
+	"else exec 6<&-; " READ_IN_SH
 	"_hi=0; printf 'R0 0\\0' >&8; "
 	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done; "
 	"fi";
@@ -171,8 +185,7 @@ static int pack_words(struct buf *blob, const struct box *b, const struct shell 
 		*ret = pack_strs(blob, (char **)(uintptr_t)runner, 2);
 		return 0;
 	}
-	if (asprintf(&text, "%s%s%s%s", s->session ? loop_session : warm_begin, s->session ? "" : warm_count,
-		     was_nameless(b, s) ? warm_named : "", s->session ? "" : warm_loop) < 0) {
+	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, was_nameless(b, s) ? warm_named : "", s->session ? "" : warm_loop) < 0) {
 		text = NULL;
 		return err_oom(e);
 	}
@@ -187,7 +200,7 @@ static int pack_words(struct buf *blob, const struct box *b, const struct shell 
 static int pack_shell(struct buf *blob, const struct box *b, const struct shell *s, bool apart,
 		      struct err *e)
 {
-	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR};
+	static const uint32_t numbers[] = {SHELL_COMMANDS, SHELL_RESULTS, SHELL_DIR, SHELL_MODULE}; /* the last is no runner's */
 	const struct spec *spec = b->spec;
 	struct call c = {.umask = 022, .flags = apart && s->session ? CALL_APART : 0};
 	char born[300], *env_born[] = {born};
@@ -213,8 +226,8 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 		c.cwd_last = pack_str(blob, s->cwd);
 		c.user = pack_str(blob, spec->user && strcmp(spec->user, "0") ? spec->user : NULL);
 		c.groups = pack_strs(blob, spec->group_add.v, spec->group_add.n);
-		c.numbers = pack_bytes(blob, numbers, sizeof(numbers));
-		c.nnumbers = 3;
+		c.nnumbers = s->runner ? 3 : 4;
+		c.numbers = pack_bytes(blob, numbers, c.nnumbers * sizeof(*numbers));
 		c.session = pack_str(blob, s->session);
 	}
 	for (size_t i = 0; i < nenv; i++)

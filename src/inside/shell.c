@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "inside/bash_module.h"
 #include "inside/keeper.h"
 #include "sys/fsmount.h"
 #include "sys/proc.h"
@@ -162,15 +163,24 @@ static int add_pipe(struct shell *s, struct msg *m, int at, enum shell_end end, 
 	return 0;
 }
 
-/* Fills the message as if the client had sent its descriptors: standard ones, then 7, 8, 9. */
+/* Without it a shell does as much by itself. */
+static int open_module(void)
+{
+	int fd = bash_module_open();
+
+	return fd >= 0 ? fd : fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null */
+}
+
+/* Fills the message as if the client had sent its descriptors: standard ones, then 7, 8, 9, and a shell's 6. */
 static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apart, struct err *e)
 {
+	unsigned n = 3 + ((const struct call *)m->body)->nnumbers;
 	int dir = m->nfds ? take_fd(&m->fds[0]) : -1, r = 0;
 	struct stat st;
 
-	for (int i = 0; i < 6; i++)
+	for (unsigned i = 0; i < n; i++)
 		m->fds[i] = -1;
-	m->nfds = 6;
+	m->nfds = n;
 	if (dir < 0) {
 		r = need_fifos(k, e);
 		if (r == 0) {
@@ -192,6 +202,8 @@ static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apar
 		r = add_pipe(s, m, 3, SHELL_END_COMMANDS, true, e);
 	if (r == 0)
 		r = add_pipe(s, m, 4, SHELL_END_RESULTS, false, e);
+	if (r == 0 && n > 6 && (m->fds[6] = open_module()) < 0)
+		r = err_sys(e, errno, "standard descriptors");
 	if (r == 0 && fstat(m->fds[3], &st) == 0) {
 		s->pipe_dev = st.st_dev;
 		s->pipe = st.st_ino;
@@ -387,7 +399,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 	if (!call)
 		return e->code;
 	runner = call->flags & CALL_RUNNER;
-	if (call->nnumbers != 3 || call->flags & (CALL_TTY | CALL_MAIN) || (runner && name))
+	if (call->nnumbers != (runner ? 3 : 4) || call->flags & (CALL_TTY | CALL_MAIN) || (runner && name))
 		return err_set(e, ERR_INTERNAL, "a shell that is none");
 	s = name ? by_name(k, name) : runner ? NULL : take_ahead(k, m);
 	if (s && s->lent && (s->lent != c || s->pid))
@@ -416,7 +428,7 @@ void shell_back(struct keeper *k, struct client *c, const struct msg *m)
 
 	if (!s || !s->name)
 		return;
-	s->kind = m->head.arg & (2 | 8);
+	s->kind = m->head.arg & (2 | 8 | 16);
 	s->moved = m->head.arg & 4;
 	s->lent = NULL;
 	if (len && len < SHELL_CWD_MAX) {

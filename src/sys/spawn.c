@@ -40,14 +40,14 @@ struct task {
 	uint64_t spaces; /* its own namespaces; 0: none */
 };
 
-int sys_image_seal(const void *data, size_t len)
+int sys_image_seal(const char *name, const void *data, size_t len)
 {
-	auto_fd int fd = memfd_create("hutch-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	auto_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 	auto_fd int high = -1;
 	size_t done = 0;
 
 	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("hutch-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	while (done < len) {

@@ -14,9 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A sealed, executable copy of a program in memory: nothing can write to it any more. A descriptor
- * (3 or more), or -errno; -EACCES where a policy refuses executable memfds (vm.memfd_noexec). */
-int sys_image_seal(const void *data, size_t len);
+/* A sealed, executable copy of a program in memory: nothing can write to it any more. @name: what /proc calls it. A
+ * descriptor (3 or more), or -errno; -EACCES where a policy refuses executable memfds (vm.memfd_noexec). */
+int sys_image_seal(const char *name, const void *data, size_t len);
 
 /* Runs @image (a descriptor of a static program) with argv "hutch-init", @arg and an empty
  * environment; @sock becomes its descriptor 0 and its only one. All signals are blocked in it.

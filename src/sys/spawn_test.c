@@ -59,7 +59,7 @@ static int seal_self(void)
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
 		return -1;
-	image = sys_image_seal(data, (size_t)st.st_size);
+	image = sys_image_seal("image", data, (size_t)st.st_size);
 	munmap(data, (size_t)st.st_size);
 	return image;
 }
@@ -180,7 +180,7 @@ static void apart_it_has_all_powers_in_its_namespaces_and_no_id_yet(void)
 static void apart_a_failure_tells_how_far_it_came(void)
 {
 	int before = scratch_descriptors();
-	auto_fd int image = sys_image_seal("no program", 10), sock = open("/dev/null", O_RDWR | O_CLOEXEC);
+	auto_fd int image = sys_image_seal("image", "no program", 10), sock = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int pidfd = -7;
 	bool in_spaces;
 	pid_t pid = -7;
@@ -237,7 +237,7 @@ static void we_stay_as_we_were(void)
 static void what_is_no_program_is_told_and_leaves_nothing(void)
 {
 	int before = scratch_descriptors();
-	auto_fd int image = sys_image_seal("no program", 10),
+	auto_fd int image = sys_image_seal("image", "no program", 10),
 		    sock = open("/dev/null", O_RDWR | O_CLOEXEC);
 	pid_t pid = -7;
 
@@ -291,7 +291,7 @@ static void the_image_also_stands_above_2_where_those_are_free(void)
 		close(0);
 		close(1);
 		close(2);
-		fd = sys_image_seal("x", 1);
+		fd = sys_image_seal("image", "x", 1);
 		_exit(fd >= 3 && fcntl(0, F_GETFD) < 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC ? 0 : 1);
 	}
 	is_int(waitpid(pid, &status, 0), pid);

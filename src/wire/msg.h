@@ -42,8 +42,8 @@ enum msg_op {
 	OP_NAMED,
 	OP_EXITED,  /* body: struct exited */
 	OP_RESET_DONE, /* arg: number of the generation that is left behind; body: uint32_t, that of the next */
-	OP_SHELL_IS,   /* arg: 1 it was started just now, 2 it is bash, 8 and takes long texts in one go, 4 the root
-			* was replaced under it;
+	OP_SHELL_IS,   /* arg: 1 it was started just now, 2 it is bash, 8 and can be told how long a text is,
+			* 16 and has loaded what we gave it, 4 the root was replaced under it;
 			* fds: enum shell_end of plan.h */
 	OP_SHELL_KILLED, /* OP_SHELL_KILL was done */
 	/* caller to keeper */

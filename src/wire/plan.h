@@ -205,10 +205,10 @@ const struct call *call_open(const struct pack *p, struct err *e);
 enum { CALL_FDS_MAX = 64 };
 
 /* A shell reads what to run on descriptor 7, tells on 8 how that ended, and finds under 9 the directory
- * in which the caller makes fifos for output (box/shell.c has the program that it runs). These ends the
- * caller gets; the last two are those of a session, whose output is a pipe. */
+ * in which the caller makes fifos for output (box/shell_begin.c has the program that it runs). Under 6 is what
+ * bash may load (src/bash/); a runner has none. These ends the caller gets; the last two are those of a session, whose output is a pipe. */
 enum { SHELL_SIGNAL = 64 }; /* SIGRTMAX of the kernel, and of bash */
-enum shell_fd { SHELL_COMMANDS = 7, SHELL_RESULTS = 8, SHELL_DIR = 9 };
+enum shell_fd { SHELL_MODULE = 6, SHELL_COMMANDS = 7, SHELL_RESULTS = 8, SHELL_DIR = 9 };
 enum shell_end { SHELL_END_COMMANDS, SHELL_END_RESULTS, SHELL_END_DIR, SHELL_END_OUT, SHELL_END_ERR, SHELL_ENDS };
 
 enum shell_fate {
@@ -228,7 +228,7 @@ struct shell_kill {
 enum { SHELL_NAME_MAX = 64, SHELL_CWD_MAX = 4096, RUNNER_REQUEST_MAX = 4096 };
 
 /* So the commands begin that bash runs behind a text, and names when that was ended by a signal. */
-#define SHELL_OWN_TEXT "( _hp;"
+#define SHELL_OWN_TEXT "( eval :; _hp"
 
 enum exited_how {
 	EXITED_STATUS = 0,  /* status is that of wait() */
