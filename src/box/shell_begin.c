@@ -30,8 +30,11 @@
  * Else bash reads a pipe byte by byte, and asks four things of the kernel before it begins; so in place of a text there may be
  * a byte 1, its length and a NUL; then it follows, without one: that bash 5 reads in one go.
  *
- * A plain sh can read lines only: it takes the text from a file, line by line. All on one line: then the first line of a text is
- * line 1 in what the shell says of it. */
+ * A plain sh can read lines only: it takes the text from a file, line by line.
+ *
+ * Of a program a shell reads one line, runs it, and only then reads the next. So what bash needs where all is as it should be is in
+ * the first one, and the rest costs it no memory. It takes the second, where it needs it, from the first: then the first line of a
+ * text is line 1 in what bash says of it. To others, dash and busybox, a text has lines of its own. */
 #define READ_IN_SH                                                                                                     \
 	"_hl=$(printf '\\nx'); _hl=${_hl%x}; "                                                                         \
 	"_hr() { IFS= read -r _hk <&7 || return 1; _hn=${_hk#?}; _hk=${_hk%\"$_hn\"}; _ht=; "                          \
@@ -45,40 +48,43 @@
 	"case $_hk in 2|4|6) exec >\"/proc/self/fd/9/$_hn.o\" 2>\"/proc/self/fd/9/$_hn.e\" 7<&- 8>&- 9<&-;; "             \
 	"*) exec >\"/proc/self/fd/9/$_hn.o\" 2>&1 7<&- 8>&- 9<&-;; esac || exit 125; "
 #define OR_NOBODY_IS_THERE "{ kill -9 $$; exit; }; "
-static const char warm_begin[] =
-	"_hk= _hi=0; if [ -n \"$BASH_VERSION\" ]; then " WHICH_BASH
+/* One text, in a sub-shell; it evaluates nothing first, so that what memory that takes is its own when it waits. @name: what the
+ * shell does when the text is there, and again after it. */
+#define TEXT_LOADED                                                                                                    \
+	"(eval :; _hp; case $?$_hk in 0) ;; 03|04) " TEXT_FROM_FILE "; " TURN_OUTPUT ";; 05|06) eval \"$_hx\"; :;; 2*) exit 125;; " \
+	"*) " OR_NOBODY_IS_THERE " esac; eval \"$_ht\"); _hp e $?; "
+#define TEXT_LOADED_NAMED(name)                                                                                        \
+	"(eval :; _hp w || " OR_NOBODY_IS_THERE name "case $_hk in 3|4) " TEXT_FROM_FILE ";; esac; " TURN_OUTPUT             \
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; eval \"$_ht\"); _hp e $?; " name
+#define TEXT(name)                                                                                                     \
+	"(eval :; _hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || " OR_NOBODY_IS_THERE name TURN_OUTPUT                     \
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "                                                                   \
+	"eval \"$_ht\"); "                                                                                              \
+	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; " name
+static const char warm_bash[] =
+	"if [ -n \"$BASH_VERSION\" ]; then _hk=; " WHICH_BASH
 	"_hx='eval \"$_he\"; case $_hc in */*) [[ -f $_hc && -x $_hc ]];; "
 	"*) [[ ! ${BASH_ALIASES[$_hc]-} ]] && hash \"$_hc\" 2>/dev/null && _hc=${BASH_CMDS[$_hc]-} && [[ $_hc ]];; esac && "
 	"{ eval \"_=\\$_hc exec $_ht\"; exit; }'; " /* where it cannot be redirected, exec does not end the shell */
-	"exec 2>&8 6<&-; [ $_hb = 3 ] && [ ! \"${LD_PRELOAD-}\" ] && _hp t; " /* else there may be more to do at an end */
-	"[ $_hb = 3 ] || { "
+	"exec 2>&8 6<&-; [ $_hb = 3 ] && [ ! \"${LD_PRELOAD-}\" ] && _hp t; "; /* else there may be more to do at an end */
+static const char warm_bash_loop[] =
+	"[ $_hb = 3 ] && while :; do " TEXT_LOADED "done; _hl=$'\\n'; eval \"${BASH_EXECUTION_STRING#*$_hl}\"; fi\n";
+static const char warm_begin[] =
+	"_hi=0; if [ -n \"$BASH_VERSION\" ]; then "
 	"_hr() { IFS= read -r -d '' -u 7 _ht || return 1; "
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
 	"case $_ht in $_hm*) IFS= read -r -N \"${_ht#?}\" -u 7 _ht || return 1;; esac; "
 	"case $_hk in 3|4) " TEXT_FROM_FILE ";; 5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
 	"_hp() { _hw=$BASHPID; }; "
-	"}; "
 	"else exec 6<&-; " READ_IN_SH
 	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
 	"fi; ";
-/* One text, in a sub-shell; it evaluates nothing first, so that what memory that takes is its own when it waits. @name: what the shell does when the text is there, and again after it. */
-#define TEXT(name)                                                                                                     \
-	"(eval :; _hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || " OR_NOBODY_IS_THERE name TURN_OUTPUT                             \
-	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "                                                                   \
-	"eval \"$_ht\"); "                                                                                              \
-	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; " name
-/* The same with what was loaded. */
-#define TEXT_LOADED                                                                                                    \
-	"(eval :; _hp; case $?$_hk in 0) ;; 03|04) " TEXT_FROM_FILE "; " TURN_OUTPUT ";; 05|06) eval \"$_hx\"; :;; 2*) exit 125;; " \
-	"*) " OR_NOBODY_IS_THERE " esac; eval \"$_ht\"); _hp e $?; "
-#define TEXT_LOADED_NAMED(name)                                                                                        \
-	"(eval :; _hp w || " OR_NOBODY_IS_THERE name "case $_hk in 3|4) " TEXT_FROM_FILE ";; esac; " TURN_OUTPUT                     \
-	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; eval \"$_ht\"); _hp e $?; " name
+static const char warm_loop[] = "while :; do " TEXT("") "done";
 /* Before the others, where the sandbox got its name only when somebody asked for it (twin.c). Also in those that are started
  * later: so the keeper can start one ahead that is as the next one will be asked for. */
 #define READ_NAME "IFS= read -r HOSTNAME <\"/proc/self/fd/9/" SHELL_HOSTNAME "\"; "
-static const char warm_named[] = "if [ $_hb = 3 ]; then " TEXT_LOADED_NAMED(READ_NAME) "else " TEXT(READ_NAME) "fi; ";
-static const char warm_loop[] = "if [ $_hb = 3 ]; then while :; do " TEXT_LOADED "done; fi; while :; do " TEXT("") "done";
+static const char warm_bash_named[] = "[ $_hb = 3 ] && { " TEXT_LOADED_NAMED(READ_NAME) "}; ";
+static const char warm_named[] = TEXT(READ_NAME);
 /* To close the three descriptors for each text would take bash as long as all the rest. So it closes them once, around the loop,
  * and keeps them, as it does for what it will restore, at the next free numbers from 10 on, close-on-exec.
  *
@@ -103,11 +109,10 @@ static const char loop_session[] =
 	"eval '{ while _hs=$? _hx=; printf \"E%d %d %s\\0\" $((_hi++)) $_hs \"$PWD\" >&'$_hp'; "
 	"IFS= read -r -d \"\" -u '$_hq' _hx; do "
 	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; for _hg in 1; do eval \"$_hx\"; done; done; } "
-	"7<&- 8>&- 9<&-'; "
-	"else exec 6<&-; " READ_IN_SH
+	"7<&- 8>&- 9<&-'; exit; fi\n"
+	"exec 6<&-; " READ_IN_SH
 	"_hi=0; printf 'R0 0\\0' >&8; "
-	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done; "
-	"fi";
+	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done";
 
 /* ---- what else it needs ------------------------------------------------------------------------ */
 
@@ -185,10 +190,13 @@ static int pack_words(struct buf *blob, const struct box *b, const struct shell 
 		*ret = pack_strs(blob, (char **)(uintptr_t)runner, 2);
 		return 0;
 	}
-	if (asprintf(&text, "%s%s%s", s->session ? loop_session : warm_begin, was_nameless(b, s) ? warm_named : "", s->session ? "" : warm_loop) < 0) {
+	if (s->session)
+		text = strdup(loop_session);
+	else if (asprintf(&text, "%s%s%s%s%s%s", warm_bash, was_nameless(b, s) ? warm_bash_named : "", warm_bash_loop, warm_begin,
+			  was_nameless(b, s) ? warm_named : "", warm_loop) < 0)
 		text = NULL;
+	if (!text)
 		return err_oom(e);
-	}
 	words = shell_words(b->spec, text, &n);
 	if (!words)
 		return err_oom(e);
