@@ -25,7 +25,7 @@
 extern char **environ;
 
 enum {
-	BARE, BASH, BWRAP, BWRAP_PROGRAM, CREATE, FIRST, EXEC, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, WRITE, READ, COPY_IN,
+	BARE, BASH, BWRAP, BWRAP_PROGRAM, CREATE, FIRST, EXEC, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, SESSION_ROW, WRITE, READ, COPY_IN,
 	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST,
 	SNAPSHOT, SNAPSHOT_RUN, SNAPSHOT_BUSY, RESTORE, FORK, FORK_16, FORK_100, ROWS,
 };
@@ -39,7 +39,7 @@ static const struct {
 	{"create, own network, ready", 1600.0 / 530}, {"  its first exec", 0},
 	{"exec /bin/true", 1.2},
 	{"first run after a reset (shell starts)", 1500.0 / 530}, {"run \"true\", warm shell", 350.0 / 530},
-	{"run \"/bin/true\", warm shell", 0}, {"run \"true\", clean", 0}, {"session run \"true\"", 20.0 / 530},
+	{"run \"/bin/true\", warm shell", 0}, {"run \"true\", clean", 0}, {"session run \"true\"", 20.0 / 530}, {"  the ninth in a row", 20.0 / 530},
 	{"write a file of 1 KB", 0}, {"read it", 0}, {"copy 100 MB in", 0}, {"copy 100 MB out", 0},
 	{"reset, ready", 400.0 / 530}, {"  its first exec", 0},
 	{"reset with 10,000 dirty files", 600.0 / 530}, {"delete", 250.0 / 530},
@@ -197,8 +197,8 @@ static void runs(struct hutch_box *box)
 	rest();
 	say(box, "true", NULL, HUTCH_RUN_CLEAN, RUN_CLEAN);
 	rest();
-	say(box, "true", "s", 0, -1);
-	say(box, "true", "s", 0, SESSION);
+	for (int i = 0; i < 9; i++)
+		say(box, "true", "s", 0, i == 1 ? SESSION : i == 8 ? SESSION_ROW : -1);
 	rest();
 }
 

@@ -359,7 +359,7 @@ static void many_idle(struct hutch *h)
 		one(RUN, boxes[i], NULL);
 	with_shell = memory_kb() - before;
 	printf("  %-42s %10ld KiB                     <= 280 (own network +185)\n", "memory of each", bare_kb / idle);
-	printf("  %-42s %10ld KiB                     <= 800\n", "with a shell", with_shell / idle);
+	printf("  %-42s %10ld KiB                     <= 800 (own network +185, a spare with its shell +510)\n", "with a shell", with_shell / idle);
 	for (int i = 0; boxes && i < idle; i++)
 		delete(boxes[i]);
 	free(boxes);

@@ -86,6 +86,41 @@ static void text_runs_fresh_each_time(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* The sub-shell of a text tells its end itself, and then its shell does not; or only that does. */
+static void a_text_ends_once_and_when_its_traps_have_run(void)
+{
+	static const struct {
+		const char *script, *out;
+		int code;
+	} texts[] = {
+		{"trap 'echo bye' EXIT; exit 3", "bye\n", 3},	   {"trap 'exit 9' EXIT; :", "", 9},
+		{"trap 'sleep 0.1; echo late' EXIT", "late\n", 0}, {"(trap 'echo inner' EXIT; exit 4); echo $?", "inner\n4\n", 0},
+		{"(exit 5) & wait $!; echo $?", "5\n", 0},	   {"x=$(exit 6); echo $?; exit 300", "6\n", 44},
+		{"exec sh -c 'echo other; exit 7'", "other\n", 7}, {"kill -9 $BASHPID", "", 128 + SIGKILL},
+		{"kill -9 $BASHPID", "", 128 + SIGKILL},	   {"echo a; exit 141", "a\n", 141},
+	};
+	static const char *const env[] = {NULL, "LD_PRELOAD=/no-such-library", "BASH_FUNC_enable%%=() { return 1; }"};
+	static const char *const waits_by[] = {"builtin\n", "builtin\n", "function\n"};
+
+	for (size_t k = 0; k < sizeof(env) / sizeof(*env); k++) {
+		auto_world w;
+		struct hutch_box *box;
+
+		if (!world_prepare(&w) || (env[k] && !ok(hutch_spec_set(w.spec, "env", env[k], &w.e) == 0)) ||
+		    !ok(hutch_open(NULL, &w.hutch, &w.e) == 0))
+			return;
+		box = world_start(&w);
+		expect(&w, box, NULL, "type -t _hp", 0, waits_by[k]);
+		for (size_t i = 0; i < 3 * sizeof(texts) / sizeof(*texts) && k != 1; i++) {
+			size_t at = i % (sizeof(texts) / sizeof(*texts));
+
+			expect(&w, box, NULL, texts[at].script, texts[at].code, texts[at].out);
+		}
+		expect(&w, box, NULL, "trap 'echo bye' EXIT; exit 3", 3, "bye\n");
+		hutch_box_delete(box, NULL);
+	}
+}
+
 static void bad_text_is_reported_and_the_next_is_well(void)
 {
 	static const char *const bad[] = {"echo 'no end", "if true; then", "a ( b", "${x", "exit 9; (", "((("};
@@ -1189,6 +1224,7 @@ int main(void)
 {
 	static const struct tap_test t[] = {
 		TAP_TEST(text_runs_fresh_each_time),
+		TAP_TEST(a_text_ends_once_and_when_its_traps_have_run),
 		TAP_TEST(bad_text_is_reported_and_the_next_is_well),
 		TAP_TEST(lines_are_counted_from_the_text),
 		TAP_TEST(one_program_takes_the_place_of_its_shell),
