@@ -98,6 +98,7 @@ static void a_text_ends_once_and_when_its_traps_have_run(void)
 		{"(exit 5) & wait $!; echo $?", "5\n", 0},	   {"x=$(exit 6); echo $?; exit 300", "6\n", 44},
 		{"exec sh -c 'echo other; exit 7'", "other\n", 7}, {"kill -9 $BASHPID", "", 128 + SIGKILL},
 		{"kill -9 $BASHPID", "", 128 + SIGKILL},	   {"echo a; exit 141", "a\n", 141},
+		{"exec 8>/tmp/8; (exit 4); exec 8>&-; cat /tmp/8", "", 0}, /* it has closed what its shell tells by */
 	};
 	static const char *const env[] = {NULL, "LD_PRELOAD=/no-such-library", "BASH_FUNC_enable%%=() { return 1; }"};
 	static const char *const waits_by[] = {"builtin\n", "builtin\n", "function\n"};
