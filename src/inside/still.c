@@ -106,14 +106,17 @@ static bool is_zombie(const struct keeper *k, pid_t pid)
 	return state == 'Z' || state == 'X';
 }
 
-/* A shell of ours, or what it has forked and is still the same program. */
+/* A shell of ours, or what it has forked and is still the same program; or who is about to have ended, and has no program any
+ * more: a sub-shell tells its end before that. */
 static enum still of_shell(const struct keeper *k, pid_t pid)
 {
 	char path[32];
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%d/exe", pid);
-	return fstatat(k->proc, path, &st, 0) == 0 && shell_program(k, &st) ? STILL_SOON : STILL_NOT;
+	if (fstatat(k->proc, path, &st, 0) < 0)
+		return errno == ENOENT || errno == ESRCH ? STILL_SOON : STILL_NOT;
+	return shell_program(k, &st) ? STILL_SOON : STILL_NOT;
 }
 
 static enum still is_quiet(const struct keeper *k, pid_t pid)
