@@ -50,6 +50,7 @@ struct home {
 	struct ns_ids ids;
 	struct ns_window window;
 	uint32_t range_hint;
+	uint64_t swept_ns;    /* when a sweep in a moment was asked for last; 0: never */
 	uint64_t looked_ns;   /* when place_sweep_others() last did something */
 	pthread_mutex_t lock; /* the nursery, range_hint */
 	int image;	      /* sealed copy of hutch-init */

@@ -31,6 +31,8 @@
 /* In <sys/wait.h> only of newer C libraries. */
 enum { BY_PIDFD = 3 };
 
+#define ASKED_NS (SWEEP_AFTER_MS * 1000000ull * 3 / 4) /* so long whoever asks is before the sweeper, which was asked already */
+
 static int have_image(struct home *h, struct err *e)
 {
 	int r;
@@ -85,6 +87,7 @@ static int start_nursery(struct home *h, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "talk to the nursery");
 	h->nursery = take_fd(&ours);
+	h->swept_ns = 0;
 	if (h->trash >= 0) /* it is a second one */
 		keepers_store(h);
 	return 0;
@@ -316,14 +319,19 @@ int home_sweep(struct home *h, int out, bool soon, struct err *e)
 	struct msg_head head = {.op = OP_SWEEP, .arg = soon ? SWEEP_SOON : SWEEP_NOW};
 	int fds[] = {h->trash, h->state, h->boxes, h->layers, out}, r;
 	unsigned nfds = out < 0 ? 4 : 5;
+	uint64_t now = sys_now_ns();
 
 	pthread_mutex_lock(&h->lock);
 	if (nurseless(h)) {
 		r = start_sweeper(h, &head, fds, nfds, e);
+	} else if (soon && now - h->swept_ns < ASKED_NS) {
+		r = 0; /* it comes, for all who ask before it does */
 	} else {
 		r = h->nursery < 0 ? -EPIPE : msg_send(h->nursery, &head, NULL, 0, fds, nfds);
 		if (r < 0)
 			err_sys(e, r, "ask the sweeper");
+		else if (soon)
+			h->swept_ns = now;
 	}
 	pthread_mutex_unlock(&h->lock);
 	return r;

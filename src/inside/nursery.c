@@ -41,12 +41,13 @@
 #include "sys/proc.h"
 #include "wire/birth.h"
 
-enum { STORE = 4, SWEEP_AFTER_MS = 20, END_NAP_MS = 5, END_WITHIN_MS = 500 };
+enum { STORE = 4, END_NAP_MS = 5, END_WITHIN_MS = 500 };
 
 struct nursery {
 	int sock, owner;
 	int store[STORE];     /* -1: not known yet */
 	uint64_t sweep_at_ns; /* 0: nothing is due */
+	bool sweep_again; /* somebody has asked since then */
 	bool sweep_at_end;
 	int score; /* our own oom_score_adj */
 	struct hello hello;
@@ -247,7 +248,10 @@ static bool start_sweeper(struct nursery *n, const int *store, bool wait)
 /* Where no process can be made, later. */
 static void sweep_now(struct nursery *n)
 {
-	n->sweep_at_ns = start_sweeper(n, n->store, false) ? 0 : sys_deadline_ns(sys_now_ns(), SWEEP_AFTER_MS);
+	bool done = start_sweeper(n, n->store, false) && !n->sweep_again;
+
+	n->sweep_at_ns = done ? 0 : sys_deadline_ns(sys_now_ns(), SWEEP_AFTER_MS);
+	n->sweep_again = false;
 }
 
 static void hear_of_sweep(struct nursery *n, struct msg *m)
@@ -263,6 +267,7 @@ static void hear_of_sweep(struct nursery *n, struct msg *m)
 	for (int i = 0; i < STORE && n->store[STORE - 1] < 0; i++)
 		n->store[i] = take_fd(&m->fds[i]);
 	/* Who resets and deletes often asks for one each time, and goes on: it is not to be in the way of that. */
+	n->sweep_again |= m->head.arg == SWEEP_SOON && n->sweep_at_ns;
 	if (m->head.arg == SWEEP_SOON && !n->sweep_at_ns)
 		n->sweep_at_ns = sys_deadline_ns(sys_now_ns(), SWEEP_AFTER_MS);
 }

@@ -24,6 +24,8 @@ enum sweep_when {
 	SWEEP_AT_END, /* when the owner has ended without closing the nursery's socket before; without fds: not any more */
 };
 
+enum { SWEEP_AFTER_MS = 20 }; /* that moment: no sweep that answers a question begins earlier after it, though one may that answers another */
+
 enum msg_op {
 	/* caller to nursery */
 	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
