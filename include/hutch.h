@@ -390,6 +390,9 @@ HUTCH_PUBLIC void hutch_box_close(struct hutch_box *box);
  * this path. From the first reset on the next state stands ready in the background; from the start with the field
  * "spare", and then the first shell, too, is started before it is asked for.
  *
+ * What ran has ended. Shells that only waited, in a sandbox with a network of its own and no writable volume or device of the
+ * host, have been killed: they do nothing any more, and the kernel may list them for some hundred microseconds.
+ *
  * Return: 0, or a negative HUTCH_E_*; the sandbox is then stopped, never half reset:
  *	   DIED		the sandbox is gone
  *	   SYSTEM	a call failed, see @err->sys_errno
@@ -661,7 +664,7 @@ HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
 /**
  * hutch_box_delete() - End a sandbox and remove what it left
  *
- * Kills everything in it, waits until nothing of it runs any more, frees @box and all its commands, also on failure. What
+ * Kills everything in it, waits until nothing of it runs any more (as hutch_box_reset()), frees @box and all its commands, also on failure. What
  * it wrote is moved aside and removed by a helper, off this path; mounts and the network end in the kernel a moment later. NULL
  * is fine. In a forked child only memory is freed.
  *

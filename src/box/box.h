@@ -467,6 +467,7 @@ int shell_continue(struct box *b, struct shell *s, struct err *e); /* if somebod
 void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);
 bool shell_exited(struct box *b, const struct msg *m);
+bool shell_all_wait(struct box *b); /* no text runs in any, or is on its way */
 void shell_drop_all(struct box *b);
 void shell_drop_mounts(struct box *b); /* only what they hold of those; none can be used any more */
 

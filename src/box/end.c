@@ -45,9 +45,9 @@ static int wait_for_end(int pidfd, int ms)
 }
 
 /* One that is being built, or holds all that runs, does not hear. */
-static bool ask(const struct box *b, bool early)
+static bool ask(struct box *b, bool early)
 {
-	const struct msg_head head = {.op = OP_END, .arg = early};
+	const struct msg_head head = {.op = OP_END, .arg = early ? 1 | (shell_all_wait(b) ? 2 : 0) : 0};
 
 	return b->ready && !b->dead && b->ctl >= 0 && msg_try(b->ctl, &head, NULL, 0, NULL, 0) == 0;
 }

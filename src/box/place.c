@@ -320,11 +320,45 @@ void place_give_back(struct home *h, const char *name, bool has_files)
 
 /* ---- where changes go ------------------------------------------------------------------------- */
 
+/* chattr; 0 where the file system has no such thing. */
+static int inode_flags(int fd)
+{
+	int flags = 0;
+
+	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags;
+}
+
+/* As it was made: the inside has written nothing, not even to / itself. */
+static bool clean(int box)
+{
+	auto_fd int upper = openat(box, "g1/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int g1 = openat(box, "g1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st, beside;
+
+	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
+	       fstat(g1, &beside) == 0 && st.st_gid == beside.st_gid && (st.st_mode & 07777) == 0755 &&
+	       flistxattr(upper, NULL, 0) == 0 && sys_names_count(upper, 1) == 0;
+}
+
+/* Once more: what was killed as it was given back may have come to the end of a write after that (inside/reset.c, reset_end()). Now
+ * nothing is left of it, or it would be locked. */
+static bool is_clean(const struct home *h, const char *name)
+{
+	auto_fd int box = openat(h->boxes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return box >= 0 && clean(box);
+}
+
 bool place_upper_reuse(struct home *h, const char *name)
 {
 	if (faccessat(h->boxes, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) /* of a sandbox whose name was lost: a reboot */
 		to_trash(h, name);
-	return take_unused(h->data, "pool", true, h->boxes, name);
+	if (!take_unused(h->data, "pool", true, h->boxes, name))
+		return false;
+	if (is_clean(h, name))
+		return true;
+	to_trash(h, name);
+	return false;
 }
 
 int place_upper_take(struct home *h, const char *name, struct err *e)
@@ -375,26 +409,6 @@ static bool put_work_aside(int box)
 	(void)fchmodat(box, "g1/work/work", 0700, 0); /* made with mode 0: it could not be moved */
 	snprintf(to, sizeof(to), "old/%d", n);
 	return renameat(box, "g1/work/work", box, to) == 0;
-}
-
-/* chattr; 0 where the file system has no such thing. */
-static int inode_flags(int fd)
-{
-	int flags = 0;
-
-	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags;
-}
-
-/* As it was made: the inside has written nothing, not even to / itself. */
-static bool clean(int box)
-{
-	auto_fd int upper = openat(box, "g1/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	auto_fd int g1 = openat(box, "g1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st, beside;
-
-	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
-	       fstat(g1, &beside) == 0 && st.st_gid == beside.st_gid && (st.st_mode & 07777) == 0755 &&
-	       flistxattr(upper, NULL, 0) == 0 && sys_names_count(upper, 1) == 0;
 }
 
 /* When the one before was there, and when it was written to, is nobody's business. */

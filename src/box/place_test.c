@@ -370,11 +370,23 @@ static void a_directory_is_made_or_taken_from_the_pool(void)
 	begin(&m);
 	is_int(place_upper_take(&m.h, "ab", &m.e), 0);
 	is_int(scratch_names(&m.s, "boxes/ab"), 0);
-	scratch_dir(&m.s, "pool/old", 0700);
-	scratch_dir(&m.s, "pool/old/g1", 0700);
+	scratch_dir(&m.s, "pool/old/g1/upper", 0755);
 	is_int(place_upper_take(&m.h, "cd", &m.e), 0);
 	ok(scratch_has(&m.s, "boxes/cd/g1"));
 	is_int(scratch_names(&m.s, "pool"), 0);
+}
+
+/* By what was killed as it was given back, and has ended since then. */
+static void one_that_was_written_to_in_the_pool_is_not_taken(void)
+{
+	auto_with(made_done) struct made m;
+
+	begin(&m);
+	scratch_file(&m.s, "pool/old/g1/upper/planted", 0600, "x");
+	is_int(place_upper_take(&m.h, "ab", &m.e), 0);
+	is_int(scratch_names(&m.s, "boxes/ab"), 0);
+	is_int(scratch_names(&m.s, "pool"), 0);
+	is_int(scratch_names(&m.s, "trash"), 1);
 }
 
 /* An overlay upon it has not ended yet; to mount it once more is undefined (overlayfs.rst). */
@@ -384,12 +396,12 @@ static void one_that_is_mounted_yet_is_not_taken_from_the_pool(void)
 	int lock;
 
 	begin(&m);
-	scratch_dir(&m.s, "pool/old/g1", 0700);
+	scratch_dir(&m.s, "pool/old/g1/upper", 0755);
 	lock = openat(m.s.fd, "pool/old", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	is_int(flock(lock, LOCK_SH), 0);
 	is_int(place_upper_take(&m.h, "ab", &m.e), 0);
 	ok(!scratch_has(&m.s, "boxes/ab/g1"));
-	scratch_dir(&m.s, "pool/next/g1", 0700);
+	scratch_dir(&m.s, "pool/next/g1/upper", 0755);
 	is_int(place_upper_take(&m.h, "cd", &m.e), 0);
 	ok(scratch_has(&m.s, "boxes/cd/g1"), "another was there");
 	ok(scratch_has(&m.s, "pool/old/g1"));
@@ -725,6 +737,7 @@ int main(void)
 		TAP_TEST(a_name_the_file_system_refuses_is_told),
 		TAP_TEST(a_directory_is_made_or_taken_from_the_pool),
 		TAP_TEST(one_that_is_mounted_yet_is_not_taken_from_the_pool),
+		TAP_TEST(one_that_was_written_to_in_the_pool_is_not_taken),
 		TAP_TEST(what_a_lost_name_left_is_moved_aside),
 		TAP_TEST(a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work),
 		TAP_TEST(a_directory_that_is_not_as_it_was_goes_to_the_trash),

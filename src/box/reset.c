@@ -12,7 +12,7 @@
 int reset_ask(struct op *o, uint16_t op, const char *body, size_t len, struct err *e)
 {
 	struct box *b = o->b;
-	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = o->keep_processes};
+	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = o->keep_processes | (shell_all_wait(b) ? 2 : 0)};
 	int r = box_ask(b, &head, body, len, NULL, 0, e);
 
 	if (r < 0)

@@ -218,6 +218,27 @@ void shell_drop_mounts(struct box *b)
 			close_fd(&s->ends[SHELL_END_DIR]);
 }
 
+/* Who has run something has said that he waits again, or may not have forked who will. */
+static bool waits(struct shell *s)
+{
+	if (s->busy || s->dead || s->kills)
+		return false;
+	if (!s->ready || s->session || s->runner)
+		return true;
+	if (!s->inside)
+		(void)shell_read(s);
+	return s->inside && !s->confused;
+}
+
+bool shell_all_wait(struct box *b)
+{
+	struct shell *s = b->shells;
+
+	while (s && waits(s))
+		s = s->next;
+	return !s;
+}
+
 void shell_drop_all(struct box *b)
 {
 	b->plain = 0;

@@ -109,6 +109,7 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct msg 
 	if (c->call->timeout_ms && !s->end_by_ns)
 		s->end_by_ns = sys_deadline_ns(sys_now_ns(), c->call->timeout_ms);
 	s->flags = c->call->flags;
+	s->reaper = k->now.pid;
 	s->next = k->slots;
 	k->slots = s;
 	return 0;
@@ -404,6 +405,8 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	if (!s)
 		return;
 	unlink_slot(k, s);
+	if (s->reaper == k->now.pid)
+		k->now.left = true;
 	x.user_us = (uint64_t)ru->ru_utime.tv_sec * 1000000u + (uint64_t)ru->ru_utime.tv_usec;
 	x.system_us = (uint64_t)ru->ru_stime.tv_sec * 1000000u + (uint64_t)ru->ru_stime.tv_usec;
 	x.maxrss_kb = (uint64_t)ru->ru_maxrss;

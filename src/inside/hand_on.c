@@ -139,6 +139,8 @@ void starter_begin(struct keeper *k)
 	k->starter.want = false;
 	if (k->starter.pid || k->starter.sock < 0 || !k->now.pid || work_holds(k))
 		return;
+	if (k->starter.leaves) /* it could still take what is sent to the next */
+		return;
 	drain(k->starter.theirs); /* the one before may have been killed */
 	drain(k->starter.sock);
 	k->starter.before = k->starter.number;
@@ -349,6 +351,7 @@ static void give_up(struct keeper *k)
 /* Nothing of what it was told can begin any more. */
 void starter_reset(struct keeper *k)
 {
+	k->starter.leaves = k->starter.pid;
 	k->starter.pid = 0;
 	k->starter.plain = 0;
 	k->starter.never = k->starter.want = k->starter.lost = false;
@@ -363,6 +366,8 @@ void starter_reset(struct keeper *k)
 
 void starter_ended(struct keeper *k, pid_t pid)
 {
+	if (pid == k->starter.leaves)
+		k->starter.leaves = 0;
 	if (!starter_is(k, pid))
 		return;
 	k->starter.pid = 0;

@@ -48,6 +48,7 @@ struct generation {
 	int news;      /* socket on which the reaper reports; -1: it has */
 	int in_use;    /* its directory of changes, locked while an old one's mounts end; -1: it is not */
 	unsigned number;
+	bool left;	/* a command of it has ended: what that has left behind is the reaper's */
 	bool continued; /* its changes are there: of an earlier keeper, or of an earlier one of its number */
 };
 
@@ -70,6 +71,7 @@ struct slot {
 	uint64_t exec_by_ns; /* killed when it has not exec'ed by then */
 	uint64_t end_by_ns;  /* 0: no timeout */
 	uint32_t flags;	     /* enum call_flags */
+	pid_t reaper;	     /* of its generation */
 	bool timed_out, stuck;
 	struct waiting *waiting; /* handed on to the starter, and not heard of yet: pid is 0; NULL: it is not */
 	uint32_t number;	 /* by which it knows it; 0: it has nothing to do with it */
@@ -87,7 +89,7 @@ struct working; /* work.c */
 struct waiting; /* hand_on.c */
 struct job;	/* jobs.c */
 
-enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256, LEAVING_MAX = 16, LATER_MAX = 64 };
+enum { DRAINS_MAX = 64, HELPERS_MAX = 250, JOBS_MAX = 256, LEAVING_MAX = 16, ENDING_MAX = 4, LATER_MAX = 64 };
 
 struct keeper {
 	struct prepare prep;
@@ -103,7 +105,7 @@ struct keeper {
 	int home_mnt; /* the keeper's own mount namespace */
 	int self;     /* pidfd of the keeper: the way back to its pid namespace for children */
 	cpu_set_t cpus; /* on which we may run */
-	bool net_joined;
+	bool net_joined, net_set; /* set: its sysctls, and nobody inside could change them */
 	int sysfs; /* of our network, attached nowhere; -1: it is in the storage, or there is none */
 	int storage;  /* root of the storage's tmpfs, until the caller's tree below it is dropped; then -1 */
 	int callers_root; /* likewise, the root of that */
@@ -120,6 +122,7 @@ struct keeper {
 	bool has_left;
 	unsigned numbers; /* of generations so far */
 	pid_t leaving[LEAVING_MAX]; /* processes that only end, with the namespaces of old ones (reset.c); 0: none */
+	pid_t ending[ENDING_MAX]; /* reapers of generations whose end nobody has waited for; 0: none */
 	int later[LATER_MAX], nlater; /* mounts that are closed when the old generation is (reset_close) */
 	uint64_t full_until_ns; /* nobody more is welcomed until then; 0: now */
 	bool for_job; /* no job has begun yet: it is its maker's still */
@@ -133,6 +136,7 @@ struct keeper {
 	struct job *jobs;
 	struct {
 		pid_t pid;	 /* 0: there is none */
+		pid_t leaves;	 /* that of the generation before, which has been killed; 0: it has ended */
 		pid_t ended;	 /* while it is heard: who has ended already; 0: nobody */
 		int sock, theirs; /* both ends, made before the network is, in which they would be seen; -1: it can have none */
 		unsigned plain;	 /* commands of this generation that it could have started */
@@ -183,6 +187,7 @@ void keeper_serve(struct keeper *k) __attribute__((noreturn)); /* serve.c */
 /* The end of all. @by_itself: nobody has asked for it. */
 void keeper_end(const struct keeper *k, bool by_itself) __attribute__((noreturn));
 bool keeper_welcome(struct keeper *k); /* takes who wants to be a client; false: there is no room for him */
+void keeper_reaped(struct keeper *k, pid_t pid, int status, const struct rusage *ru); /* of a child that was waited for, with 0 */
 
 /* storage.c: the keeper's mount namespace: what needs no plan, what does; open: for coming back to it.
  * Close, when there is time: afterwards no path of the host is there any more, and where no generation will
@@ -202,7 +207,7 @@ int net_up(struct err *e);
 int net_make(struct err *e);
 int net_finish(int fds[NET_MADE], struct err *e);
 int net_join(struct keeper *k, struct generation *g, struct err *e);
-int net_sysctls(const struct keeper *k, struct err *e);
+int net_sysctls(struct keeper *k, struct err *e); /* in a generation; those of the network only where they may have changed */
 
 /* place.c: the generated layer, and where mounts go. */
 int place_all(struct keeper *k, struct err *e);
@@ -254,12 +259,16 @@ void reset_prepare(struct keeper *k);
 void reset_spare_reports(struct keeper *k);
 void reset_spare_ended(struct keeper *k); /* the next reset builds anew */
 void reset_close(struct keeper *k, int mount); /* -1: nothing. During a reset not yet: the kernel takes its time */
+/* Kills what is inside. Return: true, nobody need wait for its end: it only waited, and could change nothing that anybody else has; nor
+ * can another client say that there is more. false: it may be alive. */
+bool reset_end(struct keeper *k);
 /* Nothing lives inside any more: its directory of changes is locked for as long as its mounts end, which is what
  * reset_let_go() waits for. *ret_lock -1: it has none. Return: false, it could not be. */
 bool reset_abandon(struct keeper *k, int *ret_lock);
 void reset_let_go(struct keeper *k, int *lock);
 bool reset_leaves(const struct keeper *k, pid_t pid); /* is it one that only ends? */
-bool reset_left(struct keeper *k, pid_t pid);	      /* likewise; it has ended */
+bool reset_left(struct keeper *k, pid_t pid);	      /* likewise, or the reaper of one that was left; it has ended */
+void reset_settle(struct keeper *k); /* until nothing of an earlier generation lives: what lives then is of the present one */
 
 /* child.c: what commands may use at most. @limits: RLIM_NLIMITS of them. */
 void child_limits_are(const struct keeper *k, struct rlimit *limits);
@@ -331,11 +340,15 @@ void shell_back(struct keeper *k, struct client *c, const struct msg *m);
 void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct shell_kill *what);
 void shell_forget(struct keeper *k, const struct client *c); /* before exec_forget() */
 void shell_ended(struct keeper *k, pid_t pid);
+void shell_leave(struct keeper *k); /* those of the present generation have been killed, and nobody is to hear of it */
 void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew */
 /* In the spare generation, which stands ready: a shell like the last one, which waits there. */
 void shell_ahead(struct keeper *k);
 bool shell_waits_ahead(const struct keeper *k, pid_t pid); /* is it that? */
 bool shell_is(const struct keeper *k, pid_t pid);
+/* How many children it may have where it waits; SHELL_OF_SPARE, or -1: it is no shell, or one that is being killed. */
+enum { SHELL_OF_SPARE = 100 };
+int shell_children(const struct keeper *k, pid_t pid);
 void shell_named(struct keeper *k); /* somebody waits for what they do */
 bool shell_reads(const struct keeper *k, const struct stat *pipe); /* is that what one gets its texts by? */
 bool shell_program(const struct keeper *k, const struct stat *exe); /* is that what one is a process of? */
@@ -378,6 +391,9 @@ void files_reset(struct keeper *k);
 enum still { STILL_NOT, STILL_SOON, STILL }; /* soon: only shells that may be about to wait */
 enum still still_is(const struct keeper *k);
 int still_hold(const struct keeper *k, struct err *e);
+/* Where only shells that wait are inside (the one client says that they do), and the starter: they are killed. Return: false,
+ * there is more. */
+bool still_end(struct keeper *k);
 
 /* work.c (see work.h for how it is started): is it one; true: it was one; end those that read what is
  * to be replaced; nobody is told. */

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -89,7 +90,13 @@ int net_join(struct keeper *k, struct generation *g, struct err *e)
 	return r;
 }
 
-int net_sysctls(const struct keeper *k, struct err *e)
+/* Who may write to /proc/sys, or make that writable. */
+static bool may_be_changed(const struct keeper *k)
+{
+	return k->plan->flags & (PLAN_NESTED | PLAN_UNMASKED) || k->plan->caps & UINT64_C(1) << CAP_SYS_ADMIN;
+}
+
+int net_sysctls(struct keeper *k, struct err *e)
 {
 	const struct plan_pair *s = pack_at(&k->pack, k->plan->sysctls.at, 0);
 	char path[256];
@@ -98,10 +105,13 @@ int net_sysctls(const struct keeper *k, struct err *e)
 		const char *key = pack_get_str(&k->pack, s[i].key);
 		int r;
 
+		if (k->net_set && !strncmp(key, "net/", 4)) /* that is one network's for all generations */
+			continue;
 		snprintf(path, sizeof(path), "sys/%s", key);
 		r = sys_write_file(k->proc, path, pack_get_str(&k->pack, s[i].value));
 		if (r < 0)
 			return err_sys(e, r, "write sysctl '%s'", key);
 	}
+	k->net_set = !may_be_changed(k);
 	return 0;
 }

@@ -8,6 +8,11 @@
  * reaper builds beside the keeper, which looks when it reports. Not at once: that, and the end of the old mounts, would
  * make the first command as slow again. But to a caller whose resets follow each other closely at once.
  *
+ * To end takes what was inside several times as long as all that. So where only shells were there that waited, in a sandbox that
+ * shares nothing with others which it could change, they are killed, and nobody waits until they have ended: whoever has been killed runs no
+ * more of a program, and what the kernel still does for him nobody else can see. Its reaper is killed after the answer. Whoever
+ * needs to know what is alive waits (reset_settle()).
+ *
  * Where the reaper was killed all inside has ended. The next call finds a new generation on the same changes.
  *
  * Closing the namespaces of a large generation takes long, so a child that has copies of them, and
@@ -16,10 +21,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,12 +49,35 @@ int reset_go_home(struct keeper *k, struct err *e)
 	return r < 0 ? err_sys(e, r, "return to the keeper's namespaces") : 0;
 }
 
+/* Return: -1, it cannot be. */
+static int lock_dir(const char *at)
+{
+	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0) /* as good as any: whoever wants to know wants it alone */
+		close_fd(&fd);
+	return fd;
+}
+
+/* Its mounts end later than it does. At home. */
+static void mark_in_use(const struct keeper *k, struct generation *g)
+{
+	char at[32];
+
+	if (k->plan->flags & PLAN_UPPER_TMPFS || g->in_use >= 0)
+		return;
+	snprintf(at, sizeof(at), "up/g%u", g->number);
+	g->in_use = lock_dir(at);
+}
+
 static int begin(struct keeper *k, struct generation *g, const struct stack *on, struct err *e)
 {
 	int r;
 
 	generation_init(k, g, on);
 	r = root_overlay(k, g, e);
+	if (r == 0)
+		mark_in_use(k, g);
 	return r < 0 ? r : generation_start(k, g, e);
 }
 
@@ -67,18 +95,12 @@ static int wait_for_end(struct keeper *k, const struct generation *old, struct g
 			continue;
 		if (pid < 0)
 			return err_sys(e, errno, "wait for the end of the old generation");
-		if (WIFSTOPPED(status)) {
-			(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
-			continue;
-		}
-		if (pid == old->pid)
+		if (pid == old->pid && !WIFSTOPPED(status))
 			return 0;
-		if (next && pid == next->pid)
+		if (next && pid == next->pid && !WIFSTOPPED(status))
 			next->pid = 0; /* it has ended before it was entered: the next command begins it anew */
-		else if (k->spare.pid && pid == k->spare.pid)
-			reset_spare_ended(k);
-		else if (!reset_left(k, pid) && !files_ended(k, pid) && !work_ended(k, pid, status))
-			exec_ended(k, pid, status, &ru);
+		else
+			keeper_reaped(k, pid, status, &ru);
 	}
 }
 
@@ -96,16 +118,6 @@ static void drop(struct generation *g)
 	g->nspaces = 0;
 	g->pid = 0;
 	close_fd(&g->in_use); /* the last */
-}
-
-/* Return: -1, it cannot be. */
-static int lock_dir(const char *at)
-{
-	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0) /* as good as any: whoever wants to know wants it alone */
-		close_fd(&fd);
-	return fd;
 }
 
 bool reset_abandon(struct keeper *k, int *ret_lock)
@@ -136,18 +148,47 @@ static pid_t *leaving(struct keeper *k, pid_t pid)
 	return NULL;
 }
 
+static pid_t *ending(struct keeper *k, pid_t pid)
+{
+	for (int i = 0; i < ENDING_MAX; i++)
+		if (k->ending[i] == pid)
+			return &k->ending[i];
+	return NULL;
+}
+
+void reset_settle(struct keeper *k)
+{
+	struct rusage ru;
+	int status;
+
+	for (int i = 0; i < ENDING_MAX; i++)
+		while (k->ending[i]) {
+			pid_t pid = wait4(-1, &status, 0, &ru);
+
+			if (pid > 0)
+				keeper_reaped(k, pid, status, &ru);
+			else if (errno != EINTR)
+				k->ending[i] = 0; /* it has ended */
+		}
+}
+
 bool reset_leaves(const struct keeper *k, pid_t pid)
 {
+	bool is = false;
+
 	for (int i = 0; i < LEAVING_MAX; i++)
-		if (k->leaving[i] == pid)
-			return true;
-	return false;
+		is |= k->leaving[i] == pid;
+	for (int i = 0; i < ENDING_MAX; i++)
+		is |= k->ending[i] == pid;
+	return is;
 }
 
 bool reset_left(struct keeper *k, pid_t pid)
 {
-	pid_t *at = leaving(k, pid);
+	pid_t *at = ending(k, pid);
 
+	if (!at)
+		at = leaving(k, pid);
 	if (at)
 		*at = 0;
 	return at;
@@ -173,13 +214,14 @@ static void close_all(struct keeper *k, struct generation *g)
 	drop(g);
 }
 
-/* Until the keeper has closed its own: the pipe's end @w. */
+/* Until the keeper has closed its own (the pipe's end @w), and nothing of it is left that ends. */
 static void end_last(struct keeper *k, struct generation *g, int r, int w)
 {
 	char c;
 
 	close(w);
 	(void)!read(r, &c, 1);
+	(void)poll(&(struct pollfd){g->pidfd, POLLIN, 0}, 1, -1);
 	close_all(k, g); /* an exit would do it in any order */
 	_exit(0);
 }
@@ -256,33 +298,63 @@ static int begin_on(struct keeper *k, struct generation *g, const struct stack *
 	return r;
 }
 
-/* Its mounts end later than it does. */
-static void mark_in_use(const struct keeper *k, struct generation *g)
+/* What is done inside can be seen outside, or may change what outlives it. */
+static bool is_shared(const struct keeper *k)
 {
-	char at[32];
+	const struct plan *pl = k->plan;
+	const struct plan_mount *m = pack_at(&k->pack, pl->mounts.at, 0);
 
-	if (k->plan->flags & PLAN_UPPER_TMPFS)
-		return;
-	snprintf(at, sizeof(at), "up/g%u", g->number);
-	g->in_use = lock_dir(at);
+	for (uint32_t i = 0; i < pl->mounts.count; i++)
+		if (m[i].kind == PLAN_BIND && !m[i].readonly)
+			return true;
+	return !(pl->flags & PLAN_NET) || pl->flags & (PLAN_NESTED | PLAN_UNMASKED) || pl->devices.count;
 }
 
-/* @next.pid 0: it is begun now. */
-static int change(struct keeper *k, struct generation *old, struct generation next, struct stack *on, struct err *e)
+bool reset_end(struct keeper *k)
+{
+	return !is_shared(k) && !k->clients->next && still_end(k);
+}
+
+/* Its reaper is killed when somebody has heard of the reset. Return: false, it cannot be remembered. */
+static bool let_end(struct keeper *k, struct generation *old)
+{
+	pid_t *at = ending(k, 0);
+
+	if (!at)
+		return false;
+	*at = old->pid;
+	sys_defer(old->pid);
+	old->pid = 0;
+	shell_leave(k);
+	return true;
+}
+
+/* What of @old stands in the keeper's own mount namespace; and @next, where it is not begun (pid 0). */
+static int change_at_home(struct keeper *k, struct generation *old, struct generation *next, struct stack *on, struct err *e)
+{
+	int r;
+
+	if (next->pid && old->in_use >= 0) /* nothing, and it is */
+		return 0;
+	r = reset_go_home(k, e);
+	if (r < 0)
+		return r;
+	mark_in_use(k, old);
+	root_overlay_done(k, old);
+	return next->pid ? 0 : begin(k, next, on, e);
+}
+
+/* @quiet: see reset_end(). */
+static int change(struct keeper *k, struct generation *old, struct generation next, bool quiet, struct stack *on, struct err *e)
 {
 	int r;
 
 	*old = k->now;
 	files_reset(k);
-	generation_kill(old);
+	if (!quiet || !let_end(k, old))
+		generation_kill(old);
 	k->now.pid = 0;
-	r = reset_go_home(k, e);
-	if (r == 0) {
-		mark_in_use(k, old);
-		root_overlay_done(k, old);
-	}
-	if (r == 0 && !next.pid)
-		r = begin(k, &next, on, e);
+	r = change_at_home(k, old, &next, on, e);
 	if (r == 0 && next.news >= 0)
 		r = generation_finish(k, &next, e);
 	if (r == 0 && old->pid)
@@ -362,6 +434,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	struct msg_head done = {.op = OP_RESET_DONE, .id = m->head.id};
 	struct generation next = {0};
 	uint64_t now = sys_now_ns(), lasted_ns = now - k->began_ns;
+	bool quiet;
 	int r = storage_is_open(k) ? storage_close(k, e) : 0; /* only the first drops it for itself */
 
 	work_wait(k); /* it may read what is thrown away */
@@ -379,11 +452,12 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 		r = begin_on(k, &next, on, e);
 	if (r < 0)
 		return r;
+	quiet = m->head.arg & 2 && reset_end(k);
 	if (m->head.op == OP_RESET) {
 		next = k->spare;
 		k->spare.pid = 0;
 	}
-	if (change(k, &k->left, next, on, e) < 0) { /* never half reset */
+	if (change(k, &k->left, next, quiet, on, e) < 0) { /* never half reset */
 		done.op = OP_FAILED;
 		(void)client_tell(c, &done, e, sizeof(*e), NULL, 0);
 		client_finish(c);
@@ -394,6 +468,7 @@ static int run(struct keeper *k, struct client *c, const struct msg *m, struct s
 	jobs_reset(k);
 	done.arg = k->left.number;
 	(void)client_tell(c, &done, &k->now.number, sizeof(k->now.number), NULL, 0);
+	generation_kill(&k->left); /* where that only waited, it is there still */
 	present_note(k);
 	k->has_left = k->want_spare = true;
 	reset_begins(k, sys_now_ns());

@@ -8,6 +8,7 @@
  * are clones of its own, looked at when they end or when their time to exec is over.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,6 +25,18 @@
 /* STACK_KEPT: with that much the start of a command takes as long as with all of it. */
 enum { REAP_MAX = 256, STACK_KEPT = 8192 };
 
+void keeper_reaped(struct keeper *k, pid_t pid, int status, const struct rusage *ru)
+{
+	if (WIFSTOPPED(status)) /* PTRACE_TRACEME made us its tracer: we are nobody's */
+		(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	else if (pid == k->now.pid)
+		k->now.pid = 0; /* the end of the generation; its commands follow */
+	else if (k->spare.pid && pid == k->spare.pid)
+		reset_spare_ended(k);
+	else if (!reset_left(k, pid) && !files_ended(k, pid) && !work_ended(k, pid, status))
+		exec_ended(k, pid, status, ru);
+}
+
 static void reap(struct keeper *k)
 {
 	struct rusage ru;
@@ -31,18 +44,8 @@ static void reap(struct keeper *k)
 	pid_t pid;
 
 	/* Not without end: processes inside may be made our children faster than we reap. */
-	for (int i = 0; i < REAP_MAX && (pid = wait4(-1, &status, WNOHANG, &ru)) > 0; i++) {
-		if (WIFSTOPPED(status)) /* PTRACE_TRACEME made us its tracer: we are nobody's */
-			(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
-		else if (pid == k->now.pid)
-			k->now.pid = 0; /* the end of the generation; its commands follow */
-		else if (k->spare.pid && pid == k->spare.pid)
-			reset_spare_ended(k);
-		else if (reset_left(k, pid) || files_ended(k, pid) || work_ended(k, pid, status))
-			continue;
-		else
-			exec_ended(k, pid, status, &ru);
-	}
+	for (int i = 0; i < REAP_MAX && (pid = wait4(-1, &status, WNOHANG, &ru)) > 0; i++)
+		keeper_reaped(k, pid, status, &ru);
 }
 
 static struct client *add_client(struct keeper *k, int fd)
@@ -119,19 +122,37 @@ void keeper_end(const struct keeper *k, bool by_itself)
 	_exit(0);
 }
 
-/* Most of a keeper's own end are waits of the kernel for its mounts. @c need not wait for those. */
-static void end_before(struct keeper *k, struct client *c)
+/* For all who have a copy of it yet: those of ours that have not come to their exec, or are about to end. */
+static void unlock_name(const struct keeper *k)
+{
+	struct flock l = {.l_type = F_UNLCK};
+
+	if (k->plan->lock >= 0 && (unsigned)k->plan->lock < k->start.nfds)
+		(void)fcntl(k->start.fds[k->plan->lock], F_OFD_SETLK, &l);
+}
+
+static void kill_all(void)
+{
+	if (kill(-1, SIGKILL) == 0)
+		while (wait(NULL) > 0 || errno == EINTR)
+			;
+}
+
+/* Most of a keeper's own end are waits of the kernel for its mounts. @c need not wait for those; nor for the end of what does nothing
+ * any more (@wait false, see reset_end()). */
+static void end_before(struct keeper *k, struct client *c, bool wait)
 {
 	const struct msg_head ended = {.op = OP_ENDED};
 	int lock = -1;
 
-	if (getpid() == 1 && kill(-1, SIGKILL) == 0)
-		while (wait(NULL) > 0 || errno == EINTR)
-			;
-	if (getpid() == 1 && reset_abandon(k, &lock)) {
-		if (k->plan->lock >= 0 && (unsigned)k->plan->lock < k->start.nfds)
-			close_fd(&k->start.fds[k->plan->lock]);
+	if (getpid() != 1) /* else it would not be ours alone */
+		_exit(0);
+	if (wait || k->working || !reset_end(k))
+		kill_all();
+	if (reset_abandon(k, &lock)) {
+		unlock_name(k);
 		(void)client_tell(c, &ended, NULL, 0, NULL, 0);
+		kill_all();
 		reset_let_go(k, &lock);
 	}
 	_exit(0);
@@ -189,7 +210,7 @@ static void one_message(struct keeper *k, struct client *c)
 	else if (m.head.op == OP_DIFF)
 		diff_start(k, c, &m);
 	else if (m.head.op == OP_END && m.head.arg & 1)
-		end_before(k, c);
+		end_before(k, c, !(m.head.arg & 2));
 	else if (m.head.op == OP_END)
 		keeper_end(k, false);
 	else if (m.head.op == OP_STOP)

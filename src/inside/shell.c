@@ -35,7 +35,7 @@ struct shell {
 	uint32_t id;	      /* what he calls it by */
 	pid_t ahead;	      /* nobody has asked for it yet: the reaper of its generation; 0: it was asked for */
 	pid_t pid;	      /* 0: it has ended, and its name is kept for its directory's sake */
-	bool dying;
+	bool dying, runner;
 	uint32_t kind;	      /* 2: bash; what its clients found */
 	dev_t pipe_dev;
 	ino_t pipe;	      /* by which it gets its texts */
@@ -411,6 +411,7 @@ int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e)
 		return e->code;
 	if (!name && !runner)
 		remember(k, m);
+	s->runner = runner;
 	if (!s->pid)
 		r = start(k, s, c, m, call->flags & CALL_APART, e);
 	if (r < 0) {
@@ -481,6 +482,32 @@ void shell_ended(struct keeper *k, pid_t pid)
 	close_ends(k, s);
 	if (!s->name || !s->lent || s->dying)
 		retire(k, s);
+}
+
+int shell_children(const struct keeper *k, pid_t pid)
+{
+	const struct shell *s = k->shells;
+
+	while (s && s->pid != pid)
+		s = s->next;
+	if (!s || s->dying)
+		return -1;
+	if (s->ahead && s->ahead == k->spare.pid)
+		return SHELL_OF_SPARE;
+	return !s->name && !s->runner; /* the sub-shell that has been forked ahead */
+}
+
+void shell_leave(struct keeper *k)
+{
+	for (struct shell *s = k->shells; s; s = s->next) {
+		if (!s->pid || (s->ahead && s->ahead != k->now.pid))
+			continue;
+		exec_assign(k, s->pid, NULL, 0);
+		s->lent = NULL;
+		s->dying = true;
+		free(s->cwd);
+		s->cwd = NULL;
+	}
 }
 
 void shell_reset(struct keeper *k)

@@ -277,6 +277,7 @@ static int take(struct keeper *k, struct client *c, uint32_t id, const struct sn
 	if ((r = reset_revive(k, e)) < 0 || (storage_is_open(k) && (r = storage_close(k, e)) < 0))
 		return r;
 	work_wait(k); /* two cannot hold what runs */
+	reset_settle(k);
 	if (k->clients->next || !soon_still(k)) /* others may give their shells a text at any time */
 		return start_copy(k, c, id, ask->layer, e);
 	r = swap_root(k, &k->stack, ask->layer, &left, e);

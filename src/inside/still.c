@@ -156,6 +156,53 @@ enum still still_is(const struct keeper *k)
 	return d >= 0 && names.failed ? STILL_NOT : all;
 }
 
+/* ---- the end of what only waits --------------------------------------------------------------- */
+
+enum { ENDED_MAX = 32 };
+
+/* Who is below the first thread of @pid, as far as there is room. Return: how many, -1: more, or nobody knows. */
+static int children(const struct keeper *k, pid_t pid, pid_t *v, int room)
+{
+	char path[48], text[64], *at = text;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "%d/task/%d/children", pid, pid);
+	if (read_text(k->proc, path, text, sizeof(text)) < 0)
+		return -1;
+	while (*at) {
+		if (n == room)
+			return -1;
+		v[n++] = (pid_t)strtol(at, &at, 10);
+		if (*at++ != ' ')
+			return -1;
+	}
+	return n;
+}
+
+bool still_end(struct keeper *k)
+{
+	pid_t v[ENDED_MAX];
+	int n = 0;
+
+	if (k->starter.waiting || !k->now.pid || (k->now.left && children(k, k->now.pid, v, 0) < 0))
+		return false;
+	for (const struct slot *s = k->slots; s; s = s->next) {
+		int may = starter_is(k, s->pid) ? 0 : shell_children(k, s->pid), has;
+
+		if (may == SHELL_OF_SPARE)
+			continue;
+		if (!s->pid || may < 0 || n + 1 + may > ENDED_MAX || (has = children(k, s->pid, v + n, may)) < 0)
+			return false;
+		n += has;
+		v[n++] = s->pid;
+	}
+	for (int i = 0; i < n; i++) {
+		sys_defer(v[i]);
+		(void)kill(v[i], SIGKILL);
+	}
+	return true;
+}
+
 /* ---- hold ------------------------------------------------------------------------------------- */
 
 struct held {

@@ -235,6 +235,7 @@ int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint
 			_exit(1);
 	}
 	k->now.number = s->next.number;
+	close_fd(&k->now.in_use); /* that was the other's */
 	stack_done(&k->stack);
 	k->stack = s->stack;
 	s->stack = (struct stack){0};

@@ -297,3 +297,10 @@ void sys_background(pid_t pid, bool on)
 	a.runtime = on ? SLICE_MAX_NS : 0;
 	(void)syscall(SYS_sched_setattr, pid, &a, 0);
 }
+
+void sys_defer(pid_t pid)
+{
+	const int none = 0;
+
+	(void)syscall(SYS_sched_setscheduler, pid, SCHED_BATCH, &none);
+}

@@ -74,6 +74,10 @@ uint64_t sys_deadline_ns(uint64_t from_ns, uint64_t ms); /* so much later; at mo
  * its slice is over. Its share stays as it is, and it can be taken back without powers. */
 void sys_background(pid_t pid, bool on);
 
+/* Of a process that is about to be killed, and whose end nobody waits for: when it wakes up it takes the processor from nobody who runs
+ * there. Its share stays as it is, so nobody who waits for a lock that it has waits long. */
+void sys_defer(pid_t pid);
+
 /* write() of a whole short text into a file below @dir. */
 int sys_write_file(int dir, const char *path, const char *text);
 

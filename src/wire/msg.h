@@ -53,8 +53,8 @@ enum msg_op {
 	OP_NAME,   /* body: struct naming: of a sandbox that had none. Answer: OP_NAMED or OP_FAILED */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
 	OP_SIGNAL, /* arg: signal number, to call id */
-	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept */
-	OP_END,	   /* the end of the sandbox; arg: 1 say when nothing of it runs any more */
+	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept, 2 in no shell of his does anything run */
+	OP_END,	   /* the end of the sandbox; arg: 1 say when nothing of it runs any more, 2 as of OP_RESET */
 	/* caller to keeper, about shells; id: what the caller called it by */
 	OP_SHELL,      /* body: struct call; fd: directory for fifos, where the keeper cannot make one */
 	OP_SHELL_BACK, /* a session is free for others; arg: as above; body: its working directory */
@@ -67,7 +67,7 @@ enum msg_op {
 	OP_FILE_SAID,  /* helper to caller; body: struct file_said and a string; fd: where one was asked for */
 	/* snapshots, caller to keeper; each is answered with OP_LAYERS, a restore and a reset with OP_RESET_DONE */
 	OP_SNAPSHOT, /* body: struct snapshot_ask */
-	OP_RESTORE,  /* arg: 1 processes are kept; body: text of stack.h, the layers to stand on */
+	OP_RESTORE,  /* arg: as of OP_RESET; body: text of stack.h, the layers to stand on */
 	OP_DIFF,     /* body: struct diff_ask and two such texts; fd: a file to write to */
 	OP_LAYERS,   /* keeper to caller; arg: number of the present generation and whether the topmost was
 		      * copied and is not under it (LAYERS_COPIED), body: such a text, of what

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reset_test.c - what is over when a reset is, and what a deleted sandbox gives back
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <time.h>
+
+#include "api/world_test.h"
+#include "base/own.h"
+
+static void say(struct world *w, struct hutch_box *box, const char *text, const char *session, const char *want)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = text, .session = session};
+	struct hutch_output out = {.size = sizeof(out)};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run;
+
+	if (!ok(hutch_run_start(box, &o, &run, &w->e) == 0, "%s", w->e.message))
+		return;
+	ok(hutch_run_wait(run, 20000, -1, &r, &w->e) == 1, "%s", w->e.message);
+	is_int(hutch_run_output(run, 1, &out, &w->e), 0);
+	is_str(out.data ? out.data : "", want);
+	hutch_run_free(run);
+}
+
+static void reset(struct world *w, struct hutch_box *box)
+{
+	ok(hutch_box_reset(box, &w->e) == 0, "%s", w->e.message);
+}
+
+static void snapshot(struct world *w, struct hutch_box *box)
+{
+	char *name = NULL;
+
+	ok(hutch_box_snapshot(box, NULL, &name, &w->e) == 0, "%s", w->e.message);
+	free(name);
+}
+
+static void in_ms(int ms)
+{
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l}, NULL);
+}
+
+/* The processes with a program, and so not zombies, one of whose words begins with @begin. Return: how many, at most @room. */
+static int processes_with(const char *begin, pid_t *v, int room)
+{
+	auto_dir DIR *d = opendir("/proc");
+	char path[300], text[512];
+	struct dirent *x;
+	int found = 0;
+
+	while (d && found < room && (x = readdir(d))) {
+		bool is = false;
+		size_t n;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", x->d_name);
+		if (!isdigit((unsigned char)x->d_name[0]) || !(f = fopen(path, "r")))
+			continue;
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+		text[n] = '\0';
+		for (size_t at = 0; at < n; at += strlen(text + at) + 1)
+			is |= !strncmp(text + at, begin, strlen(begin));
+		if (is)
+			v[found++] = atoi(x->d_name);
+	}
+	return found;
+}
+
+static bool one_sleeps(void)
+{
+	return processes_with("4741", (pid_t[1]){0}, 1);
+}
+
+/* Whoever runs, in whatever way it was begun, has ended when the reset has: not a moment later. */
+static void what_runs_is_over_when_a_reset_is(void)
+{
+	static const char *const words[] = {"sh", "-c", "sleep 4741 >/dev/null 2>&1 &", NULL};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = words};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_box *box;
+	struct hutch_proc *p;
+	bool runs;
+	int k;
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 24; i++) {
+		switch (i % 6) {
+		case 0: say(&w, box, "sleep 4741 >/dev/null 2>&1 &", NULL, ""); break;
+		case 1: say(&w, box, "(setsid sleep 4741 >/dev/null 2>&1 &); exit", NULL, ""); break;
+		case 2: say(&w, box, "sleep 4741 >/dev/null 2>&1 &", "s", ""); break;
+		case 3: say(&w, box, "setsid --fork sleep 4741", NULL, ""); break; /* one program: it needs no shell */
+		default:
+			ok(hutch_box_exec(box, &o, &p, &w.e) == 0 && hutch_proc_wait(p, -1, -1, &r, &w.e) == 1, "%s", w.e.message);
+			hutch_proc_free(p);
+		}
+		if (i >= 12) /* a sub-shell waits for the next text again */
+			in_ms(10);
+		for (runs = one_sleeps(), k = 0; !runs && k < 500; runs = one_sleeps(), k++) /* it may be in the middle of its exec */
+			in_ms(2);
+		ok(runs, "%d: it does not run", i);
+		reset(&w, box);
+		ok(!one_sleeps(), "%d: it runs yet", i);
+		say(&w, box, "echo well", NULL, "well\n");
+	}
+	hutch_box_delete(box, NULL);
+}
+
+enum { SHELLS_MAX = 8 };
+static const char shells[] = "if [ -n \"$BASH_VERSION\""; /* so begins the program of each (box/shell_begin.c) */
+
+/* A directory that others have, too, could still be changed by who is killed in the middle of a write. */
+static void shells_that_share_something_are_over_too(void)
+{
+	for (int shared = 0; shared < 2; shared++) {
+		pid_t v[SHELLS_MAX];
+		struct hutch_box *box;
+		char volume[128];
+		int n, left = 1;
+		auto_world w;
+
+		if (!world_open(&w))
+			return;
+		snprintf(volume, sizeof(volume), "%s/shared:/mnt", w.s.path);
+		scratch_dir(&w.s, "shared", 0777);
+		if (shared)
+			ok(hutch_spec_set(w.spec, "volumes", volume, &w.e) == 0, "%s", w.e.message);
+		box = world_start(&w);
+		say(&w, box, "echo well", NULL, "well\n");
+		say(&w, box, "echo well", "s", "well\n");
+		in_ms(50);
+		n = processes_with(shells, v, SHELLS_MAX);
+		ok(n >= 3, "%d: a shell, what it has forked ahead, and a session's", n);
+		reset(&w, box);
+		for (int k = 0; k < 5000 && left; k++) {
+			left = 0;
+			for (int i = 0; i < n; i++)
+				left += kill(v[i], 0) == 0;
+			if (shared)
+				break;
+			in_ms(left);
+		}
+		is_int(left, 0);
+		hutch_box_delete(box, NULL);
+		scratch_remove(w.s.fd, "shared");
+	}
+}
+
+/* One that was killed as it waited may be about to end yet; nothing of that is to be seen. */
+static void one_reset_after_the_other(void)
+{
+	struct hutch_box *box;
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 60; i++) {
+		say(&w, box, "echo $A; A=1; ls /tmp; touch /tmp/x; exec 9<>/dev/null", i & 1 ? "s" : NULL, "\n");
+		if (i % 3)
+			in_ms(i % 3 * 2);
+		reset(&w, box);
+		if (i % 4 == 0)
+			reset(&w, box);
+		if (i % 5 == 0)
+			snapshot(&w, box);
+	}
+	hutch_box_delete(box, NULL);
+}
+
+/* A name and a directory of changes are free when who had them is deleted, whether its shells waited or not. */
+static void who_follows_finds_what_was_given_back(void)
+{
+	struct hutch_box *box;
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	ok(hutch_spec_set(w.spec, "name", "again", &w.e) == 0, "%s", w.e.message);
+	for (int i = 0; i < 40; i++) {
+		if (!ok(hutch_box_start(w.hutch, w.spec, NULL, &box, &w.e) == 0, "%d: %s", i, w.e.message))
+			break;
+		say(&w, box, "ls /root /tmp", NULL, "/root:\n\n/tmp:\n");
+		if (i & 1)
+			say(&w, box, "echo x >/root/x", NULL, "");
+		if (i & 2)
+			in_ms(5);
+		if (i & 4)
+			reset(&w, box);
+		ok(hutch_box_delete(box, &w.e) == 0, "%s", w.e.message);
+	}
+}
+
+int main(void)
+{
+	static const struct tap_test t[] = {
+		TAP_TEST(what_runs_is_over_when_a_reset_is),
+		TAP_TEST(shells_that_share_something_are_over_too),
+		TAP_TEST(one_reset_after_the_other),
+		TAP_TEST(who_follows_finds_what_was_given_back),
+	};
+
+	return tap_run(t, sizeof(t) / sizeof(*t));
+}
