@@ -512,7 +512,7 @@ HUTCH_PUBLIC int hutch_box_reset_files(struct hutch_box *box, struct hutch_error
  * long as the sandbox, resets included.
  *
  * When nothing runs inside but shells and sessions that wait, the cost does not depend on how much was written,
- * and nobody notices. Otherwise what runs is held while what was written is copied (blocks are shared where
+ * and nobody notices; where nothing was written since the last one, it stands for the same state, and takes no room. Otherwise what runs is held while what was written is copied (blocks are shared where
  * the file system can), and then goes on.
  *
  * Return: 0, or a negative HUTCH_E_*, nothing having changed:

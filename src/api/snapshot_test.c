@@ -159,6 +159,51 @@ static bool write_number(struct world *w, struct hutch_box *box, int number)
 	return r;
 }
 
+/* What @change made, @look shows, in one that begins with it. */
+static void is_forked(struct world *w, struct hutch_box *box, const char *change, const char *look, const char *want)
+{
+	struct hutch_box *made;
+
+	say(w, box, change, NULL, "");
+	if (!ok(hutch_box_fork(box, NULL, NULL, 1, 0, &made, &w->e) == 0, "%s", w->e.message))
+		return;
+	say(w, made, look, NULL, want);
+	say(w, made, "cat /root/f", NULL, "1\n");
+	is_int(hutch_box_delete(made, &w->e), 0);
+}
+
+/* And of the root directory every change counts. */
+static void where_nothing_was_written_there_is_no_layer(void)
+{
+	static const char *const changes[][3] = {
+		{"chmod 711 /", "stat -c %a /", "711\n"},
+		{"touch -d @5 /", "stat -c %Y /", "5\n"},
+		{": >/new", "ls /new", "/new\n"},
+		{"rm /new; touch -d @5 /", "ls /new 2>&1 | wc -l; stat -c %Y /", "1\n5\n"},
+		{"echo x >/root/y", "cat /root/y", "x\n"},
+	};
+	auto_with(world_done) struct world w;
+	struct hutch_box *box;
+	int layers;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	say(&w, box, "echo 1 >/root/f", NULL, "");
+	snapshot(&w, box, "one", "one");
+	layers = scratch_names(&w.s, "data/layers");
+	snapshot(&w, box, "two", "two");
+	for (int i = 0; i < 3; i++)
+		is_forked(&w, box, ":", "ls /root", "f\n");
+	is_int(scratch_names(&w.s, "data/layers"), layers);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++)
+		is_forked(&w, box, changes[i][0], changes[i][1], changes[i][2]);
+	is_int(scratch_names(&w.s, "data/layers"), layers + 5);
+	ok(hutch_box_restore(box, "two", 0, &w.e) == 0, "%s", w.e.message);
+	is_forked(&w, box, ":", "[ -e /new ] || echo none; ls /root", "none\nf\n");
+	is_int(scratch_names(&w.s, "data/layers"), layers + 5);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 /* Layers are made one again and again, and what was made one, too. */
 static void a_chain_of_a_thousand(void)
 {
@@ -215,6 +260,7 @@ int main(void)
 		TAP_TEST(list_and_delete),
 		TAP_TEST(records_of_a_comparison),
 		TAP_TEST(forks_share_what_was),
+		TAP_TEST(where_nothing_was_written_there_is_no_layer),
 		TAP_TEST(a_chain_of_a_thousand),
 		TAP_TEST(what_is_missing_is_an_error),
 	};

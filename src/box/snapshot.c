@@ -49,7 +49,7 @@ void layers_given(struct box *b, struct msg *m)
 
 static int ask(struct box *b, uint16_t op, const void *body, size_t len, const int *fd, struct err *e)
 {
-	struct msg_head head = {.op = op, .id = ++b->next_id};
+	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = op == OP_SNAPSHOT && shell_all_wait(b) ? 2 : 0};
 	int r;
 
 	stack_done(&b->layers.stack);

@@ -237,6 +237,7 @@ struct places {
 int overlay_places(const char *name, struct places *p, struct err *e);
 int overlay_make(const char *const *lowers, unsigned n, const struct places *p, struct err *e);
 int root_overlay(struct keeper *k, struct generation *g, struct err *e);
+bool overlay_unwritten(const struct keeper *k); /* at home: the present one is as its topmost layer, where it has one */
 /* Read-only, without the generated layer; @top: a directory above the stack, "": none. */
 int overlay_view(struct keeper *k, const struct stack *stack, const char *top, struct err *e);
 void overlay_reopen(const char *name); /* its mount is gone, and there will be another */
@@ -391,8 +392,9 @@ void files_reset(struct keeper *k);
 enum still { STILL_NOT, STILL_SOON, STILL }; /* soon: only shells that may be about to wait */
 enum still still_is(const struct keeper *k);
 int still_hold(const struct keeper *k, struct err *e);
-/* Where only shells that wait are inside (the one client says that they do), and the starter: they are killed. Return: false,
- * there is more. */
+/* Whether only shells that wait are inside, and the starter; cheaper, where the one client has said that he has given them no text. end:
+ * they are killed then. */
+bool still_waits(const struct keeper *k);
 bool still_end(struct keeper *k);
 
 /* work.c (see work.h for how it is started): is it one; true: it was one; end those that read what is

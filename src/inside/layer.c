@@ -27,6 +27,7 @@
 
 #include "base/own.h"
 #include "inside/layer.h"
+#include "sys/names.h"
 
 enum { DEPTH_MAX = 2000, CHUNK = 65536, XATTRS_MAX = 65536, FEW = 512, LISTS = 4096 };
 
@@ -369,6 +370,35 @@ int layer_copy(int from, int to, bool first, struct err *e)
 		return r;
 	r = fstat(from, &st) < 0 ? -errno : copy_facts(from, to, &st, false);
 	return r < 0 ? err_sys(e, r, "copy a directory of changes") : 0;
+}
+
+/* What else than owner, mode and times: nothing that copy_xattrs() would copy. */
+static bool is_plain(int fd)
+{
+	char names[FEW];
+	ssize_t n = flistxattr(fd, names, sizeof(names));
+
+	for (const char *at = names; at < names + n; at += strlen(at) + 1)
+		if (!of_overlayfs(at) && (strncmp(at, "security.", 9) || !strcmp(at, "security.capability")))
+			return false;
+	return n >= 0 || errno == ENOTSUP;
+}
+
+static int inode_flags(int fd)
+{
+	int flags = 0;
+
+	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags; /* the file system has none */
+}
+
+bool layer_is_like(const char *to, const char *from)
+{
+	auto_fd int a = open_dir(AT_FDCWD, to), b = open_dir(AT_FDCWD, from);
+	struct stat x, y;
+
+	return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_uid == y.st_uid && x.st_gid == y.st_gid &&
+	       x.st_mode == y.st_mode && x.st_mtim.tv_sec == y.st_mtim.tv_sec && x.st_mtim.tv_nsec == y.st_mtim.tv_nsec &&
+	       sys_names_count(a, 1) == 0 && is_plain(a) && is_plain(b) && inode_flags(a) == inode_flags(b);
 }
 
 int layer_like(const char *to, const char *from)

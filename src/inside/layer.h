@@ -19,5 +19,7 @@ int layer_copy_open(int from, int to_dir, const char *name);
 /* Gives directory @to, which is empty, owner, mode, times and attributes of directory @from, but what overlayfs has noted of what
  * is in that. Return: 0, or -errno. */
 int layer_like(const char *to, const char *from);
+/* Whether it is so still, and empty. Where @from has attributes nobody looks, and it is not. */
+bool layer_is_like(const char *to, const char *from);
 
 #endif

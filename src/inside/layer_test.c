@@ -204,6 +204,52 @@ static void an_empty_one_has_nothing_of_overlayfs(void)
 	is_int(fgetxattr(b, "user.overlay.impure", NULL, 0), 1); /* what was written was copied, too */
 }
 
+/* It is enough that one thing is another. */
+static void one_that_was_not_written_to_is_known(void)
+{
+	const struct timespec times[2] = {{5, 7}, {5, 7}};
+	auto_with(scratch_close) struct scratch s;
+	char from[300], to[300];
+
+	if (!ok(scratch_open(&s), "no directory"))
+		return;
+	scratch_dir(&s, "from", 0751);
+	scratch_file(&s, "from/x", 0600, "x");
+	snprintf(from, sizeof(from), "%s/from", s.path);
+	for (int i = 0; i < 6; i++) {
+		auto_fd int b = -1;
+		char name[16];
+
+		snprintf(name, sizeof(name), "to%d", i);
+		scratch_dir(&s, name, 0700);
+		snprintf(to, sizeof(to), "%s/%s", s.path, name);
+		is_int(layer_like(to, from), 0);
+		ok(layer_is_like(to, from), "%d", i);
+		b = open_sub(&s, name);
+		(void)fsetxattr(b, "user.overlay.impure", "y", 1, 0);
+		ok(layer_is_like(to, from), "%d: that is overlayfs' own matter", i);
+		if (i == 0)
+			scratch_file(&s, "to0/x", 0600, "x");
+		else if (i == 1)
+			is_int(fchmod(b, 0750), 0);
+		else if (i == 2)
+			is_int(futimens(b, times), 0);
+		else if (i == 3 && fsetxattr(b, "user.of-them", "x", 1, 0) < 0)
+			continue; /* there are none on this file system */
+		else if (i == 4 && fchown(b, (uid_t)-1, getegid() + 1) < 0)
+			continue; /* not root */
+		else if (i == 5)
+			is_int(unlinkat(s.fd, name, AT_REMOVEDIR), 0);
+		ok(!layer_is_like(to, from), "%d", i);
+	}
+	scratch_dir(&s, "to", 0700);
+	snprintf(to, sizeof(to), "%s/to", s.path);
+	is_int(layer_like(to, from), 0);
+	ok(layer_is_like(to, from));
+	if (setxattr(from, "user.of-them", "x", 1, 0) == 0)
+		ok(!layer_is_like(to, from), "that has been taken away");
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -213,6 +259,7 @@ int main(void)
 		TAP_TEST(attributes_are_copied_of_whatever_length),
 		TAP_TEST(an_opaque_directory_hides_and_stays_opaque),
 		TAP_TEST(an_empty_one_has_nothing_of_overlayfs),
+		TAP_TEST(one_that_was_not_written_to_is_known),
 	};
 
 	return tap_run(t, sizeof(t) / sizeof(*t));

@@ -185,6 +185,21 @@ static int like_the_top(const struct stack *stack, const char *upper, struct err
 	return r < 0 ? err_sys(e, r, "take over what the root directory was") : 0;
 }
 
+bool overlay_unwritten(const struct keeper *k)
+{
+	const struct plan_mount *m = pack_at(&k->pack, k->plan->mounts.at, 0);
+	char upper[48], top[64];
+
+	for (uint32_t i = 0; i < k->plan->mounts.count; i++)
+		if (m[i].kind == PLAN_COW) /* changes of its own */
+			return false;
+	if (!k->stack.n || k->plan->flags & (PLAN_READONLY_ROOT | PLAN_UPPER_TMPFS))
+		return false;
+	snprintf(upper, sizeof(upper), "up/g%u/upper", k->now.number);
+	snprintf(top, sizeof(top), "store/layers/%s/upper", k->stack.v[0]);
+	return layer_is_like(upper, top);
+}
+
 int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 {
 	static struct lowers lowers; /* large */

@@ -3,7 +3,8 @@
  * snapshot.c - what was written becomes a layer
  *
  * How it works: where only shells of ours that wait are inside, the directory of changes itself becomes the layer,
- * and a new one is stacked on it (swap.c): the cost does not depend on what was written. Otherwise a process
+ * and a new one is stacked on it (swap.c): the cost does not depend on what was written. Where nothing was, the layers below
+ * are the snapshot. Otherwise a process
  * beside the keeper holds what runs (still.c), copies what was written (layer.c), and lets it go on, which
  * sees nothing of it. In memory, with volumes of kind cow or where nested powers were asked for it is always a copy.
  *
@@ -259,10 +260,32 @@ static bool soon_still(struct keeper *k)
 	return how == STILL;
 }
 
-/* Return: 1 it was answered, 0 it will be. */
-static int take(struct keeper *k, struct client *c, uint32_t id, const struct snapshot_ask *ask, struct err *e)
+/* @told: the client says so of his shells. */
+static bool is_quiet(struct keeper *k, bool told)
 {
-	uint32_t left;
+	if (k->clients->next) /* others may give their shells a text at any time */
+		return false;
+	return (told && still_waits(k)) || soon_still(k);
+}
+
+/* Return: 1 as it stands, the layers are all there is, 0 it was written to, or less than 0. */
+static int is_unwritten(struct keeper *k, struct err *e)
+{
+	struct err back;
+	int r = reset_go_home(k, e);
+
+	if (r == 0)
+		r = overlay_unwritten(k);
+	if (generation_return(k, &back) < 0)
+		_exit(1); /* nothing could be started any more */
+	return r;
+}
+
+/* Return: 1 it was answered, 0 it will be. */
+static int take(struct keeper *k, struct client *c, const struct msg *m, struct err *e)
+{
+	const struct snapshot_ask *ask = m->body;
+	uint32_t id = m->head.id, left;
 	int r = 1;
 
 	if (!layer_name_ok(ask->layer, strnlen(ask->layer, LAYER_NAME)) ||
@@ -278,8 +301,13 @@ static int take(struct keeper *k, struct client *c, uint32_t id, const struct sn
 		return r;
 	work_wait(k); /* two cannot hold what runs */
 	reset_settle(k);
-	if (k->clients->next || !soon_still(k)) /* others may give their shells a text at any time */
+	if (!is_quiet(k, m->head.arg & 2))
 		return start_copy(k, c, id, ask->layer, e);
+	r = is_unwritten(k, e);
+	if (r == 1)
+		tell_layers(k, c, id, &k->stack, 0);
+	if (r != 0)
+		return r;
 	r = swap_root(k, &k->stack, ask->layer, &left, e);
 	if (r == 1)
 		return start_copy(k, c, id, ask->layer, e);
@@ -300,7 +328,7 @@ void snapshot_take(struct keeper *k, struct client *c, const struct msg *m)
 	if (m->head.body != sizeof(struct snapshot_ask))
 		err_set(&e, ERR_INTERNAL, "a snapshot that is none");
 	else
-		(void)take(k, c, m->head.id, m->body, &e);
+		(void)take(k, c, m, &e);
 	if (e.code)
 		tell_failed(c, m->head.id, &e);
 }

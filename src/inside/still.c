@@ -156,9 +156,9 @@ enum still still_is(const struct keeper *k)
 	return d >= 0 && names.failed ? STILL_NOT : all;
 }
 
-/* ---- the end of what only waits --------------------------------------------------------------- */
+/* ---- what only waits --------------------------------------------------------------------------- */
 
-enum { ENDED_MAX = 32 };
+enum { WAITING_MAX = 32 };
 
 /* Who is below the first thread of @pid, as far as there is room. Return: how many, -1: more, or nobody knows. */
 static int children(const struct keeper *k, pid_t pid, pid_t *v, int room)
@@ -179,28 +179,43 @@ static int children(const struct keeper *k, pid_t pid, pid_t *v, int room)
 	return n;
 }
 
-bool still_end(struct keeper *k)
+/* Return: how many there are, -1: more than that is there. */
+static int find_waiting(const struct keeper *k, pid_t v[WAITING_MAX])
 {
-	pid_t v[ENDED_MAX];
 	int n = 0;
 
 	if (k->starter.waiting || !k->now.pid || (k->now.left && children(k, k->now.pid, v, 0) < 0))
-		return false;
+		return -1;
 	for (const struct slot *s = k->slots; s; s = s->next) {
 		int may = starter_is(k, s->pid) ? 0 : shell_children(k, s->pid), has;
 
 		if (may == SHELL_OF_SPARE)
 			continue;
-		if (!s->pid || may < 0 || n + 1 + may > ENDED_MAX || (has = children(k, s->pid, v + n, may)) < 0)
-			return false;
+		if (!s->pid || may < 0 || n + 1 + may > WAITING_MAX || (has = children(k, s->pid, v + n, may)) < 0)
+			return -1;
 		n += has;
 		v[n++] = s->pid;
 	}
+	return n;
+}
+
+bool still_waits(const struct keeper *k)
+{
+	pid_t v[WAITING_MAX];
+
+	return find_waiting(k, v) >= 0;
+}
+
+bool still_end(struct keeper *k)
+{
+	pid_t v[WAITING_MAX];
+	int n = find_waiting(k, v);
+
 	for (int i = 0; i < n; i++) {
 		sys_defer(v[i]);
 		(void)kill(v[i], SIGKILL);
 	}
-	return true;
+	return n >= 0;
 }
 
 /* ---- hold ------------------------------------------------------------------------------------- */

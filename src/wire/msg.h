@@ -66,7 +66,7 @@ enum msg_op {
 	OP_FILE,       /* caller to helper; body: struct file_ask and two strings */
 	OP_FILE_SAID,  /* helper to caller; body: struct file_said and a string; fd: where one was asked for */
 	/* snapshots, caller to keeper; each is answered with OP_LAYERS, a restore and a reset with OP_RESET_DONE */
-	OP_SNAPSHOT, /* body: struct snapshot_ask */
+	OP_SNAPSHOT, /* arg: 2 as of OP_RESET; body: struct snapshot_ask, of which nothing is used where nothing was written */
 	OP_RESTORE,  /* arg: as of OP_RESET; body: text of stack.h, the layers to stand on */
 	OP_DIFF,     /* body: struct diff_ask and two such texts; fd: a file to write to */
 	OP_LAYERS,   /* keeper to caller; arg: number of the present generation and whether the topmost was
