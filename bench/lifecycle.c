@@ -25,9 +25,9 @@
 extern char **environ;
 
 enum {
-	BARE, BASH, BWRAP, BWRAP_PROGRAM, CREATE, FIRST, EXEC, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, SESSION_ROW, WRITE, READ, COPY_IN,
-	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, CREATE_HOST,
-	SNAPSHOT, SNAPSHOT_RUN, SNAPSHOT_BUSY, RESTORE, FORK, FORK_16, FORK_100, ROWS,
+	BARE, BASH, BWRAP, BWRAP_PROGRAM, CREATE, FIRST, EXEC, EXEC_ROW, RUN_FIRST, RUN, RUN_PROGRAM, RUN_CLEAN, SESSION, SESSION_ROW, WRITE, READ, COPY_IN,
+	COPY_OUT, RESET, RESET_FIRST, RESET_DIRTY, DELETE, DELETE_SHELL, CREATE_HOST,
+	SNAPSHOT, SNAPSHOT_RUN, SNAPSHOT_BUSY, RESTORE, FORK, FORK_SAME, FORK_16, FORK_100, ROWS,
 };
 
 static const struct {
@@ -37,16 +37,16 @@ static const struct {
 	{"bare posix_spawn of /bin/true", 1}, {"bare bash -c true", 0},
 	{"bash kept alive under bwrap: true", 0}, {"  /bin/true", 0},
 	{"create, own network, ready", 1600.0 / 530}, {"  its first exec", 0},
-	{"exec /bin/true", 1.2},
+	{"exec /bin/true", 1.2}, {"  the third in a row", 1.2},
 	{"first run after a reset (shell starts)", 1500.0 / 530}, {"run \"true\", warm shell", 350.0 / 530},
 	{"run \"/bin/true\", warm shell", 0}, {"run \"true\", clean", 0}, {"session run \"true\"", 20.0 / 530}, {"  the ninth in a row", 20.0 / 530},
 	{"write a file of 1 KB", 0}, {"read it", 0}, {"copy 100 MB in", 0}, {"copy 100 MB out", 0},
 	{"reset, ready", 400.0 / 530}, {"  its first exec", 0},
-	{"reset with 10,000 dirty files", 600.0 / 530}, {"delete", 250.0 / 530},
+	{"reset with 10,000 dirty files", 600.0 / 530}, {"delete, without a shell", 250.0 / 530}, {"delete, with a shell, and a next one", 400.0 / 530},
 	{"create, network of the host", 1000.0 / 530},
 	{"snapshot, only shells that wait", 750.0 / 530}, {"  its first run", 0},
 	{"snapshot while something runs (copy)", 0}, {"restore, up to 30 layers", 1500.0 / 530},
-	{"fork of files, network of the host", 1300.0 / 530}, {"fork x 16, each", 1300.0 / 530},
+	{"fork of files, network of the host", 1300.0 / 530}, {"  of one that wrote nothing since", 1300.0 / 530}, {"fork x 16, each", 1300.0 / 530},
 	{"fork x 100, each", 1300.0 / 530},
 };
 
@@ -263,7 +263,8 @@ static struct hutch_box *create(struct hutch *h, struct hutch_spec *spec, int ro
 
 	if (hutch_box_start(h, spec, NULL, &box, &e) < 0)
 		die("start", &e);
-	note(row, t);
+	if (row >= 0)
+		note(row, t);
 	return box;
 }
 
@@ -333,7 +334,10 @@ static void states(struct hutch_box *box)
 		die("restore", &e);
 	note(RESTORE, t);
 	rest();
+	say(box, "echo x >>/tmp/log", NULL, 0, -1);
+	rest();
 	forks(box, 1, FORK);
+	forks(box, 1, FORK_SAME);
 	if (took[FORK_16].n < 10)
 		forks(box, 16, FORK_16);
 	if (took[FORK_100].n < 3)
@@ -363,7 +367,7 @@ static void heavy_rounds(struct hutch_box *living, const char *large)
 		large_file(living, large);
 }
 
-static void one_round(struct hutch *h, struct hutch *h2, struct hutch_spec *spec, struct hutch_spec *host,
+static void one_round(struct hutch *h, struct hutch *h2, struct hutch *plain, struct hutch_spec *spec, struct hutch_spec *host,
 		      struct hutch_box *living, struct hutch_box *tree)
 {
 	static char true_[] = "true", bash[] = "bash", c[] = "-c";
@@ -380,12 +384,20 @@ static void one_round(struct hutch *h, struct hutch *h2, struct hutch_spec *spec
 	run(box, true_argv);
 	note(FIRST, at);
 	rest();
+	delete(box, DELETE_SHELL);
+	rest();
+	box = create(plain, spec, -1);
+	run(box, true_argv);
+	rest();
 	delete(box, DELETE);
 	rest();
 	delete(create(h2, host, CREATE_HOST), -1);
 	rest();
-	for (int i = 0; i < 3; i++) /* the first ones after a reset are a row of their own */
+	for (int i = 0; i < 3; i++) { /* the first ones after a reset are a row of their own */
+		at = now_us();
 		run(living, true_argv);
+	}
+	note(EXEC_ROW, at);
 	rest();
 	at = now_us();
 	run(living, true_argv);
@@ -438,7 +450,7 @@ int main(int argc, char **argv)
 	struct hutch_spec *spec = NULL, *host = NULL;
 	struct hutch_box *living, *tree;
 	struct hutch_error e;
-	struct hutch *h, *h2;
+	struct hutch *h, *h2, *plain; /* the last makes sandboxes in which no text is run */
 	char large[64];
 	int opt;
 
@@ -455,7 +467,7 @@ int main(int argc, char **argv)
 		die("spec", &e);
 	/* What stands ready is for one kind of network: a handle for each. */
 	if (hutch_open(&(struct hutch_open_options){.size = sizeof(struct hutch_open_options), .like = host},
-		       &h2, &e) < 0)
+		       &h2, &e) < 0 || hutch_open(NULL, &plain, &e) < 0)
 		die("open", &e);
 	if (hutch_box_start(h, spec, NULL, &living, &e) < 0 || hutch_box_start(h2, host, NULL, &tree, &e) < 0)
 		die("start", &e);
@@ -463,7 +475,7 @@ int main(int argc, char **argv)
 	keep_bash(optind < argc ? argv[optind] : "/");
 	say_bash("true; echo\n", -1);
 	for (int i = 0; i < rounds; i++)
-		one_round(h, h2, spec, host, living, tree);
+		one_round(h, h2, plain, spec, host, living, tree);
 	make_large(large);
 	heavy_rounds(living, large);
 	unlink(large);
@@ -472,6 +484,7 @@ int main(int argc, char **argv)
 	delete(tree, -1);
 	hutch_spec_free(spec);
 	hutch_spec_free(host);
+	hutch_close(plain);
 	hutch_close(h2);
 	hutch_close(h);
 	print();
