@@ -512,8 +512,9 @@ HUTCH_PUBLIC int hutch_box_reset_files(struct hutch_box *box, struct hutch_error
  * long as the sandbox, resets included.
  *
  * When nothing runs inside but shells and sessions that wait, the cost does not depend on how much was written,
- * and nobody notices; where nothing was written since the last one, it stands for the same state, and takes no room. Otherwise what runs is held while what was written is copied (blocks are shared where
- * the file system can), and then goes on.
+ * and nobody notices; where nothing was written since the last one, it stands for the same state, and takes no room.
+ * Otherwise what runs is held while what was written is copied (blocks are shared where the file system can), and then
+ * goes on.
  *
  * Return: 0, or a negative HUTCH_E_*, nothing having changed:
  *	   EXISTS	there is one of that name
@@ -664,9 +665,9 @@ HUTCH_PUBLIC int hutch_box_fd(const struct hutch_box *box);
 /**
  * hutch_box_delete() - End a sandbox and remove what it left
  *
- * Kills everything in it, waits until nothing of it runs any more (as hutch_box_reset()), frees @box and all its commands, also on failure. What
- * it wrote is moved aside and removed by a helper, off this path; mounts and the network end in the kernel a moment later. NULL
- * is fine. In a forked child only memory is freed.
+ * Kills everything in it, waits until nothing of it runs any more (as hutch_box_reset()), frees @box and all its commands,
+ * also on failure. What it wrote is moved aside and removed by a helper, off this path; mounts and the network end in the
+ * kernel a moment later. NULL is fine. In a forked child only memory is freed.
  *
  * Return: 0, TIMEOUT (a process in it hangs in the kernel), or STATE (somebody else has started it again
  *	   meanwhile).

@@ -20,11 +20,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -320,14 +318,6 @@ void place_give_back(struct home *h, const char *name, bool has_files)
 
 /* ---- where changes go ------------------------------------------------------------------------- */
 
-/* chattr; 0 where the file system has no such thing. */
-static int inode_flags(int fd)
-{
-	int flags = 0;
-
-	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags;
-}
-
 /* As it was made: the inside has written nothing, not even to / itself. */
 static bool clean(int box)
 {
@@ -335,7 +325,7 @@ static bool clean(int box)
 	auto_fd int g1 = openat(box, "g1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st, beside;
 
-	return upper >= 0 && g1 >= 0 && inode_flags(upper) == inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
+	return upper >= 0 && g1 >= 0 && sys_inode_flags(upper) == sys_inode_flags(g1) && fstat(upper, &st) == 0 && st.st_uid == geteuid() &&
 	       fstat(g1, &beside) == 0 && st.st_gid == beside.st_gid && (st.st_mode & 07777) == 0755 &&
 	       flistxattr(upper, NULL, 0) == 0 && sys_names_count(upper, 1) == 0;
 }

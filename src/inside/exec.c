@@ -406,7 +406,7 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 		return;
 	unlink_slot(k, s);
 	if (s->reaper == k->now.pid)
-		k->now.left = true;
+		k->now.orphans = true;
 	x.user_us = (uint64_t)ru->ru_utime.tv_sec * 1000000u + (uint64_t)ru->ru_utime.tv_usec;
 	x.system_us = (uint64_t)ru->ru_stime.tv_sec * 1000000u + (uint64_t)ru->ru_stime.tv_usec;
 	x.maxrss_kb = (uint64_t)ru->ru_maxrss;

@@ -48,7 +48,7 @@ struct generation {
 	int news;      /* socket on which the reaper reports; -1: it has */
 	int in_use;    /* its directory of changes, locked while an old one's mounts end; -1: it is not */
 	unsigned number;
-	bool left;	/* a command of it has ended: what that has left behind is the reaper's */
+	bool orphans;	/* a command of it has ended: what that has left behind is the reaper's */
 	bool continued; /* its changes are there: of an earlier keeper, or of an earlier one of its number */
 };
 

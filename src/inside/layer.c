@@ -28,6 +28,7 @@
 #include "base/own.h"
 #include "inside/layer.h"
 #include "sys/names.h"
+#include "sys/proc.h"
 
 enum { DEPTH_MAX = 2000, CHUNK = 65536, XATTRS_MAX = 65536, FEW = 512, LISTS = 4096 };
 
@@ -384,13 +385,6 @@ static bool is_plain(int fd)
 	return n >= 0 || errno == ENOTSUP;
 }
 
-static int inode_flags(int fd)
-{
-	int flags = 0;
-
-	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags; /* the file system has none */
-}
-
 bool layer_is_like(const char *to, const char *from)
 {
 	auto_fd int a = open_dir(AT_FDCWD, to), b = open_dir(AT_FDCWD, from);
@@ -398,7 +392,7 @@ bool layer_is_like(const char *to, const char *from)
 
 	return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_uid == y.st_uid && x.st_gid == y.st_gid &&
 	       x.st_mode == y.st_mode && x.st_mtim.tv_sec == y.st_mtim.tv_sec && x.st_mtim.tv_nsec == y.st_mtim.tv_nsec &&
-	       sys_names_count(a, 1) == 0 && is_plain(a) && is_plain(b) && inode_flags(a) == inode_flags(b);
+	       sys_names_count(a, 1) == 0 && is_plain(a) && is_plain(b) && sys_inode_flags(a) == sys_inode_flags(b);
 }
 
 int layer_like(const char *to, const char *from)

@@ -90,10 +90,12 @@ int net_join(struct keeper *k, struct generation *g, struct err *e)
 	return r;
 }
 
-/* Who may write to /proc/sys, or make that writable. */
+/* By who may write to /proc/sys, or make that writable, or set some of them by netlink. */
 static bool may_be_changed(const struct keeper *k)
 {
-	return k->plan->flags & (PLAN_NESTED | PLAN_UNMASKED) || k->plan->caps & UINT64_C(1) << CAP_SYS_ADMIN;
+	const uint64_t powers = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_NET_ADMIN;
+
+	return k->plan->flags & (PLAN_NESTED | PLAN_UNMASKED) || k->plan->caps & powers;
 }
 
 int net_sysctls(struct keeper *k, struct err *e)

@@ -139,15 +139,15 @@ static void kill_all(void)
 }
 
 /* Most of a keeper's own end are waits of the kernel for its mounts. @c need not wait for those; nor for the end of what does nothing
- * any more (@wait false, see reset_end()). */
-static void end_before(struct keeper *k, struct client *c, bool wait)
+ * any more (unless @patient; see reset_end()). */
+static void end_before(struct keeper *k, struct client *c, bool patient)
 {
 	const struct msg_head ended = {.op = OP_ENDED};
 	int lock = -1;
 
 	if (getpid() != 1) /* else it would not be ours alone */
 		_exit(0);
-	if (wait || k->working || !reset_end(k))
+	if (patient || k->working || !reset_end(k))
 		kill_all();
 	if (reset_abandon(k, &lock)) {
 		unlock_name(k);

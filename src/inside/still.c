@@ -184,7 +184,7 @@ static int find_waiting(const struct keeper *k, pid_t v[WAITING_MAX])
 {
 	int n = 0;
 
-	if (k->starter.waiting || !k->now.pid || (k->now.left && children(k, k->now.pid, v, 0) < 0))
+	if (k->starter.waiting || !k->now.pid || (k->now.orphans && children(k, k->now.pid, v, 0) < 0))
 		return -1;
 	for (const struct slot *s = k->slots; s; s = s->next) {
 		int may = starter_is(k, s->pid) ? 0 : shell_children(k, s->pid), has;

@@ -258,6 +258,13 @@ int sys_write_file(int dir, const char *path, const char *text)
 	return e;
 }
 
+int sys_inode_flags(int fd)
+{
+	int flags = 0;
+
+	return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags;
+}
+
 int sys_mkdir(int dir, const char *path, mode_t mode)
 {
 	int r = ret(mkdirat(dir, path, mode));

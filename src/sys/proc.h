@@ -84,6 +84,9 @@ int sys_write_file(int dir, const char *path, const char *text);
 /* mkdirat(), whatever the umask of the program around us is. */
 int sys_mkdir(int dir, const char *path, mode_t mode);
 
+/* Of a file, by chattr(1); 0 where the file system has no such thing. */
+int sys_inode_flags(int fd);
+
 /* renameat2() that replaces nothing: -EEXIST when @to is there. */
 int sys_rename_new(int from_dir, const char *from, int to_dir, const char *to);
 /* Two names of one directory change places. */

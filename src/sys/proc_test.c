@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -322,6 +325,34 @@ static void a_file_is_written_at_once_or_not(void)
 	scratch_close(&s);
 }
 
+static void one_that_is_deferred_is_so_and_no_other(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	sys_defer(pid);
+	is_int(sched_getscheduler(pid), SCHED_BATCH);
+	is_int(sched_getscheduler(0), SCHED_OTHER);
+	kill(pid, SIGKILL);
+	is_int(waitpid(pid, NULL, 0), pid);
+}
+
+static void flags_of_a_file_are_read(void)
+{
+	auto_with(scratch_close) struct scratch s;
+	int flags = FS_NODUMP_FL;
+
+	if (!ok(scratch_open(&s), "no directory"))
+		return;
+	if (ioctl(s.fd, FS_IOC_SETFLAGS, &flags) < 0)
+		skip("no flags on this file system");
+	else
+		ok(sys_inode_flags(s.fd) & FS_NODUMP_FL, "%x", (unsigned)sys_inode_flags(s.fd));
+	is_int(sys_inode_flags(-1), 0);
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
@@ -338,6 +369,8 @@ int main(void)
 		TAP_TEST(the_scope_of_sockets_is_there_or_missing_and_nothing_else),
 		TAP_TEST(the_clock_goes_forward),
 		TAP_TEST(a_file_is_written_at_once_or_not),
+		TAP_TEST(one_that_is_deferred_is_so_and_no_other),
+		TAP_TEST(flags_of_a_file_are_read),
 	};
 	return tap_run(t, sizeof(t) / sizeof(*t));
 }
