@@ -200,7 +200,7 @@ static void where_nothing_was_written_there_is_no_layer(void)
 	is_int(scratch_names(&w.s, "data/layers"), layers + 5);
 	ok(hutch_box_restore(box, "two", 0, &w.e) == 0, "%s", w.e.message);
 	is_forked(&w, box, ":", "[ -e /new ] || echo none; ls /root", "none\nf\n");
-	is_int(scratch_names(&w.s, "data/layers"), layers + 5);
+	ok(scratch_names(&w.s, "data/layers") <= layers + 5, "those that none needs any more may be gone");
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
