@@ -331,23 +331,34 @@ static bool clean(int box)
 }
 
 /* Once more: what was killed as it was given back may have come to the end of a write after that (inside/reset.c, reset_end()). Now
- * nothing is left of it, or it would be locked. */
-static bool is_clean(const struct home *h, const char *name)
+ * nothing is left of it, or it would be locked. Return: 1 yes, 0 no, -1 there are too few descriptors to see. */
+static int is_clean(const struct home *h, const char *name)
 {
 	auto_fd int box = openat(h->boxes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int more = fcntl(box, F_DUPFD_CLOEXEC, 0), last = fcntl(box, F_DUPFD_CLOEXEC, 0);
 
-	return box >= 0 && clean(box);
+	if (box < 0 || more < 0 || last < 0)
+		return -1;
+	close_fd(&more);
+	close_fd(&last);
+	return clean(box);
 }
 
 bool place_upper_reuse(struct home *h, const char *name)
 {
+	int r;
+
 	if (faccessat(h->boxes, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) /* of a sandbox whose name was lost: a reboot */
 		to_trash(h, name);
 	if (!take_unused(h->data, "pool", true, h->boxes, name))
 		return false;
-	if (is_clean(h, name))
+	r = is_clean(h, name);
+	if (r == 1)
 		return true;
+	if (r < 0 && renameat(h->boxes, name, h->pool, without_dot(name)) == 0)
+		return false; /* for who can see */
 	to_trash(h, name);
+	place_sweep(h);
 	return false;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -389,6 +390,30 @@ static void one_that_was_written_to_in_the_pool_is_not_taken(void)
 	is_int(scratch_names(&m.s, "trash"), 1);
 }
 
+/* Nobody would sweep what was put into the trash, and it may be as good as ever. */
+static void one_that_cannot_be_looked_at_stays_in_the_pool(void)
+{
+	auto_with(made_done) struct made m;
+	struct rlimit was, few;
+
+	begin(&m);
+	scratch_dir(&m.s, "pool/old/g1/upper", 0755);
+	is_int(getrlimit(RLIMIT_NOFILE, &was), 0);
+	for (rlim_t n = 3; n < 64; n++) {
+		bool taken;
+
+		few = (struct rlimit){n, was.rlim_max};
+		is_int(setrlimit(RLIMIT_NOFILE, &few), 0);
+		taken = place_upper_reuse(&m.h, "ab");
+		is_int(setrlimit(RLIMIT_NOFILE, &was), 0);
+		if (taken)
+			break;
+		is_int(scratch_names(&m.s, "pool"), 1);
+		is_int(scratch_names(&m.s, "trash"), 0);
+	}
+	ok(scratch_has(&m.s, "boxes/ab/g1/upper"), "there were enough in the end");
+}
+
 /* An overlay upon it has not ended yet; to mount it once more is undefined (overlayfs.rst). */
 static void one_that_is_mounted_yet_is_not_taken_from_the_pool(void)
 {
@@ -738,6 +763,7 @@ int main(void)
 		TAP_TEST(a_directory_is_made_or_taken_from_the_pool),
 		TAP_TEST(one_that_is_mounted_yet_is_not_taken_from_the_pool),
 		TAP_TEST(one_that_was_written_to_in_the_pool_is_not_taken),
+		TAP_TEST(one_that_cannot_be_looked_at_stays_in_the_pool),
 		TAP_TEST(what_a_lost_name_left_is_moved_aside),
 		TAP_TEST(a_directory_nobody_wrote_to_goes_to_the_pool_without_its_work),
 		TAP_TEST(a_directory_that_is_not_as_it_was_goes_to_the_trash),

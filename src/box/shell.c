@@ -225,8 +225,7 @@ static bool waits(struct shell *s)
 		return false;
 	if (!s->ready || s->session || s->runner)
 		return true;
-	if (!s->inside)
-		(void)shell_read(s);
+	(void)shell_read(s); /* it may have ended since then */
 	return s->inside && !s->confused;
 }
 
