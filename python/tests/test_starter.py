@@ -289,7 +289,12 @@ class Beside(Starter):
 
     def test_three_hundred_at_once_and_as_many_descriptors_as_before(self) -> None:
         sb = self.with_starter()
-        before = len(os.listdir("/proc/self/fd"))
+        seen: list[int] = []
+        while len(seen) < 6 or len(set(seen[-5:])) > 1:  # what such texts have the keeper begin ahead has come
+            sb.run("cat /dev/null")
+            time.sleep(0.05)
+            seen.append(len(os.listdir("/proc/self/fd")))
+        before = seen[-1]
         processes = [sb.popen(sh("read -r x; echo $x"), stderr=subprocess.DEVNULL) for _ in range(300)]
         for number, process in enumerate(processes):
             with process:
