@@ -9,21 +9,6 @@
 #include "api/world_test.h"
 #include "base/own.h"
 
-static void say(struct world *w, struct hutch_box *box, const char *text, const char *session, const char *want)
-{
-	struct hutch_run_options o = {.size = sizeof(o), .text = text, .session = session};
-	struct hutch_output out = {.size = sizeof(out)};
-	struct hutch_result r = {.size = sizeof(r)};
-	struct hutch_run *run;
-
-	if (!ok(hutch_run_start(box, &o, &run, &w->e) == 0, "%s", w->e.message))
-		return;
-	ok(hutch_run_wait(run, 20000, -1, &r, &w->e) == 1, "%s", w->e.message);
-	is_int(hutch_run_output(run, 1, &out, &w->e), 0);
-	is_str(out.data ? out.data : "", want);
-	hutch_run_free(run);
-}
-
 static void reset(struct world *w, struct hutch_box *box)
 {
 	ok(hutch_box_reset(box, &w->e) == 0, "%s", w->e.message);
@@ -91,10 +76,10 @@ static void what_runs_is_over_when_a_reset_is(void)
 	box = world_start(&w);
 	for (int i = 0; i < 24; i++) {
 		switch (i % 6) {
-		case 0: say(&w, box, "sleep 4741 >/dev/null 2>&1 &", NULL, ""); break;
-		case 1: say(&w, box, "(setsid sleep 4741 >/dev/null 2>&1 &); exit", NULL, ""); break;
-		case 2: say(&w, box, "sleep 4741 >/dev/null 2>&1 &", "s", ""); break;
-		case 3: say(&w, box, "setsid --fork sleep 4741", NULL, ""); break; /* one program: it needs no shell */
+		case 0: world_text(&w, box, "sleep 4741 >/dev/null 2>&1 &", NULL, ""); break;
+		case 1: world_text(&w, box, "(setsid sleep 4741 >/dev/null 2>&1 &); exit", NULL, ""); break;
+		case 2: world_text(&w, box, "sleep 4741 >/dev/null 2>&1 &", "s", ""); break;
+		case 3: world_text(&w, box, "setsid --fork sleep 4741", NULL, ""); break; /* one program: it needs no shell */
 		default:
 			ok(hutch_box_exec(box, &o, &p, &w.e) == 0 && hutch_proc_wait(p, -1, -1, &r, &w.e) == 1, "%s", w.e.message);
 			hutch_proc_free(p);
@@ -106,7 +91,7 @@ static void what_runs_is_over_when_a_reset_is(void)
 		ok(runs, "%d: it does not run", i);
 		reset(&w, box);
 		ok(!one_sleeps(), "%d: it runs yet", i);
-		say(&w, box, "echo well", NULL, "well\n");
+		world_text(&w, box, "echo well", NULL, "well\n");
 	}
 	hutch_box_delete(box, NULL);
 }
@@ -131,8 +116,8 @@ static void shells_that_share_something_are_over_too(void)
 		if (shared)
 			ok(hutch_spec_set(w.spec, "volumes", volume, &w.e) == 0, "%s", w.e.message);
 		box = world_start(&w);
-		say(&w, box, "echo well", NULL, "well\n");
-		say(&w, box, "echo well", "s", "well\n");
+		world_text(&w, box, "echo well", NULL, "well\n");
+		world_text(&w, box, "echo well", "s", "well\n");
 		in_ms(50);
 		n = processes_with(shells, v, SHELLS_MAX);
 		ok(n >= 3, "%d: a shell, what it has forked ahead, and a session's", n);
@@ -161,7 +146,7 @@ static void one_reset_after_the_other(void)
 		return;
 	box = world_start(&w);
 	for (int i = 0; i < 60; i++) {
-		say(&w, box, "echo $A; A=1; ls /tmp; touch /tmp/x; exec 9<>/dev/null", i & 1 ? "s" : NULL, "\n");
+		world_text(&w, box, "echo $A; A=1; ls /tmp; touch /tmp/x; exec 9<>/dev/null", i & 1 ? "s" : NULL, "\n");
 		if (i % 3)
 			in_ms(i % 3 * 2);
 		reset(&w, box);
@@ -185,9 +170,9 @@ static void who_follows_finds_what_was_given_back(void)
 	for (int i = 0; i < 40; i++) {
 		if (!ok(hutch_box_start(w.hutch, w.spec, NULL, &box, &w.e) == 0, "%d: %s", i, w.e.message))
 			break;
-		say(&w, box, "ls /root /tmp", NULL, "/root:\n\n/tmp:\n");
+		world_text(&w, box, "ls /root /tmp", NULL, "/root:\n\n/tmp:\n");
 		if (i & 1)
-			say(&w, box, "echo x >/root/x", NULL, "");
+			world_text(&w, box, "echo x >/root/x", NULL, "");
 		if (i & 2)
 			in_ms(5);
 		if (i & 4)

@@ -7,21 +7,6 @@
 #include "api/world_test.h"
 #include "base/own.h"
 
-static void say(struct world *w, struct hutch_box *box, const char *text, const char *session, const char *want)
-{
-	struct hutch_run_options o = {.size = sizeof(o), .text = text, .session = session};
-	struct hutch_output out = {.size = sizeof(out)};
-	struct hutch_result r = {.size = sizeof(r)};
-	struct hutch_run *run;
-
-	if (!ok(hutch_run_start(box, &o, &run, &w->e) == 0, "%s", w->e.message))
-		return;
-	ok(hutch_run_wait(run, 10000, -1, &r, &w->e) == 1, "%s", w->e.message);
-	is_int(hutch_run_output(run, 1, &out, &w->e), 0);
-	is_str(out.data ? out.data : "", want);
-	hutch_run_free(run);
-}
-
 static void snapshot(struct world *w, struct hutch_box *box, const char *tag, const char *want)
 {
 	char *name = NULL;
@@ -38,20 +23,20 @@ static void there_and_back_in_shells_that_live(void)
 
 	if (!world_open(&w) || !(box = world_start(&w)))
 		return;
-	say(&w, box, "echo 1 >/root/f; cat /root/f", NULL, "1\n");
-	say(&w, box, "mkdir /root/d; cd /root/d; A=1", "s", "");
+	world_text(&w, box, "echo 1 >/root/f; cat /root/f", NULL, "1\n");
+	world_text(&w, box, "mkdir /root/d; cd /root/d; A=1", "s", "");
 	snapshot(&w, box, NULL, "0");
-	say(&w, box, "cat /root/f; echo 2 >/root/f", NULL, "1\n");
-	say(&w, box, "pwd; echo $A; echo x >x; ls /root", "s", "/root/d\n1\nd\nf\n");
+	world_text(&w, box, "cat /root/f; echo 2 >/root/f", NULL, "1\n");
+	world_text(&w, box, "pwd; echo $A; echo x >x; ls /root", "s", "/root/d\n1\nd\nf\n");
 	snapshot(&w, box, "two", "two");
-	say(&w, box, "ls; echo 3 >/root/f", "s", "x\n");
+	world_text(&w, box, "ls; echo 3 >/root/f", "s", "x\n");
 	ok(hutch_box_restore(box, "0", HUTCH_RESTORE_KEEP_PROCESSES, &w.e) == 0, "%s", w.e.message);
-	say(&w, box, "pwd; ls; cat /root/f", "s", "/root/d\n1\n");
-	say(&w, box, "cat /root/f", NULL, "1\n");
+	world_text(&w, box, "pwd; ls; cat /root/f", "s", "/root/d\n1\n");
+	world_text(&w, box, "cat /root/f", NULL, "1\n");
 	ok(hutch_box_restore(box, NULL, 0, &w.e) == 0, "%s", w.e.message);
-	say(&w, box, "cat /root/f /root/d/x; echo [$A]", "s", "2\nx\n[]\n");
+	world_text(&w, box, "cat /root/f /root/d/x; echo [$A]", "s", "2\nx\n[]\n");
 	ok(hutch_box_reset(box, &w.e) == 0, "%s", w.e.message);
-	say(&w, box, "ls /root", NULL, "");
+	world_text(&w, box, "ls /root", NULL, "");
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
@@ -63,9 +48,9 @@ static void the_cost_of_a_quiet_one_is_no_copy(void)
 	if (!world_open(&w) || !(box = world_start(&w)))
 		return;
 	/* The file is a file of the layer afterwards, the same one. */
-	say(&w, box, "echo 1 >/root/f; stat -c %i /root/f >/dev/shm/ino", NULL, "");
+	world_text(&w, box, "echo 1 >/root/f; stat -c %i /root/f >/dev/shm/ino", NULL, "");
 	snapshot(&w, box, NULL, "0");
-	say(&w, box, "mountpoint -q /dev/shm && [ $(stat -c %i /root/f) = $(cat /dev/shm/ino) ] && echo same", NULL,
+	world_text(&w, box, "mountpoint -q /dev/shm && [ $(stat -c %i /root/f) = $(cat /dev/shm/ino) ] && echo same", NULL,
 	    "same\n");
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
@@ -112,7 +97,7 @@ static void records_of_a_comparison(void)
 	ok(hutch_box_diff(box, NULL, NULL, &v, &len, &w.e) == 0, "%s", w.e.message);
 	is_int(len, 0);
 	free(v);
-	say(&w, box, "mkdir /root/d; echo 1 >/root/d/f; rmdir /srv", NULL, "");
+	world_text(&w, box, "mkdir /root/d; echo 1 >/root/d/f; rmdir /srv", NULL, "");
 	ok(hutch_box_diff(box, NULL, NULL, &v, &len, &w.e) == 0, "%s", w.e.message);
 	is_int(len, sizeof("A /root/d\0A /root/d/f\0D /srv"));
 	ok(len && !memcmp(v, "A /root/d\0A /root/d/f\0D /srv", len));
@@ -128,13 +113,13 @@ static void forks_share_what_was(void)
 
 	if (!world_open(&w) || !(box = world_start(&w)))
 		return;
-	say(&w, box, "echo 1 >/root/f", NULL, "");
+	world_text(&w, box, "echo 1 >/root/f", NULL, "");
 	if (ok(hutch_box_fork(box, NULL, NULL, 3, 0, made, &w.e) == 0, "%s", w.e.message)) {
 		is_int(hutch_box_delete(box, &w.e), 0);
 		for (int i = 0; i < 3; i++) {
-			say(&w, made[i], "cat /root/f; echo $RANDOM >/root/f", NULL, "1\n");
+			world_text(&w, made[i], "cat /root/f; echo $RANDOM >/root/f", NULL, "1\n");
 			is_int(hutch_box_reset(made[i], &w.e), 0);
-			say(&w, made[i], "cat /root/f", NULL, "1\n");
+			world_text(&w, made[i], "cat /root/f", NULL, "1\n");
 		}
 		for (int i = 0; i < 3; i++)
 			is_int(hutch_box_delete(made[i], &w.e), 0);
@@ -164,11 +149,11 @@ static void is_forked(struct world *w, struct hutch_box *box, const char *change
 {
 	struct hutch_box *made;
 
-	say(w, box, change, NULL, "");
+	world_text(w, box, change, NULL, "");
 	if (!ok(hutch_box_fork(box, NULL, NULL, 1, 0, &made, &w->e) == 0, "%s", w->e.message))
 		return;
-	say(w, made, look, NULL, want);
-	say(w, made, "cat /root/f", NULL, "1\n");
+	world_text(w, made, look, NULL, want);
+	world_text(w, made, "cat /root/f", NULL, "1\n");
 	is_int(hutch_box_delete(made, &w->e), 0);
 }
 
@@ -188,7 +173,7 @@ static void where_nothing_was_written_there_is_no_layer(void)
 
 	if (!world_open(&w) || !(box = world_start(&w)))
 		return;
-	say(&w, box, "echo 1 >/root/f", NULL, "");
+	world_text(&w, box, "echo 1 >/root/f", NULL, "");
 	snapshot(&w, box, "one", "one");
 	layers = scratch_names(&w.s, "data/layers");
 	snapshot(&w, box, "two", "two");
@@ -232,7 +217,7 @@ static void a_chain_of_a_thousand(void)
 		snprintf(name, sizeof(name), "%d", back[i]);
 		snprintf(want, sizeof(want), "%d\n", back[i]);
 		ok(hutch_box_restore(box, name, 0, &w.e) == 0, "%s: %s", name, w.e.message);
-		say(&w, box, "cat /root/f", NULL, want);
+		world_text(&w, box, "cat /root/f", NULL, want);
 	}
 	is_int(hutch_box_delete(box, &w.e), 0);
 	ok(hutch_cleanup(w.hutch, 90000, &w.e) == 0, "%s", w.e.message);

@@ -139,4 +139,20 @@ static inline struct hutch_result world_sh(struct world *w, struct hutch_box *bo
 	return r;
 }
 
+/* Runs @text in the shell, or in a session, and looks at what it wrote. */
+static inline void world_text(struct world *w, struct hutch_box *box, const char *text, const char *session, const char *want)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .text = text, .session = session};
+	struct hutch_output out = {.size = sizeof(out)};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run;
+
+	if (!ok(hutch_run_start(box, &o, &run, &w->e) == 0, "%s", w->e.message))
+		return;
+	ok(hutch_run_wait(run, 20000, -1, &r, &w->e) == 1, "%s", w->e.message);
+	is_int(hutch_run_output(run, 1, &out, &w->e), 0);
+	is_str(out.data ? out.data : "", want);
+	hutch_run_free(run);
+}
+
 #endif
