@@ -149,7 +149,7 @@ static inline void world_text(struct world *w, struct hutch_box *box, const char
 
 	if (!ok(hutch_run_start(box, &o, &run, &w->e) == 0, "%s", w->e.message))
 		return;
-	ok(hutch_run_wait(run, 20000, -1, &r, &w->e) == 1, "%s", w->e.message);
+	ok(hutch_run_wait(run, 10000, -1, &r, &w->e) == 1, "%s", w->e.message);
 	is_int(hutch_run_output(run, 1, &out, &w->e), 0);
 	is_str(out.data ? out.data : "", want);
 	hutch_run_free(run);
