@@ -195,7 +195,8 @@ def parent(pid: int) -> int:
 
 
 def reapers(keeper: int) -> list[int]:
-    """The pid 1 of each generation that a keeper has: the present one and, born after it, the spare."""
+    """The pid 1 of each generation that a keeper has: the one before the last reset for as long as it has not ended, the
+    present one and, born after it, the spare."""
     found = []
     for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
         with suppress(OSError):
@@ -296,11 +297,12 @@ class LivingCase(RunCase):
         """Waits until the next generation stands ready: its pid 1."""
         def ready() -> int:
             found = reapers(box.keeper)
-            return found[-1] if len(found) == 2 and named(found[-1]) == "hutch-init" else 0
+            if len(found) != 2 or named(found[-1]) != "hutch-init":
+                return 0
+            time.sleep(0.1)  # until the keeper has heard of it, and what was before the last reset has ended
+            return found[-1] if reapers(box.keeper) == found else 0
 
-        pid = wait_for(ready, what="a spare that is ready")
-        time.sleep(0.1)  # until the keeper has heard of it
-        return pid
+        return wait_for(ready, what="a spare that is ready")
 
     # ---- for resets -------------------------------------------------------------------------------
 
@@ -1035,7 +1037,7 @@ class Reset(LivingCase):
         self.assertEqual(len(reapers(usual.keeper)), 1)
         self.inside_ok(box, "echo x >/left")
         self.reset_ok(box)
-        self.assertEqual(reapers(box.keeper)[0], ready)
+        wait_for(lambda: reapers(box.keeper)[0] == ready, what="the end of the state before, after which that one is the present")
         self.assertEqual(self.inside_ok(box, "ls /left 2>&1 || echo none; cat /proc/1/comm").splitlines()[-2:], ["none", "hutch-init"])
         self.assertEqual(json.loads(self.run_ok("inspect", box.name).out)[0]["spec"]["spare"], True)
         for one in (usual, box):
