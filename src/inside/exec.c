@@ -207,24 +207,24 @@ static int start_here(struct keeper *k, struct child *c, struct slot *s, struct 
 int exec_start(struct keeper *k, struct client *client, struct msg *m, const char *cwd_last, struct err *e)
 {
 	struct pack p = {m->body, m->head.body};
-	static struct child c;
+	PIECE(struct child, c);
 	struct slot *s;
 	int r;
 
-	c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e), .cwd_last = cwd_last, .image = -1};
-	if (!c.call)
+	*c = (struct child){.k = k, .pack = &p, .call = call_open(&p, e), .cwd_last = cwd_last, .image = -1};
+	if (!c->call)
 		return e->code;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_oom(e);
 	s->id = m->head.id;
 	s->client = client;
-	r = start_here(k, &c, s, m, false, e);
+	r = start_here(k, c, s, m, false, e);
 	if (r < 0)
 		free(s);
 	/* There is no other generation after it: what is there for building one goes beside the command, and not when
 	 * somebody waits for the end. */
-	if (r == 0 && c.call->flags & CALL_MAIN && k->listen < 0)
+	if (r == 0 && c->call->flags & CALL_MAIN && k->listen < 0)
 		k->spent = true;
 	return r;
 }

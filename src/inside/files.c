@@ -478,7 +478,7 @@ static void answer(struct helper *h, struct msg *m)
 
 static void helper_main(const struct keeper *k, int sock)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	static struct msg_buf buf;
 	struct helper h = {.sock = 0, .root = 1, .proc = 2}; /* and no other descriptor of the keeper's */
 	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	uint64_t have = 0;
@@ -495,7 +495,7 @@ static void helper_main(const struct keeper *k, int sock)
 	if (sys_capget(&have) < 0 || sys_capset(have & FILE_CAPS) < 0)
 		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	while (msg_recv(h.sock, &m, buf, sizeof(buf), 0) > 0) {
+	while (msg_recv(h.sock, &m, buf.bytes, sizeof(buf.bytes), 0) > 0) {
 		answer(&h, &m);
 		msg_done(&m);
 	}

@@ -122,11 +122,11 @@ static int begin(struct keeper *k, struct err *e)
 /* What was said to the one before, or by it. */
 static void drain(int sock)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	PIECE(struct msg_buf, buf);
 	struct msg m;
 	int r;
 
-	while ((r = msg_recv(sock, &m, buf, sizeof(buf), MSG_DONTWAIT)) != 0 && r != -EAGAIN && r != -ECONNRESET)
+	while ((r = msg_recv(sock, &m, buf->bytes, sizeof(buf->bytes), MSG_DONTWAIT)) != 0 && r != -EAGAIN && r != -ECONNRESET)
 		if (r > 0 || r == -EMFILE)
 			msg_done(&m);
 }

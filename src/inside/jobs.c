@@ -381,9 +381,9 @@ void jobs_ask(struct keeper *k, struct client *c, const struct msg *m)
 
 static void hear(struct keeper *k, struct client *c)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	static struct msg_buf buf;
 	struct msg m;
-	int r = msg_recv(c->fd, &m, buf, sizeof(buf), MSG_DONTWAIT);
+	int r = msg_recv(c->fd, &m, buf.bytes, sizeof(buf.bytes), MSG_DONTWAIT);
 
 	if (r == 0)
 		c->follows = false;

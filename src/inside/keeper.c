@@ -185,7 +185,7 @@ static int build(struct keeper *k, struct generation *g, struct err *e)
 /* The plan, or the end of everything. It stays in memory as long as we do. */
 static int wait_for_plan(struct keeper *k, struct err *e)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	static struct msg_buf buf;
 	struct pollfd p[2] = {{k->ctl, POLLIN, 0}, {k->owner, POLLIN, 0}};
 	const char *stack, *base;
 	int r;
@@ -195,7 +195,7 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 			return err_sys(e, errno, "poll");
 	if (p[1].revents)
 		_exit(0);
-	r = msg_recv(k->ctl, &k->start, buf, sizeof(buf), 0);
+	r = msg_recv(k->ctl, &k->start, buf.bytes, sizeof(buf.bytes), 0);
 	if (r == 0)
 		_exit(0);
 	k->marks[MARK_PLAN] = sys_now_ns();
@@ -231,7 +231,7 @@ static int wait_for_plan(struct keeper *k, struct err *e)
 
 void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_t asked_ns)
 {
-	static struct keeper k;
+	static struct keeper k __attribute__((aligned(4096))); /* in one page: the reaper has a copy */
 	static struct ready ready;
 	struct generation first;
 	sigset_t hurry;

@@ -127,6 +127,8 @@ struct keeper {
 	uint64_t full_until_ns; /* nobody more is welcomed until then; 0: now */
 	bool for_job; /* no job has begun yet: it is its maker's still */
 	bool want_spare;
+	uint64_t heard_ns; /* when anybody wanted anything last */
+	bool lean;	   /* no memory is kept for what comes next: serve.c */
 	uint64_t began_ns, quiet_until_ns; /* when the present generation did, and what is put off till then (reset.c) */
 	bool want_ahead; /* the spare is ready, and only now it is known which shell is wanted */
 	struct slot *slots;
@@ -441,6 +443,17 @@ int who_find(struct keeper *k, const struct pack *p, const struct call *c, struc
 int inside_root(struct err *e); /* become uid and gid 0 */
 int inside_mkdir(const char *path, mode_t mode, struct err *e);
 /* A tmpfs that is attached nowhere, its limits as text. */
+/* pieces.c: room for what is too large for the stack and of no use any more when the keeper waits for the next message. */
+void *piece_take(size_t size);
+void pieces_drop(void);
+struct msg_buf {
+	char bytes[MSG_BUF] __attribute__((aligned(8)));
+};
+/* A pointer to such a piece, in a function. */
+#define PIECE(type, name)                                                                                            \
+	static type *name;                                                                                             \
+	name = name ? name : piece_take(sizeof(type))
+
 int inside_tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e);
 
 #endif

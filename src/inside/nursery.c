@@ -302,13 +302,13 @@ static void nursery_end(struct nursery *n)
 
 static void one_message(struct nursery *n)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	static struct msg_buf buf;
 	struct msg_head failed = {.op = OP_FAILED};
 	struct err e = {0};
 	struct msg m;
 	int r;
 
-	r = msg_recv(n->sock, &m, buf, sizeof(buf), 0);
+	r = msg_recv(n->sock, &m, buf.bytes, sizeof(buf.bytes), 0);
 	if (r == 0)
 		nursery_end(n);
 	if (r < 0)

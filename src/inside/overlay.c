@@ -150,6 +150,12 @@ struct lowers {
 	unsigned n;
 };
 
+static struct lowers *lowers_room(void)
+{
+	PIECE(struct lowers, lowers);
+	return lowers;
+}
+
 /* @top, @generated: directories above the stack, and below it; "": none. What a snapshot has of /etc/hosts is more than what
  * was generated. */
 static void list_lowers(const struct keeper *k, const struct stack *stack, const char *top, const char *generated,
@@ -202,12 +208,12 @@ bool overlay_unwritten(const struct keeper *k)
 
 int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 {
-	static struct lowers lowers; /* large */
+	struct lowers *lowers = lowers_room();
 	char wrapper[32];
 	struct places p;
 	int r = 0;
 
-	list_lowers(k, g->on, "", k->tmpfs_lower ? "gen" : "", &lowers);
+	list_lowers(k, g->on, "", k->tmpfs_lower ? "gen" : "", lowers);
 	snprintf(wrapper, sizeof(wrapper), "up/g%u", g->number);
 	if (k->plan->flags & PLAN_UPPER_TMPFS && g->number != k->now.number) /* or it is there still */
 		r = own_tmpfs(k, wrapper, e);
@@ -216,7 +222,7 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 	if (r == 0 && g->on->n && !(k->plan->flags & PLAN_READONLY_ROOT) && !g->continued)
 		r = like_the_top(g->on, p.upper, e);
 	if (r == 0)
-		r = overlay_make(lowers.v, lowers.n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
+		r = overlay_make(lowers->v, lowers->n, k->plan->flags & PLAN_READONLY_ROOT ? NULL : &p, e);
 	if (r < 0)
 		return r;
 	g->root = r;
@@ -225,8 +231,8 @@ int root_overlay(struct keeper *k, struct generation *g, struct err *e)
 
 int overlay_view(struct keeper *k, const struct stack *stack, const char *top, struct err *e)
 {
-	static struct lowers lowers; /* large */
+	struct lowers *lowers = lowers_room();
 
-	list_lowers(k, stack, top, "", &lowers);
-	return overlay_make(lowers.v, lowers.n, NULL, e);
+	list_lowers(k, stack, top, "", lowers);
+	return overlay_make(lowers->v, lowers->n, NULL, e);
 }

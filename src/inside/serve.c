@@ -24,6 +24,7 @@
 
 /* STACK_KEPT: with that much the start of a command takes as long as with all of it. */
 enum { REAP_MAX = 256, STACK_KEPT = 8192 };
+static const uint64_t lean_after_ns = 10000000000u; /* as long as a sub-shell that was forked ahead stays (bash/main.c) */
 
 void keeper_reaped(struct keeper *k, pid_t pid, int status, const struct rusage *ru)
 {
@@ -160,11 +161,11 @@ static void end_before(struct keeper *k, struct client *c, bool patient)
 
 static void one_message(struct keeper *k, struct client *c)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	PIECE(struct msg_buf, buf);
 	struct msg_head failed = {.op = OP_EXITED};
 	struct exited x = {.how = EXITED_FAULT};
 	struct msg m;
-	int r = msg_recv(c->fd, &m, buf, sizeof(buf), MSG_DONTWAIT);
+	int r = msg_recv(c->fd, &m, buf->bytes, sizeof(buf->bytes), MSG_DONTWAIT);
 
 	if (r == 0)
 		lose_client(k, c);
@@ -298,6 +299,14 @@ static void when_idle(struct keeper *k)
 		starter_begin(k);
 }
 
+/* Nobody has come for long: the next one waits some microseconds for what that gives back. */
+static void get_lean(struct keeper *k)
+{
+	pieces_drop();
+	sys_stack_trim(0);
+	k->lean = true;
+}
+
 void keeper_serve(struct keeper *k)
 {
 	static struct pollfd p[WATCHED];
@@ -307,6 +316,7 @@ void keeper_serve(struct keeper *k)
 	sigemptyset(&none);
 	if (!add_client(k, k->ctl))
 		_exit(1);
+	k->heard_ns = sys_now_ns();
 	for (;;) {
 		uint64_t now = sys_now_ns(), due = stop_due(k, jobs_due(k, now, exec_due(k, now, starter_due(k, now))));
 		unsigned drains, jobs, n;
@@ -317,6 +327,8 @@ void keeper_serve(struct keeper *k)
 			k->full_until_ns = 0;
 		else if (!due || k->full_until_ns < due)
 			due = k->full_until_ns;
+		if (!k->lean && (!due || k->heard_ns + lean_after_ns < due))
+			due = k->heard_ns + lean_after_ns;
 		later = reset_is_due(k, now, &due) || k->want_ahead || k->starter.want ||
 			(storage_is_open(k) && exec_main_news(k) < 0 && !k->full_until_ns);
 		n = watch(k, p, who, &drains, &jobs);
@@ -326,9 +338,13 @@ void keeper_serve(struct keeper *k)
 		if (r == 0) {
 			when_idle(k);
 			sys_stack_trim(STACK_KEPT);
+			if (!k->lean && now >= k->heard_ns + lean_after_ns)
+				get_lean(k);
 		}
 		if (r <= 0)
 			continue;
+		k->heard_ns = now;
+		k->lean = false;
 		if (p[0].revents)
 			_exit(0);
 		if (p[2].revents)

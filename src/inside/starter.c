@@ -98,7 +98,7 @@ static int carry_out(struct msg *m, uint64_t key)
 
 void starter_main(int sock)
 {
-	static char buf[MSG_BUF] __attribute__((aligned(8)));
+	static struct msg_buf buf;
 	static struct starter_said not_begun;
 	struct starter_told told;
 	struct msg m;
@@ -109,7 +109,7 @@ void starter_main(int sock)
 		_exit(1);
 	(void)runner_stands(told.limits);
 	for (;;) {
-		int r = msg_recv(STARTER_SOCK, &m, buf, sizeof(buf), 0);
+		int r = msg_recv(STARTER_SOCK, &m, buf.bytes, sizeof(buf.bytes), 0);
 		bool stands = runner_stands(NULL);
 
 		if (r <= 0 && r != -EMFILE)
