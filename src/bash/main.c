@@ -18,8 +18,10 @@
  *				and where the text is in a file: then $_hn names that. Status: 1 nobody is there any more,
  *				2 there is nowhere to write
  *	_hp t			before the first of those: a sub-shell that comes to its end says so itself, and leaves at once. To tear it
- *				down and to wait for that takes bash longer than most texts take
- *	_hp e STATUS		behind it: says how that sub-shell ended, where it did not
+ *				down and to wait for that takes bash longer than most texts take. And one for which no text
+ *				comes leaves after a while: it is a quarter of the memory of a sandbox
+ *	_hp e STATUS		behind it: says how that sub-shell ended, where it did not; of one that left without a text it says
+ *				nothing, and waits until there is one
  *	_hp s IN OUT STATUS DIR	in a session: says how the last text ended and where the shell stands, and takes the next, which
  *				is $_hx. Status: 1 nobody is there any more
  *
@@ -27,6 +29,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -34,7 +37,7 @@
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
-enum { COMMANDS = 7, RESULTS = 8, DIR = 9, REQUEST_MAX = 4096, RECORD_MAX = 4096 + 64 };
+enum { COMMANDS = 7, RESULTS = 8, DIR = 9, REQUEST_MAX = 4096, RECORD_MAX = 4096 + 64, LEAVES_AFTER_S = 10 };
 
 /* ---- of bash ---------------------------------------------------------------------------------- */
 
@@ -110,6 +113,19 @@ static long read_some(long fd, char *at, size_t room)
 	long n;
 
 	while ((n = ask(SYS_read, fd, (long)at, (long)room)) == -EINTR)
+		if (check_signals_and_traps)
+			check_signals_and_traps();
+	return n;
+}
+
+/* Whether something is there to be read, or nobody to write it, within @seconds; less than 0: without an end. */
+static bool comes(long fd, long seconds)
+{
+	struct pollfd p = {.fd = (int)fd, .events = POLLIN};
+	long left[2] = {seconds, 0}; /* the kernel counts it down */
+	long n;
+
+	while ((n = ask_more(SYS_ppoll, (long)&p, 1, seconds < 0 ? 0 : (long)left, 0, 0, 0)) == -EINTR)
 		if (check_signals_and_traps)
 			check_signals_and_traps();
 	return n;
@@ -232,17 +248,23 @@ static bool say_end(unsigned long number, long fd, const char *status, const cha
 	return say(fd, record, end.at);
 }
 
+/* Memory that the shell shares with its sub-shells. */
+struct shared {
+	unsigned long told; /* by which of them itself its end was told last */
+	bool left;	    /* the last had no text */
+};
+
 /* A session's first end is that of what started it, number 0; of the others the next is one more. */
 static unsigned long ends;
-static unsigned long *told; /* by which sub-shell itself its end was told last: memory that the shell shares with them */
-static long sub_shell;	    /* the pid of this one */
+static struct shared *shared;
+static long sub_shell; /* the pid of this one */
 
 static void share(void)
 {
-	long at = on_exit ? ask_more(SYS_mmap, 0, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) : -1;
+	long at = on_exit ? ask_more(SYS_mmap, 0, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) : -1;
 
 	if (at > 0 || at < -4095)
-		told = (unsigned long *)at;
+		shared = (struct shared *)at;
 }
 
 /* Traps have run, and all output is written. Whatever the sub-shell forked comes here, too. The way to the caller was closed
@@ -264,8 +286,29 @@ static void leave(int status, void *arg)
 		return;
 	add_number(&code, (unsigned long)status & 255);
 	if (say_end(ends + 1, fd, number, NULL))
-		*told = ends + 1;
+		shared->told = ends + 1;
 	ask_fd(SYS_exit_group, status & 255);
+}
+
+/* Of the shell. What its texts have left behind are its children, too; and whoever counts these takes one for the sub-shell. */
+static bool is_only_child(void)
+{
+	char text[64];
+	struct line path = {text, text + sizeof(text)};
+	unsigned long shell = (unsigned long)ask_fd(SYS_getppid, 0);
+	long fd, n, children = 0;
+
+	add(&path, "/proc/");
+	add_number(&path, shell);
+	add(&path, "/task/");
+	add_number(&path, shell);
+	add(&path, "/children");
+	fd = ask(SYS_openat, AT_FDCWD, (long)text, O_RDONLY);
+	n = fd < 0 ? 0 : ask(SYS_read, fd, (long)text, sizeof(text));
+	ask_fd(SYS_close, fd);
+	for (long i = 0; i < n; i++)
+		children += text[i] == ' ';
+	return children == 1;
 }
 
 static int wait_for_text(bool only_wait)
@@ -278,8 +321,13 @@ static int wait_for_text(bool only_wait)
 	add_number(&waits, (unsigned long)sub_shell);
 	add(&waits, " 3");
 	(void)say(RESULTS, request, waits.at);
-	if (told)
+	if (shared) {
+		if (!comes(COMMANDS, LEAVES_AFTER_S) && is_only_child()) {
+			shared->left = true;
+			ask_fd(SYS_exit_group, 0);
+		}
 		(void)on_exit(leave, NULL);
+	}
 	if (!take(COMMANDS, request, true))
 		return 1;
 	while (*text && *text != ' ')
@@ -303,8 +351,13 @@ static int wait_for_text(bool only_wait)
 
 static int end_of_text(const char *status)
 {
+	if (shared && shared->left) {
+		shared->left = false;
+		(void)comes(COMMANDS, -1);
+		return 0;
+	}
 	ends++;
-	if (!told || *told != ends)
+	if (!shared || shared->told != ends)
 		(void)say_end(ends, RESULTS, status, NULL);
 	return 0;
 }

@@ -422,6 +422,7 @@ struct shell {
 	uint64_t name;	      /* of the last run, for its files */
 	uint64_t since_ns;    /* when that began */
 	int32_t inside;	 /* the process that waits for the next text, as the inside sees it; 0: itself */
+	int32_t after;	 /* likewise: who came in its place, when it had left and there was a text; 0: nobody */
 	char *cwd;	 /* of a session after its last run; NULL: not known */
 	int status;	 /* of the last run */
 	unsigned kills;	 /* asked for and not yet done: it may hit what runs next */

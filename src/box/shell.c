@@ -110,6 +110,21 @@ static int of_runner(struct shell *s, unsigned long long number, bool refused)
 	return 1;
 }
 
+/* Who waits for the next text. When one is on its way another may come in his place: he was tired of it. More than that are a jest. */
+static void note_waiting(struct shell *s, int pid, int bash)
+{
+	if (s->inside) {
+		if (s->done != s->begun && !s->after)
+			s->after = pid;
+		return;
+	}
+	s->bash = bash;
+	s->by_length = bash == 2;
+	s->loaded = bash == 3;
+	s->ready = true;
+	s->inside = pid;
+}
+
 /* "R pid bash" or "E number status [directory]"; of a runner, too, what inside/runner.c says. Return: 1 the end of the run that is awaited. */
 static int one_record(struct shell *s, const char *text)
 {
@@ -120,13 +135,7 @@ static int one_record(struct shell *s, const char *text)
 	char *after;
 
 	if (*record == 'R' && sscanf(record, "R%d %d", &pid, &bash) == 2) {
-		if (s->inside) /* that is known, and there is no other before the next end: somebody jests */
-			return 0;
-		s->bash = bash;
-		s->by_length = bash == 2;
-		s->loaded = bash == 3;
-		s->ready = true;
-		s->inside = pid;
+		note_waiting(s, pid, bash);
 		return 0;
 	}
 	if (s->runner && sscanf(record, "X%llu", &number) == 1)
@@ -154,7 +163,7 @@ static int one_record(struct shell *s, const char *text)
 	}
 	s->ends_heard = number;
 	s->done++;
-	s->inside = 0; /* the next one says who it is */
+	s->inside = s->after = 0; /* the next one says who it is */
 	s->status = status & 255;
 	note_said(s, text, last ? (size_t)(last - text) : 0);
 	if (after[0] == ' ' && after[1] == '/' && (!s->cwd || strcmp(after + 1, s->cwd) != 0)) {
@@ -519,7 +528,7 @@ void shell_give(struct box *b, struct shell *s)
 static int ask_kill(struct box *b, struct shell *s, uint64_t age_ns, enum shell_fate fate, struct err *e)
 {
 	struct msg_head head = {.op = OP_SHELL_KILL, .id = s->id};
-	struct shell_kill what = {.inside = s->inside, .age_ns = age_ns, .sent_ns = sys_now_ns(), .shell = fate};
+	struct shell_kill what = {.inside = s->inside, .after = s->after, .age_ns = age_ns, .sent_ns = sys_now_ns(), .shell = fate};
 	int r = box_ask(b, &head, &what, sizeof(what), NULL, 0, e);
 
 	s->kills += r == 0;

@@ -4,7 +4,7 @@
  *
  * How it works: /proc of the keeper's own pid namespace names every process of the generation, beside the keeper
  * and its helpers. Quiet is a shell of ours that waits for its next text: it, or the sub-shell that was forked
- * ahead, reads from the shell's pipe, and nothing else is there.
+ * ahead, reads from the shell's pipe, or waits until there is something to read, and nothing else is there.
  *
  * Whoever is not quiet is held with PTRACE_SEIZE and PTRACE_INTERRUPT, which the inside sees nothing of and cannot
  * undo (a SIGSTOP it could continue). A process that is held makes no other; so it is done when a
@@ -135,8 +135,8 @@ static enum still is_quiet(const struct keeper *k, pid_t pid)
 	/* For its sub-shell, which is looked at, too. */
 	if ((number == SYS_wait4 || number == SYS_waitid) && shell_is(k, pid))
 		return STILL;
-	snprintf(path, sizeof(path), "%d/fd/%lu", pid, first);
-	if (number == SYS_read && fstatat(k->proc, path, &st, 0) == 0 && shell_reads(k, &st))
+	snprintf(path, sizeof(path), "%d/fd/%lu", pid, number == SYS_read ? first : SHELL_COMMANDS);
+	if ((number == SYS_read || number == SYS_ppoll) && fstatat(k->proc, path, &st, 0) == 0 && shell_reads(k, &st))
 		return STILL;
 	return of_shell(k, pid);
 }

@@ -324,6 +324,13 @@ struct run {
 	bool next_may_wait;
 };
 
+static bool is_sub_shell(const struct keeper *k, pid_t pid, const struct shell_kill *what)
+{
+	long long inside = what->inside || what->after ? status_of(k, pid, "\nNSpid:") : 0;
+
+	return inside > 0 && (inside == what->inside || inside == what->after);
+}
+
 static bool is_of_run(const struct keeper *k, pid_t pid, const void *arg)
 {
 	const struct run *r = arg;
@@ -332,17 +339,17 @@ static bool is_of_run(const struct keeper *k, pid_t pid, const void *arg)
 
 	if (tree_is_zombie(k, pid))
 		return false;
-	if (r->what->inside && status_of(k, pid, "\nNSpid:") == (long long)r->what->inside)
+	if (is_sub_shell(k, pid, r->what))
 		return true;
 	return start >= r->since && !(r->next_may_wait && waits(k, r->shell, pid));
 }
 
 /* As long as the sub-shell that runs the text is there, also as a zombie, the shell waits for it and has made no
  * other: who else reads from the pipe is of the run, and has opened it anew. */
-static bool has_sub_shell(const struct keeper *k, const struct tree *children, int32_t inside)
+static bool has_sub_shell(const struct keeper *k, const struct tree *children, const struct shell_kill *what)
 {
-	for (size_t j = 0; j < children->n && inside; j++)
-		if (status_of(k, children->pids[j], "\nNSpid:") == (long long)inside)
+	for (size_t j = 0; j < children->n; j++)
+		if (is_sub_shell(k, children->pids[j], what))
 			return true;
 	return false;
 }
@@ -353,7 +360,7 @@ static bool kill_of_run(struct keeper *k, void *arg)
 	struct run *r = arg;
 
 	(void)add_below(k, &children, r->shell);
-	r->next_may_wait = r->what->shell == SHELL_SPARED && !has_sub_shell(k, &children, r->what->inside);
+	r->next_may_wait = r->what->shell == SHELL_SPARED && !has_sub_shell(k, &children, r->what);
 	return kill_those(k, &children, is_of_run, r);
 }
 

@@ -220,7 +220,9 @@ enum shell_fate {
 
 struct shell_kill {
 	int32_t inside;	  /* a child of the shell, by its pid as the inside sees it; 0: none */
+	int32_t after;	  /* likewise: who came in its place, where it left without a text; 0: nobody that is known */
 	uint32_t shell;	  /* enum shell_fate */
+	uint32_t unused;
 	uint64_t age_ns;  /* and its children that are younger */
 	uint64_t sent_ns; /* when that was said, by the caller's CLOCK_MONOTONIC: it may have waited */
 };
