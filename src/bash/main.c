@@ -19,7 +19,7 @@
  *				2 there is nowhere to write
  *	_hp t			before the first of those: a sub-shell that comes to its end says so itself, and leaves at once. To tear it
  *				down and to wait for that takes bash longer than most texts take. And one for which no text
- *				comes leaves after a while: it is a quarter of the memory of a sandbox
+ *				comes leaves after a while: it is a sixth of the memory of a sandbox
  *	_hp e STATUS		behind it: says how that sub-shell ended, where it did not; of one that left without a text it says
  *				nothing, and waits until there is one
  *	_hp s IN OUT STATUS DIR	in a session: says how the last text ended and where the shell stands, and takes the next, which

@@ -110,7 +110,7 @@ static int of_runner(struct shell *s, unsigned long long number, bool refused)
 	return 1;
 }
 
-/* Who waits for the next text. When one is on its way another may come in his place: he was tired of it. More than that are a jest. */
+/* Who waits for the next text. When a text is on its way another may have come in his place, who had left. More than that are a jest. */
 static void note_waiting(struct shell *s, int pid, int bash)
 {
 	if (s->inside) {

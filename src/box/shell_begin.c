@@ -25,7 +25,8 @@
  * one program, and what comes before it in a second string: the program takes the place of the sub-shell, where it is there. The
  * record of an end: "E", which of this shell's it is, status, and in a session the working directory; before it, on lines of
  * its own, what bash says of a signal. "R" comes first and when a sub-shell waits: its pid, and what this is: 0 a plain sh, 1
- * bash, 2 from version 5 on, 3 with what it was given under 6 loaded (src/bash/), which then reads and says all that.
+ * bash, 2 from version 5 on, 3 with what it was given under 6 loaded (src/bash/), which then reads and says all that. Such a
+ * sub-shell may leave when no text comes, and says nothing; with the next text comes another, and its "R".
  *
  * Else bash reads a pipe byte by byte, and asks four things of the kernel before it begins; so in place of a text there may be
  * a byte 1, its length and a NUL; then it follows, without one: that bash 5 reads in one go.

@@ -442,7 +442,6 @@ int who_find(struct keeper *k, const struct pack *p, const struct call *c, struc
 /* Small steps that several files take. */
 int inside_root(struct err *e); /* become uid and gid 0 */
 int inside_mkdir(const char *path, mode_t mode, struct err *e);
-/* A tmpfs that is attached nowhere, its limits as text. */
 /* pieces.c: room for what is too large for the stack and of no use any more when the keeper waits for the next message. */
 void *piece_take(size_t size);
 void pieces_drop(void);
@@ -454,6 +453,7 @@ struct msg_buf {
 	static type *name;                                                                                             \
 	name = name ? name : piece_take(sizeof(type))
 
+/* A tmpfs that is attached nowhere, its limits as text. */
 int inside_tmpfs(const char *size, const char *inodes, unsigned attr, struct err *e);
 
 #endif
