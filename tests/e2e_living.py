@@ -252,7 +252,7 @@ class LivingCase(RunCase):
 
     def processes(self, box: Box) -> int:
         """How many there are inside, but for the one that begins commands."""
-        text = "set --; for p in /proc/[0-9]*; do read -r c <$p/comm; [ \"$c\" = hutch-starter ] || set -- \"$@\" x; done 2>/dev/null; echo $#"
+        text = "set --; for p in /proc/[0-9]*; do c=; read -r c <$p/comm; [ \"$c\" = hutch-starter ] || set -- \"$@\" x; done 2>/dev/null; echo $#"
         return int(self.inside(box, text).out or 0)
 
     def with_starter(self, box: Box) -> None:

@@ -41,7 +41,7 @@ def parent(sb: Sandbox) -> str:
 
 
 def runners(sb: Sandbox) -> list[int]:
-    text = "for p in /proc/[0-9]*; do read -r c <$p/comm; [ \"$c\" = hutch-runner ] && echo ${p#/proc/}; done 2>/dev/null; :"
+    text = "for p in /proc/[0-9]*; do c=; read -r c <$p/comm; [ \"$c\" = hutch-runner ] && echo ${p#/proc/}; done 2>/dev/null; :"
     out = sb.run(["sh", "-c", text], cwd="/").output  # by the keeper, with a directory
     return [int(pid) for pid in out.split()]
 

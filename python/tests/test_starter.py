@@ -13,7 +13,7 @@ from hutch import Sandbox
 from test_runner import MAKE_FILES
 from world import ROOTFS, Case
 
-FIND = "for p in /proc/[0-9]*; do read -r c <$p/comm; [ \"$c\" = hutch-starter ] && echo ${p#/proc/}; done 2>/dev/null; :"
+FIND = "for p in /proc/[0-9]*; do c=; read -r c <$p/comm; [ \"$c\" = hutch-starter ] && echo ${p#/proc/}; done 2>/dev/null; :"
 
 
 def sh(text: str, *args: str) -> list[str]:

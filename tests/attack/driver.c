@@ -102,7 +102,7 @@ static void runs(struct hutch_box *box, int i)
 static void starts(struct hutch_box *box, int i)
 {
 	static const char *const end[] = {
-		"sh", "-c", "for p in /proc/[0-9]*; do read -r c <$p/comm; [ \"$c\" = hutch-starter ] && kill -9 ${p#/proc/}; done", NULL};
+		"sh", "-c", "for p in /proc/[0-9]*; do c=; read -r c <$p/comm; [ \"$c\" = hutch-starter ] && kill -9 ${p#/proc/}; done", NULL};
 	struct hutch_exec_options exec = {.size = sizeof(exec), .argv = end, .timeout_ms = 5000};
 	struct hutch_result r = {.size = sizeof(r)};
 	struct hutch_error why;
