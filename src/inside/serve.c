@@ -343,7 +343,7 @@ void keeper_serve(struct keeper *k)
 		}
 		if (r <= 0)
 			continue;
-		k->heard_ns = now;
+		k->heard_ns = sys_now_ns(); /* not as long ago as it began to wait */
 		k->lean = false;
 		if (p[0].revents)
 			_exit(0);
