@@ -4,37 +4,15 @@
  */
 #include <ctype.h>
 #include <dirent.h>
-#include <time.h>
 
 #include "api/world_test.h"
 #include "base/own.h"
 
 enum { IDLE_WITHIN_MS = 30000 };
 
-static void in_ms(int ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l}, NULL);
-}
-
-static size_t read_proc(pid_t pid, const char *name, char *text, size_t room)
-{
-	char path[64];
-	size_t n = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	f = fopen(path, "r");
-	if (f) {
-		n = fread(text, 1, room - 1, f);
-		fclose(f);
-	}
-	text[n] = '\0';
-	return n;
-}
-
 static pid_t parent_of(pid_t pid)
 {
-	char text[512], *end = read_proc(pid, "stat", text, sizeof(text)) ? strrchr(text, ')') : NULL;
+	char text[512], *end = world_proc(pid, "stat", text, sizeof(text)) ? strrchr(text, ')') : NULL;
 	int parent = 0;
 
 	return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;
@@ -47,21 +25,9 @@ static bool is_ours(pid_t pid)
 	return pid == getpid();
 }
 
-/* One of its words begins with @begin. */
-static bool has_word(pid_t pid, const char *begin)
-{
-	char text[512];
-	size_t n = read_proc(pid, "cmdline", text, sizeof(text));
-
-	for (size_t at = 0; at < n; at += strlen(text + at) + 1)
-		if (!strncmp(text + at, begin, strlen(begin)))
-			return true;
-	return false;
-}
-
 static bool is_shell(pid_t pid)
 {
-	return has_word(pid, "if [ -n \"$BASH_VERSION\"");
+	return world_proc_word(pid, world_shell);
 }
 
 /* Sub-shells of shells of ours, which have been forked ahead. */
@@ -72,7 +38,7 @@ static bool is_sub_shell(pid_t pid)
 
 static bool sleeps(pid_t pid)
 {
-	return has_word(pid, "4751");
+	return world_proc_word(pid, "4751");
 }
 
 static int count(bool (*is)(pid_t))
@@ -97,7 +63,7 @@ static int sub_shells(void)
 /* One that ends may be seen beside the next. */
 static bool come_to(int n)
 {
-	for (int ms = 0; ms < 5000; ms++, in_ms(1))
+	for (int ms = 0; ms < 5000; ms++, usleep(1000))
 		if (sub_shells() >= n)
 			return true;
 	return false;
@@ -114,9 +80,9 @@ static long of_keepers(void)
 		pid_t pid = isdigit((unsigned char)x->d_name[0]) ? atoi(x->d_name) : 0;
 		char text[4096], *at;
 
-		if (!pid || !read_proc(pid, "comm", text, sizeof(text)) || strcmp(text, "hutch-keeper\n") != 0 || !is_ours(pid))
+		if (!pid || !world_proc(pid, "comm", text, sizeof(text)) || strcmp(text, "hutch-keeper\n") != 0 || !is_ours(pid))
 			continue;
-		at = read_proc(pid, "smaps_rollup", text, sizeof(text)) ? strstr(text, "Private_Dirty:") : NULL;
+		at = world_proc(pid, "smaps_rollup", text, sizeof(text)) ? strstr(text, "Private_Dirty:") : NULL;
 		kib += at ? atol(at + strlen("Private_Dirty:")) : 0;
 	}
 	return kib;
@@ -172,15 +138,15 @@ static void who_comes_after_long_finds_all_as_it_was(void)
 	ok(come_to(BOXES), "no sub-shell is forked ahead");
 	before = of_keepers();
 	for (int ms = 0; sub_shells() > 1 && ms < IDLE_WITHIN_MS; ms += 100)
-		in_ms(100);
-	in_ms(500);
+		usleep(100000);
+	usleep(500000);
 	is_int(sub_shells(), 1); /* beside what a text has left behind one stays: a reset can tell them apart by that alone */
 	rested = of_keepers();
 	if (before)
 		ok(rested <= before - BOXES * 16, "keepers had %ld KiB, and have %ld", before, rested);
 	for (int i = 0; i < BOXES; i++)
 		is_int(world_sh(&w, box[i], ":", NULL).exit_code, 0);
-	in_ms(300);
+	usleep(300000);
 	if (before) /* not given back again while somebody comes */
 		ok(of_keepers() >= rested + BOXES * 4, "keepers had %ld KiB, and with a command %ld", rested, of_keepers());
 

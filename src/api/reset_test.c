@@ -4,7 +4,6 @@
  */
 #include <ctype.h>
 #include <dirent.h>
-#include <time.h>
 
 #include "api/world_test.h"
 #include "base/own.h"
@@ -22,34 +21,18 @@ static void snapshot(struct world *w, struct hutch_box *box)
 	free(name);
 }
 
-static void in_ms(int ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l}, NULL);
-}
-
 /* The processes with a program, and so not zombies, one of whose words begins with @begin. Return: how many, at most @room. */
 static int processes_with(const char *begin, pid_t *v, int room)
 {
 	auto_dir DIR *d = opendir("/proc");
-	char path[300], text[512];
 	struct dirent *x;
 	int found = 0;
 
 	while (d && found < room && (x = readdir(d))) {
-		bool is = false;
-		size_t n;
-		FILE *f;
+		pid_t pid = isdigit((unsigned char)x->d_name[0]) ? atoi(x->d_name) : 0;
 
-		snprintf(path, sizeof(path), "/proc/%s/cmdline", x->d_name);
-		if (!isdigit((unsigned char)x->d_name[0]) || !(f = fopen(path, "r")))
-			continue;
-		n = fread(text, 1, sizeof(text) - 1, f);
-		fclose(f);
-		text[n] = '\0';
-		for (size_t at = 0; at < n; at += strlen(text + at) + 1)
-			is |= !strncmp(text + at, begin, strlen(begin));
-		if (is)
-			v[found++] = atoi(x->d_name);
+		if (pid && world_proc_word(pid, begin))
+			v[found++] = pid;
 	}
 	return found;
 }
@@ -85,9 +68,9 @@ static void what_runs_is_over_when_a_reset_is(void)
 			hutch_proc_free(p);
 		}
 		if (i >= 12) /* a sub-shell waits for the next text again */
-			in_ms(10);
+			usleep(10000);
 		for (runs = one_sleeps(), k = 0; !runs && k < 500; runs = one_sleeps(), k++) /* it may be in the middle of its exec */
-			in_ms(2);
+			usleep(2000);
 		ok(runs, "%d: it does not run", i);
 		reset(&w, box);
 		ok(!one_sleeps(), "%d: it runs yet", i);
@@ -97,7 +80,6 @@ static void what_runs_is_over_when_a_reset_is(void)
 }
 
 enum { SHELLS_MAX = 8 };
-static const char shells[] = "if [ -n \"$BASH_VERSION\""; /* so begins the program of each (box/shell_begin.c) */
 
 /* A directory that others have, too, could still be changed by who is killed in the middle of a write. */
 static void shells_that_share_something_are_over_too(void)
@@ -118,8 +100,8 @@ static void shells_that_share_something_are_over_too(void)
 		box = world_start(&w);
 		world_text(&w, box, "echo well", NULL, "well\n");
 		world_text(&w, box, "echo well", "s", "well\n");
-		in_ms(50);
-		n = processes_with(shells, v, SHELLS_MAX);
+		usleep(50000);
+		n = processes_with(world_shell, v, SHELLS_MAX);
 		ok(n >= 3, "%d: a shell, what it has forked ahead, and a session's", n);
 		reset(&w, box);
 		for (int k = 0; k < 5000 && left; k++) {
@@ -128,7 +110,7 @@ static void shells_that_share_something_are_over_too(void)
 				left += kill(v[i], 0) == 0;
 			if (shared)
 				break;
-			in_ms(left);
+			usleep((unsigned)left * 1000);
 		}
 		is_int(left, 0);
 		hutch_box_delete(box, NULL);
@@ -148,7 +130,7 @@ static void one_reset_after_the_other(void)
 	for (int i = 0; i < 60; i++) {
 		world_text(&w, box, "echo $A; A=1; ls /tmp; touch /tmp/x; exec 9<>/dev/null", i & 1 ? "s" : NULL, "\n");
 		if (i % 3)
-			in_ms(i % 3 * 2);
+			usleep((unsigned)(i % 3) * 2000);
 		reset(&w, box);
 		if (i % 4 == 0)
 			reset(&w, box);
@@ -174,7 +156,7 @@ static void who_follows_finds_what_was_given_back(void)
 		if (i & 1)
 			world_text(&w, box, "echo x >/root/x", NULL, "");
 		if (i & 2)
-			in_ms(5);
+			usleep(5000);
 		if (i & 4)
 			reset(&w, box);
 		ok(hutch_box_delete(box, &w.e) == 0, "%s", w.e.message);

@@ -73,6 +73,38 @@ static inline struct hutch_box *world_start(struct world *w)
 	return box;
 }
 
+/* A file of a process in /proc, "" where there is none. Return: its length, less than @room. */
+static inline size_t world_proc(pid_t pid, const char *name, char *text, size_t room)
+{
+	char path[64];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	f = fopen(path, "r");
+	if (f) {
+		n = fread(text, 1, room - 1, f);
+		fclose(f);
+	}
+	text[n] = '\0';
+	return n;
+}
+
+/* One of its words begins with @begin. A zombie has none. */
+static inline bool world_proc_word(pid_t pid, const char *begin)
+{
+	char text[512];
+	size_t n = world_proc(pid, "cmdline", text, sizeof(text));
+
+	for (size_t at = 0; at < n; at += strlen(text + at) + 1)
+		if (!strncmp(text + at, begin, strlen(begin)))
+			return true;
+	return false;
+}
+
+/* So begins the program of each warm shell (box/shell_begin.c). */
+static const char world_shell[] = "if [ -n \"$BASH_VERSION\"";
+
 /* Names in run/, boxes/ and trash/, but for the file of the ranges and what waits for its next use.
  */
 static inline int world_names(const struct world *w)
