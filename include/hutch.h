@@ -946,7 +946,8 @@ HUTCH_PUBLIC int hutch_run_start(struct hutch_box *box, const struct hutch_run_o
  *	 128 + n as in any shell. END_SHELL_DIED: the shell itself was killed.
  *
  * The end does not wait for who keeps the output open: what a job in the background writes later is in no
- * other call's output. At the timeout all that the call started is killed, also what it put into
+ * other call's output. But in a session, whose shell and jobs have one output as in a terminal: what comes
+ * later is in that of the session's next call, or of the one that runs by then. At the timeout all that the call started is killed, also what it put into
  * sessions of their own; jobs of earlier calls are spared (those of the hundredth of a second before this
  * call began may be taken along). A session of bash passes over the rest of the
  * text and survives it, unless it is in a loop of its own: then its shell is killed half a second later; that
@@ -969,8 +970,8 @@ HUTCH_PUBLIC int hutch_run_wait(struct hutch_run *run, int timeout_ms, int wake_
  */
 HUTCH_PUBLIC int hutch_run_fd(struct hutch_run *run, struct hutch_error *err);
 
-/* Ends it as a timeout does. Return: 0, or a negative HUTCH_E_*. Threads: one call at a time on the same
- * box. Since: 0.1 */
+/* Kills what a timeout would kill. It is to be waited for yet, and ends as by signal 9, unless it ended by itself before: END_SIGNAL,
+ * exit_code 137. Return: 0, or a negative HUTCH_E_*. Threads: one call at a time on the same box. Since: 0.1 */
 HUTCH_PUBLIC int hutch_run_stop(struct hutch_run *run, struct hutch_error *err);
 
 /* The bytes that were kept. Where there were more than the cap, those between cut_at - 1 and cut_at are

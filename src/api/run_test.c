@@ -939,7 +939,7 @@ static void a_run_can_be_stopped_and_let_go_of(void)
 		ok(hutch_run_wait(run, 50, -1, &r, &w.e) == 0);
 		ok(hutch_run_stop(run, &w.e) == 0);
 		ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
-		ok(r.exit_code > 128, "%d", r.exit_code);
+		ok(r.end == HUTCH_END_SIGNAL && r.signal == 9 && r.exit_code == 137, "%d: %d %d", i, r.end, r.exit_code);
 		hutch_run_free(run);
 		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
 		hutch_run_free(run); /* with its command */
@@ -948,6 +948,108 @@ static void a_run_can_be_stopped_and_let_go_of(void)
 	}
 	ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
 	hutch_box_delete(box, NULL); /* also with a run that is under way */
+}
+
+static void a_text_that_is_stopped_has_not_ended_well(void)
+{
+	static const char *const texts[] = {"sleep 10; echo no", "while :; do :; done", "sleep 10; exit 3"};
+	struct hutch_run_options o = {.size = sizeof(o)};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 6; i++) {
+		o.text = texts[i % 3];
+		o.session = i < 3 ? NULL : "s";
+		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+		ok(hutch_run_wait(run, 50, -1, &r, &w.e) == 0);
+		ok(hutch_run_stop(run, &w.e) == 0);
+		ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
+		ok(r.end == HUTCH_END_SIGNAL && r.signal == 9 && r.exit_code == 137, "%d: %d %d", i, r.end, r.exit_code);
+		ok(hutch_run_stop(run, &w.e) == 0, "once more");
+		hutch_run_free(run);
+		expect(&w, box, o.session, "echo well", 0, "well\n");
+	}
+	hutch_box_delete(box, NULL);
+}
+
+/* Killed by one that had its answer: after that, or just before the next one begins. */
+static void who_follows_a_shell_that_was_killed_is_run(void)
+{
+	static const char *const kills[] = {"kill -9 $$", "(sleep 0.02; kill -9 $$) & echo ok"};
+	struct hutch_run_options o = {.size = sizeof(o)};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 40; i++) {
+		o.text = kills[i % 2];
+		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+		ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
+		hutch_run_free(run);
+		if (i % 2)
+			usleep(60000);
+		expect(&w, box, NULL, i & 2 ? "echo next" : "echo $((1 + 1)); pwd >/dev/null", 0, i & 2 ? "next\n" : "2\n");
+	}
+	hutch_box_delete(box, NULL);
+}
+
+/* It may be `rm -rf *`. */
+static void a_session_runs_nothing_where_it_was_not_to_be(void)
+{
+	struct hutch_run_options o = {.size = sizeof(o), .session = "s", .text = "echo ran; pwd"};
+	static const char *const env[] = {"A=1", "FIXED=2", NULL};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_run *run = NULL;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, "s", "cd /tmp; readonly FIXED=1", 0, "");
+	for (int i = 0; i < 2; i++) {
+		struct hutch_output out = {.size = sizeof(out)};
+
+		o.cwd = i ? NULL : "/no/such";
+		o.env = i ? env : NULL;
+		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+		ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
+		is_int(r.exit_code, 126);
+		is_int(hutch_run_output(run, 1, &out, &w.e), 0);
+		ok(out.data && strstr(out.data, i ? "FIXED" : "/no/such") && !strstr(out.data, "ran"), "%s", out.data ? out.data : "");
+		hutch_run_free(run);
+	}
+	o.cwd = "/usr";
+	o.env = (const char *const[]){"A=it's", NULL};
+	o.text = "echo \"$A\"; false; f() {\necho $LINENO\n}; f; (exit 7)";
+	ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
+	ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
+	is_int(r.exit_code, 7);
+	hutch_run_free(run);
+	expect(&w, box, "s", "f; pwd; echo $A $FIXED", 0, "2\n/usr\nit's 1\n");
+	hutch_box_delete(box, NULL);
+}
+
+static void a_text_may_begin_with_a_hyphen(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, NULL, "-f() { echo \"$1\"; }; -f a; -v 2>/dev/null", 127, "a\n");
+	expect(&w, box, "s", "-f() { echo \"$1\"; }; -f a; -v 2>/dev/null", 127, "a\n");
+	hutch_box_delete(box, NULL);
 }
 
 static void a_reset_begins_anew(void)
@@ -1254,6 +1356,10 @@ int main(void)
 		TAP_TEST(words_run_without_a_shell),
 		TAP_TEST(while_the_shell_is_busy_others_run),
 		TAP_TEST(a_run_can_be_stopped_and_let_go_of),
+		TAP_TEST(a_text_that_is_stopped_has_not_ended_well),
+		TAP_TEST(who_follows_a_shell_that_was_killed_is_run),
+		TAP_TEST(a_session_runs_nothing_where_it_was_not_to_be),
+		TAP_TEST(a_text_may_begin_with_a_hyphen),
 		TAP_TEST(a_reset_begins_anew),
 		TAP_TEST(after_a_reset_a_shell_waits_where_one_was_used),
 		TAP_TEST(who_runs_text_in_one_sandbox_finds_a_shell_in_the_next),

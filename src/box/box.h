@@ -452,8 +452,9 @@ void shell_ask_ahead(struct box *b); /* one is started, and nobody waits for it 
 void shell_ask_early(struct box *b); /* the same with the sandbox, where those before it were asked for one */
 /* Takes records that are there. Return: 1 the run has ended, 0 not yet, DIED. */
 int shell_read(struct shell *s);
-/* text.c: what a shell is given before the text itself, @moved: to go to its directory again; and by a file. */
-int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err *e);
+/* text.c: what a shell (@bash: is it one?) is given before the text itself, @moved: to go to its directory again. *ret_whole: and
+ * with it, there is nothing more to give. And by a file. */
+int text_before(struct buf *b, const struct run_ask *ask, bool moved, bool bash, bool *ret_whole, struct err *e);
 /* The length of its first word, where it is a name of one program, with its words and redirections; 0: it may be more. */
 size_t text_program(const char *text, size_t len);
 /* The words of such a text, each with a NUL behind it, are added to @ret, and their number told; 0: a shell makes more of it

@@ -14,17 +14,19 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/own.h"
 #include "box/box.h"
 
-enum { PIECE = 1 << 20, DEPTH_MAX = 256 };
+enum { PIECE = 1 << 20, DEPTH_MAX = 256, MADE_UP_MAX = 64 << 20 };
 
 struct copy {
 	struct box *b;
@@ -81,12 +83,31 @@ static int piece(int from, int to, off_t at, off_t len)
 	return 0;
 }
 
-/* All bytes of @from to the empty file @to. */
-static int bytes(int from, int to, off_t size)
+/* Whether the kernel makes it up as it is read: then its size says nothing. */
+static bool is_made_up(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC);
+}
+
+/* Some have no end. */
+static int made_up(int from, int to)
+{
+	struct stat st;
+	int r = piece_by_hand(from, to, 0, MADE_UP_MAX);
+
+	return r == 0 && fstat(to, &st) == 0 && st.st_size >= MADE_UP_MAX ? -EFBIG : r;
+}
+
+/* All bytes of @from to the empty file @to. @named: by the caller; in a tree, what is made up is left empty. */
+static int bytes(int from, int to, off_t size, bool named)
 {
 	off_t at = 0, end;
 	int r;
 
+	if (is_made_up(from))
+		return named ? made_up(from, to) : 0;
 	if (!size || ioctl(to, FICLONE, from) == 0)
 		return 0;
 	while (at < size) {
@@ -155,7 +176,7 @@ static int make_way(struct copy *c, const char *path, struct err *e)
 	return r < 0 && e->sys != ENOENT ? r : 0;
 }
 
-static int file_in(struct copy *c, int from, const struct stat *st, const char *path, struct err *e)
+static int file_in(struct copy *c, int from, const struct stat *st, const char *path, int depth, struct err *e)
 {
 	struct file_ask ask = {.op = FILE_OPEN, .mode = 0600,
 			       .flags = FILE_WRITE | FILE_CREATE | FILE_TRUNC};
@@ -164,7 +185,7 @@ static int file_in(struct copy *c, int from, const struct stat *st, const char *
 
 	if (r < 0)
 		return r;
-	r = bytes(from, to.fd, st->st_size);
+	r = bytes(from, to.fd, st->st_size, !depth);
 	if (r < 0) {
 		err_sys(e, r, "write '%s'", path);
 		(void)say(c, (struct file_ask){.op = FILE_REMOVE}, path, NULL, &(struct err){0});
@@ -245,7 +266,7 @@ static int one_in(struct copy *c, int dir, const char *name, const char *path, i
 		return err_sys(e, errno, "open '%s'", name);
 	if (S_ISDIR(st.st_mode))
 		return tree_in(c, take_fd(&fd), &st, path, depth, e);
-	return S_ISREG(st.st_mode) ? file_in(c, fd, &st, path, e) : err_sys(e, EINVAL, "'%s'", name);
+	return S_ISREG(st.st_mode) ? file_in(c, fd, &st, path, depth, e) : err_sys(e, EINVAL, "'%s'", name);
 }
 
 /* ---- out -------------------------------------------------------------------------------------- */
@@ -280,7 +301,7 @@ static int file_out(struct copy *c, const char *path, int dir, const char *name,
 	to = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (to < 0)
 		return err_sys(e, errno, "make '%s'", name);
-	r = bytes(from.fd, to, (off_t)from.facts.size);
+	r = bytes(from.fd, to, (off_t)from.facts.size, !depth);
 	if (r < 0) {
 		(void)unlinkat(dir, name, 0);
 		return err_sys(e, r, "write '%s'", name);

@@ -207,6 +207,7 @@ int run_stop(struct run *r, struct err *e)
 	whole = !wait_taken(r) || (r->s->session && !r->s->bash);
 	if (r->s->done == r->s->begun)
 		return 0;
+	r->stopped = true;
 	return shell_kill(r->b, r->s, sys_now_ns() - r->began_ns, whole, e);
 }
 
@@ -259,6 +260,19 @@ static bool was_not_read(const struct run *r)
 	return r->s->runner && r->s->dead && !r->kill_by_ns && r->s->done != r->s->begun && shell_unread(r->s);
 }
 
+/* The same of a shell. */
+static int start_again(struct run *r)
+{
+	int code;
+
+	if (r->events >= 0)
+		(void)epoll_ctl(r->events, EPOLL_CTL_DEL, r->s->ends[SHELL_END_RESULTS], NULL);
+	code = run_shell_start_again(r, &r->bad);
+	if (code == 0 && r->events >= 0)
+		code = listen_to_run(r, r->events, &r->bad);
+	return code < 0 ? 1 : 0;
+}
+
 /* What the keeper and the shell said. Return: 1 it has ended. */
 static int look(struct run *r, struct err *e)
 {
@@ -274,6 +288,8 @@ static int look(struct run *r, struct err *e)
 		return code;
 	if (r->s->refused || was_not_read(r))
 		return start_over(r);
+	if (run_shell_was_not_taken(r))
+		return start_again(r);
 	/* Whom somebody else than us killed may not have taken all of the text. */
 	if (!r->s->session && !r->s->runner && r->s->done == r->s->begun && r->s->status == 128 + SIGKILL && !r->kill_by_ns)
 		r->s->confused = true;
@@ -473,9 +489,14 @@ void run_result(const struct run *r, struct run_result *ret)
 		if (ret->end == RUN_SIGNAL && !(r->s->runner && r->is_words)) /* words end with their runner */
 			ret->end = RUN_SHELL_DIED;
 	}
+	if (r->stopped) {
+		ret->end = RUN_SIGNAL;
+		ret->signal = SIGKILL;
+		ret->exit_code = 128 + SIGKILL;
+	}
 	if (r->timed_out && !(r->p && r->p->end.how == EXITED_FAULT)) {
 		ret->end = RUN_TIMEOUT;
-		ret->exit_code = 124;
+		ret->signal = 0;
 	}
 	if (ret->end == RUN_TIMEOUT)
 		ret->exit_code = 124;
@@ -518,6 +539,7 @@ void run_free(struct run *r)
 	close_fd(&r->in);
 	free(r->input);
 	free(r->program);
+	run_shell_kept_done(r);
 	buf_done(&r->words);
 	free(r->buf);
 	free(r);

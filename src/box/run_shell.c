@@ -199,7 +199,7 @@ static void make_request(struct buf *b, struct run *r, const struct buf *before,
 	free(r->program);
 	r->program = program ? strndup(ask->text, ask->len) : NULL;
 	if (session && r->s->bash && by_file) {
-		buf_fmt(b, "_hr %llu; eval \"$_hx\"", name);
+		buf_fmt(b, "_hr %llu; eval -- \"$_hx\"", name);
 		buf_char(b, '\0');
 	} else if (!session || !r->s->bash) {
 		buf_fmt(b, "%d%llu%c", 1 + ask->apart + (by_file ? 2 : program ? 4 : 0), name, r->s->bash ? ' ' : '\n');
@@ -270,14 +270,50 @@ bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
 	return *ask->argv[0] && !buf_bad(&r->words);
 }
 
+/* Who waits for this text has not said so yet. If the shell has been killed meanwhile there is nobody: for that it is kept. */
+static void keep_text(struct run *r, struct buf *before, const struct run_ask *ask)
+{
+	if (r->s->session || r->s->runner || r->s->inside)
+		return;
+	r->kept.before = *before;
+	*before = (struct buf)BUF_INIT(0);
+	r->kept.text = strndup(ask->text, ask->len);
+	r->kept.len = ask->len;
+}
+
+/* @before: is taken over where the run may have to be begun once more. */
+static int start_with(struct run *r, struct buf *before, const struct run_ask *ask, struct err *e)
+{
+	struct shell *s = r->s;
+	int code = 0;
+
+	s->name++;
+	for (int i = 0; i < 2 && code == 0; i++) {
+		if (s->session)
+			r->out[i] = s->ends[SHELL_END_OUT + i];
+		else if (i == 0 || ask->apart)
+			code = make_fifo(r, i, e);
+	}
+	if (code == 0)
+		code = send_text(r, before, ask, e);
+	if (code < 0) {
+		run_shell_forget(r);
+		return code;
+	}
+	if (s->session) /* of a warm one each sub-shell stands there */
+		s->moved = false;
+	keep_text(r, before, ask);
+	return 0;
+}
+
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 {
 	auto_buf struct buf before = BUF_INIT(MSG_BODY_MAX);
+	struct run_ask text = *ask;
 	struct shell *s = r->s;
-	int code = text_before(&before, ask, s->moved, e);
+	bool whole = false;
+	int code = s->ready ? 0 : wait_waits(r, e);
 
-	if (code == 0 && !s->ready)
-		code = wait_waits(r, e);
 	if (code == ERR_TIMEOUT && r->end_by_ns && sys_now_ns() >= r->end_by_ns) {
 		r->timed_out = s->dead = true; /* without having begun */
 		return shell_kill(r->b, s, 0, true, e);
@@ -288,20 +324,43 @@ int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 		code = shell_kill(r->b, s, 0, true, e);
 		return code < 0 ? code : err_set(e, ERR_DIED, "the shell has lost what it waited with");
 	}
-	s->name++;
-	for (int i = 0; i < 2 && code == 0; i++) {
-		if (s->session)
-			r->out[i] = s->ends[SHELL_END_OUT + i];
-		else if (i == 0 || ask->apart)
-			code = make_fifo(r, i, e);
-	}
 	if (code == 0)
-		code = send_text(r, &before, ask, e);
+		code = text_before(&before, ask, s->moved, s->bash, &whole, e);
 	if (code < 0)
-		run_shell_forget(r);
-	else if (s->session) /* of a warm one each sub-shell stands there */
-		s->moved = false;
-	return code;
+		return code;
+	text.len = whole ? 0 : ask->len;
+	return start_with(r, &before, &text, e);
+}
+
+void run_shell_kept_done(struct run *r)
+{
+	buf_done(&r->kept.before);
+	free(r->kept.text);
+	r->kept.text = NULL;
+}
+
+bool run_shell_was_not_taken(const struct run *r)
+{
+	const struct shell *s = r->s;
+
+	return s->dead && r->kept.text && !r->kill_by_ns && s->done != s->begun && !s->inside && shell_unread(s);
+}
+
+int run_shell_start_again(struct run *r, struct err *e)
+{
+	auto_buf struct buf before = r->kept.before;
+	auto_free char *text = take_ptr(&r->kept.text);
+	const struct run_ask ask = {.text = text, .len = r->kept.len, .apart = r->apart};
+	int code;
+
+	r->kept.before = (struct buf)BUF_INIT(0);
+	run_shell_leave(r);
+	code = shell_take(r->b, NULL, r->apart, &r->s, e);
+	if (code == 0 && !r->s)
+		code = err_set(e, ERR_BUSY, "the shell is in use by another call");
+	if (code == 0 && !r->s->ready)
+		code = wait_waits(r, e);
+	return code < 0 ? code : start_with(r, &before, &ask, e);
 }
 
 bool run_shell_settle(struct run *r)

@@ -333,12 +333,16 @@ static int wait_named(struct box *b, struct err *e)
 int shell_take(struct box *b, const char *session, bool apart, struct shell **ret, struct err *e)
 {
 	auto_free char *cwd = NULL; /* where the one that has ended was */
-	struct shell *s = b->shells;
+	struct shell *s;
 	int r;
 
 	*ret = NULL;
 	if (b->spent)
 		return err_set(e, ERR_STATE, "sandbox '%s' is there for the one command that was started", b->name);
+	/* Of a warm shell that was killed a sub-shell may be left, who would take the text. */
+	while (!session && box_talk(b, 0, NULL) > 0)
+		;
+	s = b->shells;
 	while (s && (s->busy || s->runner || (session ? !s->session || strcmp(s->session, session) : !!s->session)))
 		s = s->next;
 	if (s && s->ready && !s->session)

@@ -53,14 +53,14 @@
  * shell does when the text is there, and again after it. */
 #define TEXT_LOADED                                                                                                    \
 	"(eval :; _hp; case $?$_hk in 0) ;; 03|04) " TEXT_FROM_FILE "; " TURN_OUTPUT ";; 05|06) eval \"$_hx\"; :;; 2*) exit 125;; " \
-	"*) " OR_NOBODY_IS_THERE " esac; eval \"$_ht\"); _hp e $?; "
+	"*) " OR_NOBODY_IS_THERE " esac; eval -- \"$_ht\"); _hp e $?; "
 #define TEXT_LOADED_NAMED(name)                                                                                        \
 	"(eval :; _hp w || " OR_NOBODY_IS_THERE name "case $_hk in 3|4) " TEXT_FROM_FILE ";; esac; " TURN_OUTPUT             \
-	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; eval \"$_ht\"); _hp e $?; " name
+	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; eval -- \"$_ht\"); _hp e $?; " name
 #define TEXT(name)                                                                                                     \
 	"(eval :; _hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || " OR_NOBODY_IS_THERE name TURN_OUTPUT                     \
 	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "                                                                   \
-	"eval \"$_ht\"); "                                                                                              \
+	"eval $_hd \"$_ht\"); "                                                                                          \
 	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; " name
 static const char warm_bash[] =
 	"if [ -n \"$BASH_VERSION\" ]; then _hk=; " WHICH_BASH
@@ -76,9 +76,9 @@ static const char warm_begin[] =
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
 	"case $_ht in $_hm*) IFS= read -r -N \"${_ht#?}\" -u 7 _ht || return 1;; esac; "
 	"case $_hk in 3|4) " TEXT_FROM_FILE ";; 5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
-	"_hp() { _hw=$BASHPID; }; "
+	"_hp() { _hw=$BASHPID; }; _hd=--; "
 	"else exec 6<&-; " READ_IN_SH
-	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; "
+	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; _hd=; " /* a text may begin with a hyphen; of those that have no options to eval */
 	"fi; ";
 static const char warm_loop[] = "while :; do " TEXT("") "done";
 /* Before the others, where the sandbox got its name only when somebody asked for it (twin.c). Also in those that are started
@@ -105,11 +105,11 @@ static const char loop_session[] =
 	"case $BASH_COMMAND in _hs=*) trap - DEBUG; shopt -u extdebug;; "
 	"\"case \\$_hx\"*|\"for _hg\"*) false;; *) case ${#FUNCNAME[@]} in 0) ! break;; *) _hz;; esac;; esac'\\'' DEBUG;; esac' RTMAX; "
 	"printf 'R0 %d\\0' $_hb >&8; "
-	"[ $_hb = 3 ] && eval '{ while _hs=$? _hx=; _hp s '$_hq' '$_hp' $_hs \"$PWD\"; do for _hg in 1; do eval \"$_hx\"; done; done; } "
+	"[ $_hb = 3 ] && eval '{ while _hs=$? _hx=; _hp s '$_hq' '$_hp' $_hs \"$PWD\"; do for _hg in 1; do eval -- \"$_hx\"; done; done; } "
 	"7<&- 8>&- 9<&-; exit'; "
 	"eval '{ while _hs=$? _hx=; printf \"E%d %d %s\\0\" $((_hi++)) $_hs \"$PWD\" >&'$_hp'; "
 	"IFS= read -r -d \"\" -u '$_hq' _hx; do "
-	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; for _hg in 1; do eval \"$_hx\"; done; done; } "
+	"case $_hx in $_hm*) IFS= read -r -N \"${_hx#?}\" -u '$_hq' _hx;; esac; for _hg in 1; do eval -- \"$_hx\"; done; done; } "
 	"7<&- 8>&- 9<&-'; exit; fi\n"
 	"exec 6<&-; " READ_IN_SH
 	"_hi=0; printf 'R0 0\\0' >&8; "

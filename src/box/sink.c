@@ -2,8 +2,8 @@
  *
  * sink.c - output that is kept up to a cap: the first part of what came, and the last
  *
- * How it works: half of the cap is for the head, which is filled first, the other for a ring, which is only made
- * when the head is full. At the end the ring is put behind the head.
+ * How it works: half of the cap, rounded up, is for the head, which is filled first, the rest for a ring, which is only
+ * made when the head is full. At the end the ring is put behind the head.
  */
 #include "box/sink.h"
 
@@ -12,30 +12,32 @@
 
 void sink_init(struct sink *s, uint64_t cap)
 {
-	uint64_t half = cap / 2 + cap % 2;
+	size_t most = cap > SIZE_MAX / 2 ? SIZE_MAX / 2 : cap ? (size_t)cap : 1;
 
-	*s = (struct sink){.half = half > SIZE_MAX / 4 ? SIZE_MAX / 4 : half ? (size_t)half : 1};
+	*s = (struct sink){.half = most - most / 2, .tail = most / 2};
 	s->head.max = s->half + 1;
 }
 
 static void into_ring(struct sink *s, const char *data, size_t len)
 {
+	if (!s->tail)
+		return;
 	if (!s->ring)
-		s->ring = malloc(s->half);
+		s->ring = malloc(s->tail);
 	if (!s->ring) {
 		s->head.bad = true;
 		return;
 	}
-	if (len > s->half) {
-		data += len - s->half;
-		len = s->half;
+	if (len > s->tail) {
+		data += len - s->tail;
+		len = s->tail;
 	}
 	while (len) {
-		size_t n = s->half - s->at < len ? s->half - s->at : len;
+		size_t n = s->tail - s->at < len ? s->tail - s->at : len;
 
 		memcpy(s->ring + s->at, data, n);
-		s->at = (s->at + n) % s->half;
-		s->ring_len = s->ring_len + n < s->half ? s->ring_len + n : s->half;
+		s->at = (s->at + n) % s->tail;
+		s->ring_len = s->ring_len + n < s->tail ? s->ring_len + n : s->tail;
 		data += n;
 		len -= n;
 	}
@@ -56,7 +58,7 @@ int sink_output(struct sink *s, struct run_output *ret, struct err *e)
 {
 	*ret = (struct run_output){.cut_at = s->head.len};
 	if (s->ring_len) {
-		size_t first = s->ring_len < s->half ? 0 : s->at;
+		size_t first = s->ring_len < s->tail ? 0 : s->at;
 
 		s->head.max += s->ring_len;
 		buf_add(&s->head, s->ring + first, s->ring_len - first);

@@ -14,7 +14,7 @@
 struct sink {
 	struct buf head;
 	char *ring; /* of the last part; NULL: none was needed yet */
-	size_t half; /* bytes of the head, and of the ring */
+	size_t half, tail; /* bytes of the head, and of the ring: together the cap */
 	size_t at, ring_len; /* where the next byte goes; bytes in it */
 	uint64_t total;
 };

@@ -30,9 +30,13 @@ static void quote(struct buf *b, const char *s, size_t len)
 	buf_char(b, '\'');
 }
 
-/* All on one line: in front of a text, lines keep their numbers. */
-int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err *e)
+/* All on one line: in front of a text, lines keep their numbers. In a session, which goes on, the text itself is part of the line:
+ * it is run where all of this could be done, and nowhere else. */
+int text_before(struct buf *b, const struct run_ask *ask, bool moved, bool bash, bool *ret_whole, struct err *e)
 {
+	const char *otherwise = ask->session ? " || (exit 126) && " : " || exit 126; ";
+
+	*ret_whole = ask->session && (ask->nenv || ask->cwd);
 	if (moved)
 		buf_str(b, "_ho=${OLDPWD-}; command cd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ");
 	for (size_t i = 0; i < ask->nenv; i++) {
@@ -44,12 +48,16 @@ int text_before(struct buf *b, const struct run_ask *ask, bool moved, struct err
 		buf_str(b, "export ");
 		buf_add(b, c, key + 1);
 		quote(b, c + key + 1, strlen(c + key + 1));
-		buf_str(b, "; ");
+		buf_str(b, ask->session ? otherwise : "; "); /* else none is read-only but what bash sets itself, also as it starts */
 	}
 	if (ask->cwd) {
 		buf_str(b, "cd -- ");
 		quote(b, ask->cwd, strlen(ask->cwd));
-		buf_str(b, ask->session ? "; " : " || exit 126; ");
+		buf_str(b, otherwise);
+	}
+	if (*ret_whole) {
+		buf_str(b, bash ? "eval -- " : "eval ");
+		quote(b, ask->text, ask->len);
 	}
 	return buf_bad(b) ? err_set(e, ERR_LIMIT, "a text of over %d bytes", MSG_BODY_MAX) : 0;
 }
