@@ -849,6 +849,16 @@ HUTCH_PUBLIC int hutch_proc_wait(struct hutch_proc *proc, int timeout_ms, int wa
 HUTCH_PUBLIC int hutch_proc_signal(struct hutch_proc *proc, int signal, struct hutch_error *err);
 
 /**
+ * hutch_proc_signal_group() - Send a signal to a command's process group, as a terminal's keys do
+ *
+ * That is the command and what it started, but for what made a group of its own.
+ *
+ * Return: as of hutch_proc_signal().
+ * Threads: one call at a time on the same box. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_proc_signal_group(struct hutch_proc *proc, int signal, struct hutch_error *err);
+
+/**
  * hutch_proc_fd() - Our end of a command's pipe or terminal
  * @which: 0, 1 or 2; 0 for the terminal, which is there once the command has been started: wait for
  *	   hutch_box_fd() with hutch_proc_wait(…, 0, -1, …)

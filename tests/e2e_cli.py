@@ -52,6 +52,13 @@ class Help(RunCase):
             self.assertRegex(text, rf"(?m)^  -{short}, --{name}\b")
         self.assertLessEqual(max(len(line) for line in text.splitlines()), 100)
 
+    def test_what_cannot_be_written_is_a_failure(self):
+        with open("/dev/full", "wb") as full:
+            for words in (["--version"], ["help"], ["run", "--help"], ["ps"], ["doctor"]):
+                result = self.hutch(*words, stdout=full)
+                self.assertEqual((result.code, result.err), (125, "hutch: write to standard output: No space left on device\n"),
+                                 str(result))
+
     def test_a_word_that_is_no_command_is_named(self):
         for word in ("rnu", "frobnicate", "--bogus", "", "-x", "new\nline"):
             result = self.hutch(word)

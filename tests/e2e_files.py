@@ -109,6 +109,15 @@ class Copies(BoxCase):
             self.cp_ok("-q", tree, "box:/tmp/again")
         self.assertEqual(self.inside("ls /tmp/tree"), "x\n")
 
+    def test_what_the_kernel_makes_up_is_whole(self):
+        place = self.mkdir("place")
+        self.cp_ok("box:/proc/version", place)
+        self.assertEqual((place / "version").read_text(), self.inside("cat /proc/version"))
+        self.cp_ok("/proc/version", "box:/tmp/there")
+        self.assertEqual(self.inside("cat /tmp/there"), (place / "version").read_text())
+        self.cp_ok("box:/proc/sys/net/unix", place)  # in a tree it is empty: some have no end
+        self.assertEqual((place / "unix/max_dgram_qlen").stat().st_size, 0)
+
     @only("root", "plain")
     def test_large_and_sparse_files(self):
         place = self.mkdir("place")

@@ -255,6 +255,22 @@ class Names(KeptCase):
         self.nothing_left()
 
 
+class Commands(KeptCase):
+    def test_the_end_of_a_sandbox_is_that_of_its_commands(self):
+        for how in (("stop", "-t", "0"), ("kill",), ("rm",)):
+            self.create("box")
+            running = [self.start("exec", "box", "sh", "-c", "echo ready; sleep 4711; :", bufsize=0),
+                       self.start("exec", "--session", "s", "box", "echo ready; sleep 4711; :", bufsize=0)]
+            for process in running:
+                self.assertEqual(self.line_of(process), "ready")
+            self.ok(*how, "box")
+            for process in running:
+                result = self.finish(process)
+                self.assertEqual((result.code, result.out), (137, ""), f"{how}: {result}")
+                self.assertRegex(result.err, "^hutch: .*'box' has ended\n$")
+            self.hutch("rm", "box")
+
+
 class Unclean(KeptCase):
     def test_the_keeper_was_killed(self):
         box = self.create("box")

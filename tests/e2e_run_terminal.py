@@ -66,6 +66,16 @@ class Tty(RunCase):
         terminal.send("\x1c")  # Ctrl-\
         self.assertEqual(terminal.wait(), 128 + signal.SIGQUIT)
 
+    def test_ctrl_c_is_for_all_that_run_in_front_also_without_a_terminal_of_their_own(self):
+        """A shell waits for its child, and ends when that has got the signal, too."""
+        for flags in ((), ("-i",), ("-t",)):
+            terminal = self.terminal("run", *flags, "--", "sh", "-c", "echo ready; sleep 300; echo after")
+            terminal.expect("ready")
+            wait_for(lambda: states("sleep 300") == "S", what="sleep")
+            terminal.send("\x03")
+            self.assertEqual(terminal.wait(), 128 + signal.SIGINT, flags)
+            self.assertNotIn("after", terminal.seen)
+
     def test_job_control_works_inside(self):
         terminal = self.terminal("run", "-it", "-e", "PS1=inside> ", "--", "bash", "--norc", "-i")
         terminal.expect("inside> ")

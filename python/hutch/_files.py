@@ -200,14 +200,23 @@ class SandboxPath(os.PathLike[str]):
             return
         self._box.file_mkdir(self._path, _hutch.FILE_PARENTS if parents else 0, mode)
 
+    def _mode(self) -> int:
+        return self.stat(follow_symlinks=False).st_mode
+
     def unlink(self, missing_ok: bool = False) -> None:
+        """Anything but a directory. :raises IsADirectoryError:"""
         try:
+            if _stat.S_ISDIR(self._mode()):
+                raise IsADirectoryError(f"'{self._path}' is a directory")
             self._box.file_remove(self._path, 0)
         except SandboxError as failure:
             if not (missing_ok and failure.code == "NOT_FOUND"):
                 raise
 
     def rmdir(self) -> None:
+        """An empty directory. :raises NotADirectoryError:"""
+        if not _stat.S_ISDIR(self._mode()):
+            raise NotADirectoryError(f"'{self._path}' is no directory")
         self._box.file_remove(self._path, 0)
 
     def rmtree(self) -> None:

@@ -527,8 +527,9 @@ class Sandbox:
 
     def fork(self: Self, n: int = 1, *, snapshot: str | int | None = None, names: Sequence[str] | None = None) -> list[Self]:
         """New sandboxes that begin with the files of this one (or of a snapshot of it). Nothing of what one of them writes is
-        seen by another; processes are not copied. All are made, or none."""
-        return self._forks(self._box.fork_start(_text(snapshot), names, n, 0, True).result())
+        seen by another; processes are not copied. All are made, or none. ``names``: how they are called, and so how many there
+        are."""
+        return self._forks(self._box.fork_start(_text(snapshot), names, _how_many(n, names), 0, True).result())
 
     def _forks(self: Self, boxes: list[_hutch.Box]) -> list[Self]:
         forks = []
@@ -635,7 +636,8 @@ class Sandbox:
     async def afork(self: Self, n: int = 1, *, snapshot: str | int | None = None,
                     names: Sequence[str] | None = None) -> list[Self]:
         """:meth:`fork`; see :meth:`areset`."""
-        return self._forks(await self._change(lambda: self._box.fork_start(_text(snapshot), names, n, 0, False)))
+        count = _how_many(n, names)
+        return self._forks(await self._change(lambda: self._box.fork_start(_text(snapshot), names, count, 0, False)))
 
     async def apopen(self, command: Command, **kwargs: Any) -> AsyncPopen:
         """:meth:`popen` for an event loop: ``stdin``, ``stdout``, ``stderr`` are asyncio's streams, ``await process.wait()``,
@@ -792,12 +794,18 @@ def _kept(path: str | os.PathLike[str]) -> Path:
     return kept
 
 
+def _how_many(n: int, names: Sequence[str] | None) -> int:
+    if n < 1 or (names is not None and n not in (1, len(names))):
+        raise ValueError(f"n={n}: " + ("at least one fork" if n < 1 else f"there are {len(names or ())} names"))
+    return n
+
+
 def _text(tag: str | int | None) -> str | None:
     return None if tag is None else str(tag)
 
 
 def _tag(name: str) -> str | int:
-    return int(name) if name.isdigit() and name.isascii() else name
+    return int(name) if name.isdigit() and name.isascii() and str(int(name)) == name else name  # "007" is no 7
 
 
 def _exit_code(said: _hutch._JobSaid | None) -> int | None:

@@ -329,6 +329,16 @@ class Run(Case):
         self.assertEqual((path / "l").readlink(), "/etc/passwd")
         moved = (path / "f").rename("g")
         self.assertEqual(str(moved), "/dir/sub/g")
+        with self.assertRaises(NotADirectoryError):
+            moved.rmdir()
+        with self.assertRaises(NotADirectoryError):
+            (path / "l").rmdir()
+        (path / "empty").mkdir()
+        with self.assertRaises(IsADirectoryError):
+            (path / "empty").unlink()
+        (path / "empty").rmdir()
+        self.assertFalse((path / "empty").exists())
+        self.assertEqual(moved.read_text(), "xy")
         moved.unlink()
         moved.unlink(missing_ok=True)
         with self.assertRaises(FileNotFoundError):
@@ -359,6 +369,8 @@ class Run(Case):
         sb.delete_snapshot("never")
         with self.assertRaises(FileNotFoundError):
             sb.restore("one")
+        self.assertEqual(sb.snapshot("007"), "007")
+        sb.restore(sb.list_snapshots()[-1])
         with self.assertRaises(FileNotFoundError):
             Sandbox.restore(self.sandbox())
 
@@ -384,8 +396,13 @@ class Run(Case):
         self.assertEqual(self.sb.run("cat /file").output, "x\n")
         for fork in forks:
             fork.delete()
-        with self.assertRaises(ValueError):
-            self.sb.fork(0)
+        for n, names in ((0, None), (-1, None), (3, ["a", "b"]), (0, [])):
+            with self.assertRaises(ValueError):
+                self.sb.fork(n, names=names)
+        two = self.sb.fork(names=["fork-a", "fork-b"])
+        self.assertEqual([fork.name for fork in two], ["fork-a", "fork-b"])
+        for fork in two:
+            fork.delete()
 
 
 class Life(Case):

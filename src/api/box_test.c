@@ -194,6 +194,31 @@ static void a_signal_reaches_the_command(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* A shell waits for its child first. */
+static void a_signal_for_the_group_reaches_what_the_command_waits_for(void)
+{
+	const char *const argv[] = {"sh", "-c", "echo; sleep 4747; exit 4", NULL};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = argv, .io = {[1] = {.kind = HUTCH_STDIO_PIPE}}};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_proc *p = NULL;
+	auto_world w;
+	struct hutch_box *box;
+	char c;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	ok(hutch_box_exec(box, &o, &p, &w.e) == 0, "%s", w.e.message);
+	is_int(read(hutch_proc_fd(p, 1), &c, 1), 1);
+	is_int(hutch_proc_wait(p, 100, -1, &r, &w.e), 0); /* it sleeps */
+	is_int(hutch_proc_signal(p, SIGINT, &w.e), 0);
+	is_int(hutch_proc_wait(p, 200, -1, &r, &w.e), 0);
+	is_int(hutch_proc_signal_group(p, SIGINT, &w.e), 0);
+	is_int(hutch_proc_wait(p, 10000, -1, &r, &w.e), 1);
+	is_int(r.exit_code, 128 + SIGINT);
+	hutch_box_delete(box, NULL);
+}
+
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
 static void pipes_are_the_callers_until_he_takes_them(void)
@@ -404,6 +429,7 @@ static void nothing_is_no_handle(void)
 	is_int(hutch_box_wait_ready(NULL, &e), HUTCH_E_INVALID);
 	is_int(hutch_proc_wait(NULL, 0, -1, NULL, &e), HUTCH_E_INVALID);
 	is_int(hutch_proc_signal(NULL, 9, NULL), HUTCH_E_INVALID);
+	is_int(hutch_proc_signal_group(NULL, 9, NULL), HUTCH_E_INVALID);
 	is_int(hutch_cleanup(NULL, 0, &e), HUTCH_E_INVALID);
 	is_int(hutch_box_delete(NULL, &e), 0);
 	hutch_proc_free(NULL);
@@ -508,6 +534,7 @@ int main(void)
 		TAP_TEST(the_main_commands_end_is_the_sandboxes),
 		TAP_TEST(one_for_one_command_knows_it_from_the_start),
 		TAP_TEST(a_signal_reaches_the_command),
+		TAP_TEST(a_signal_for_the_group_reaches_what_the_command_waits_for),
 		TAP_TEST(pipes_are_the_callers_until_he_takes_them),
 		TAP_TEST(a_loop_of_events_can_wait),
 		TAP_TEST(members_beyond_the_size_are_not_looked_at),

@@ -234,7 +234,7 @@ int box_exec(struct box *b, const struct exec_ask *ask, struct proc **ret, struc
 /* Until the command has ended and what it wrote was carried over, or @wake_fd (-1: none) is
  * readable; @timeout_ms -1: for ever. Return: 1 ended, 0 not yet, or an error. */
 int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e);
-int proc_signal(struct proc *p, int sig, struct err *e);
+int proc_signal(struct proc *p, int sig, bool group, struct err *e);
 void proc_free(struct proc *p);
 /* As `docker run` has it: its own; 128 + a signal; 124 timed out; 127, 126, 125 it was not run. */
 int proc_exit_code(const struct exited *x);

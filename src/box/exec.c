@@ -364,9 +364,9 @@ int proc_wait(struct proc *p, int timeout_ms, int wake_fd, struct err *e)
 	return 1;
 }
 
-int proc_signal(struct proc *p, int sig, struct err *e)
+int proc_signal(struct proc *p, int sig, bool group, struct err *e)
 {
-	struct msg_head head = {.op = OP_SIGNAL, .id = p->id, .arg = (uint32_t)sig};
+	struct msg_head head = {.op = OP_SIGNAL, .id = p->id, .arg = (uint32_t)sig | (group ? SIGNAL_GROUP : 0)};
 	int r;
 
 	r = home_check_owner(p->box->home, e);

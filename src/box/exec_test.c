@@ -413,15 +413,15 @@ static void signals_are_asked_for_by_number(void)
 	if (!ask(&m))
 		return;
 	id = m.m.head.id;
-	is_int(proc_signal(m.p, SIGTERM, &m.e), 0);
+	is_int(proc_signal(m.p, SIGTERM, false, &m.e), 0);
 	msg_done(&m.m);
 	is_int(msg_recv(m.keeper, &m.m, room, sizeof(room), MSG_DONTWAIT), 1);
 	ok(m.m.head.op == OP_SIGNAL && m.m.head.id == id && m.m.head.arg == SIGTERM);
-	is_int(proc_signal(m.p, 65, &m.e), ERR_INVALID);
-	is_int(proc_signal(m.p, -1, &m.e), ERR_INVALID);
+	is_int(proc_signal(m.p, 65, false, &m.e), ERR_INVALID);
+	is_int(proc_signal(m.p, -1, false, &m.e), ERR_INVALID);
 	end(&m, &x);
 	is_int(proc_wait(m.p, -1, -1, &m.e), 1);
-	is_int(proc_signal(m.p, SIGTERM, &m.e), 0);
+	is_int(proc_signal(m.p, SIGTERM, false, &m.e), 0);
 	is_int(msg_recv(m.keeper, &m.m, room, sizeof(room), MSG_DONTWAIT), -EAGAIN);
 }
 

@@ -199,7 +199,7 @@ int run_stop(struct run *r, struct err *e)
 	if (r->done || r->settled)
 		return 0;
 	if (!r->s)
-		return proc_signal(r->p, 9, e);
+		return proc_signal(r->p, 9, false, e);
 	if (!r->kill_by_ns)
 		r->kill_by_ns = now + KILL_WITHIN_NS;
 	r->again_ns = now + AGAIN_NS;

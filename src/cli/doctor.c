@@ -7,7 +7,6 @@
  *
  * Called by: main.c.
  */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,19 +133,10 @@ static bool print_json(struct buf *out, const struct hutch_check *checks, size_t
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static int say(const char *text)
-{
-	if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
-		return 0;
-	fprintf(stderr, "hutch: doctor: write: %s\n", strerror(errno));
-	return EXIT_HUTCH;
-}
-
 static int report(const struct hutch_check *checks, size_t n, bool json)
 {
 	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 	bool well = true;
-	int r;
 
 	if (json)
 		well = print_json(&out, checks, n);
@@ -156,9 +146,7 @@ static int report(const struct hutch_check *checks, size_t n, bool json)
 		fprintf(stderr, "hutch: doctor: out of memory\n");
 		return EXIT_HUTCH;
 	}
-	r = say(out.data);
-	if (r)
-		return r;
+	fputs(out.data, stdout);
 	return count_lacking(checks, n, HUTCH_CHECK_REQUIRED) ? EXIT_LACKING : 0;
 }
 
@@ -169,7 +157,10 @@ static int help(const struct opt *own)
 	buf_str(&out, usage);
 	opt_help(&out, own, NULL, HELP_WIDTH);
 	buf_str(&out, exit_codes);
-	return buf_bad(&out) ? EXIT_HUTCH : say(out.data);
+	if (buf_bad(&out))
+		return EXIT_HUTCH;
+	fputs(out.data, stdout);
+	return 0;
 }
 
 static int complain(const char *message)

@@ -123,7 +123,7 @@ static int start_text(struct exec *x, struct err *e)
 		return err_set(e, ERR_LIMIT, "a text of over 8 MiB");
 	o.text = text.data ? text.data : "";
 	o.env = (const char *const *)x->env;
-	foreground_run(&o);
+	foreground_run(&x->fg, &o);
 	if (hutch_run_start(x->living.box, &o, &x->fg.run, &why) < 0)
 		return cli_carry(&why, e);
 	return 0;
@@ -178,6 +178,7 @@ static int in_front(struct exec *x, int r, struct err *e)
 		r = foreground_begin(&x->fg, e);
 	if (r == 0)
 		r = start(x, e);
+	x->fg.is_guest = true;
 	return foreground_end(&x->fg, r, e);
 }
 

@@ -185,7 +185,8 @@ static void pass_signals(struct foreground *f)
 		} else {
 			if (s.ssi_signo == SIGCONT)
 				terminal_again(&f->terminal);
-			(void)hutch_proc_signal(f->proc, (int)s.ssi_signo, NULL);
+			/* From the keys of the terminal it would be all that runs in front that get it. */
+			(void)(s.ssi_code == SI_KERNEL ? hutch_proc_signal_group : hutch_proc_signal)(f->proc, (int)s.ssi_signo, NULL);
 		}
 	}
 }
@@ -194,14 +195,18 @@ static void pass_signals(struct foreground *f)
 
 static void write_out(void *arg, int which, const char *data, size_t len)
 {
-	(void)arg;
+	struct foreground *f = arg;
+
 	while (len) {
 		ssize_t n = write(which, data, len);
 
 		if (n < 0 && errno == EAGAIN)
 			(void)poll(&(struct pollfd){which, POLLOUT, 0}, 1, 1000);
-		else if (n < 0 && errno != EINTR)
-			return; /* nobody reads it any more; the text goes on, as with a shell */
+		else if (n < 0 && errno != EINTR) {
+			if (errno != EPIPE) /* else nobody reads it any more; the text goes on, as with a shell */
+				f->unwritten = errno;
+			return;
+		}
 		else if (n > 0) {
 			data += n;
 			len -= (size_t)n;
@@ -209,9 +214,10 @@ static void write_out(void *arg, int which, const char *data, size_t len)
 	}
 }
 
-void foreground_run(struct hutch_run_options *ret)
+void foreground_run(struct foreground *f, struct hutch_run_options *ret)
 {
 	ret->on_output = write_out;
+	ret->arg = f;
 	ret->flags |= HUTCH_RUN_APART;
 }
 
@@ -230,6 +236,18 @@ static void stop_run(struct foreground *f)
 	}
 }
 
+/* The end of a sandbox kills what runs in it; that of one which was made for the command alone has another reason. */
+static int not_waited(struct foreground *f, int code, const struct hutch_error *why, struct err *e)
+{
+	if (code != HUTCH_E_DIED || !f->is_guest)
+		return cli_carry(why, e);
+	f->result.end = HUTCH_END_SIGNAL;
+	f->result.signal = SIGKILL;
+	f->result.exit_code = 128 + SIGKILL;
+	snprintf(f->result.message, sizeof(f->result.message), "%s", why->message);
+	return 0;
+}
+
 static int wait_for_run(struct foreground *f, struct err *e)
 {
 	struct hutch_error why;
@@ -239,7 +257,9 @@ static int wait_for_run(struct foreground *f, struct err *e)
 	while ((code = hutch_run_wait(f->run, -1, f->signals, &f->result, &why)) == 0)
 		stop_run(f);
 	if (code < 0)
-		return cli_carry(&why, e);
+		return not_waited(f, code, &why, e);
+	if (f->unwritten && !*f->result.message)
+		snprintf(f->result.message, sizeof(f->result.message), "write its output: %s", strerror(f->unwritten));
 	if (f->stopped_by) {
 		f->result.end = HUTCH_END_SIGNAL;
 		f->result.signal = f->stopped_by;
@@ -272,7 +292,7 @@ static int wait_for_end(struct foreground *f, struct err *e)
 	}
 	if (f->tty && hutch_proc_fd(f->proc, 0) >= 0)
 		terminal_drain(hutch_proc_fd(f->proc, 0));
-	return code < 0 ? cli_carry(&why, e) : 0;
+	return code < 0 ? not_waited(f, code, &why, e) : 0;
 }
 
 static const char *end_name(int end)

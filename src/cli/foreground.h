@@ -19,11 +19,13 @@ struct foreground {
 	/* what was asked for */
 	const char *json, *preserve;
 	bool quiet, tty, interactive;
+	bool is_guest; /* the sandbox was there before, and others may end it */
 	int fds[64], nfds; /* of --preserve-fd */
 	/* the command, once it was started */
 	struct hutch_proc *proc;
 	struct hutch_run *run; /* or text in a session */
 	int stopped_by;	       /* signal at which we ended the run; 0: none */
+	int unwritten;	       /* why its output could not be written; 0: it was */
 	struct hutch_result result;
 	/* ours */
 	struct terminal terminal;
@@ -48,7 +50,7 @@ int foreground_begin(struct foreground *f, struct err *e);
 /* Our descriptors, and a terminal where one was asked for. */
 void foreground_exec(struct foreground *f, struct hutch_exec_options *ret);
 /* Text in a session: where its output goes. */
-void foreground_run(struct hutch_run_options *ret);
+void foreground_run(struct foreground *f, struct hutch_run_options *ret);
 /* Waits for the end, unless @code (of what came before) is a failure, whose @e it is; says what there
  * is to say. Return: the exit status. */
 int foreground_end(struct foreground *f, int code, struct err *e);

@@ -190,8 +190,10 @@ static int parse(struct job_words *w, const char *signal, const char *grace, str
 	struct hutch_error why;
 
 	w->signal = signal ? hutch_signal_number(signal, &why) : w->stop ? SIGTERM : SIGKILL;
-	if (w->signal < 0)
-		return cli_carry(&why, e);
+	if (w->signal < 0) {
+		(void)cli_carry(&why, e);
+		return err_wrap(e, "--signal '%s'", signal);
+	}
 	if (!grace)
 		return 0;
 	if (!w->stop)

@@ -30,8 +30,6 @@ struct words {
 
 static int parse_time(const char *text, int *ret_ms, struct err *e)
 {
-	struct hutch_spec *spec = NULL;
-	struct hutch_error why;
 	uint64_t ms = 0;
 	int r;
 
@@ -39,16 +37,9 @@ static int parse_time(const char *text, int *ret_ms, struct err *e)
 		*ret_ms = *text == '0' ? 0 : -1;
 		return 0;
 	}
-	r = hutch_spec_new(&spec, &why);
-	if (r == 0)
-		r = hutch_spec_set(spec, "timeout", text, &why);
-	if (r == 0)
-		r = hutch_spec_number(spec, "timeout", &ms, &why);
-	hutch_spec_free(spec);
-	if (r < 0) {
-		(void)cli_carry(&why, e);
-		return err_wrap(e, "--time '%s'", text);
-	}
+	r = background_time("--time", text, &ms, e);
+	if (r < 0)
+		return r;
 	*ret_ms = ms > LONGEST_MS ? LONGEST_MS : (int)ms;
 	return 0;
 }

@@ -26,8 +26,8 @@ enum { OUTPUT_MAX = 300 << 20, GONE_WITHIN_S = 10 };
 
 #define MAIN_JOB "main"
 
-/* Return: false, nobody reads any more. */
-static bool write_out(const char *data, size_t len)
+/* Return: 1, 0 nobody reads any more, or less than 0. */
+static int write_out(const char *data, size_t len, struct err *e)
 {
 	while (len) {
 		ssize_t n = write(1, data, len);
@@ -35,13 +35,13 @@ static bool write_out(const char *data, size_t len)
 		if (n < 0 && errno == EAGAIN)
 			(void)poll(&(struct pollfd){1, POLLOUT, 0}, 1, 1000);
 		else if (n < 0 && errno != EINTR)
-			return false;
+			return errno == EPIPE ? 0 : err_sys(e, errno, "write to standard output");
 		else if (n > 0) {
 			data += n;
 			len -= (size_t)n;
 		}
 	}
-	return true;
+	return 1;
 }
 
 static void tell_lost(uint64_t lost)
@@ -111,8 +111,9 @@ static int follow(struct hutch_box *box, const char *id, uint64_t next, struct e
 		if (r == 0)
 			return 0;
 		tell_lost(o.lost);
-		if (!write_out(o.data, o.len))
-			return 0;
+		r = write_out(o.data, o.len, e);
+		if (r <= 0)
+			return r;
 		next = o.next;
 	}
 	return 0;
@@ -131,9 +132,8 @@ static int logs(struct hutch_box *box, const char *id, bool wants_follow, uint64
 		at = lines ? tail_at(&b, lines) : b.len;
 	if (lines == UINT64_MAX || at == 0)
 		tell_lost(lines ? lost : 0);
-	if (!write_out(b.data + at, b.len - at) || !wants_follow)
-		return 0;
-	return follow(box, id, next, e);
+	r = write_out(b.data + at, b.len - at, e);
+	return r <= 0 || !wants_follow ? r < 0 ? r : 0 : follow(box, id, next, e);
 }
 
 /* NAME and, where it is not the sandbox's own command, JOB. */

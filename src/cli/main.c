@@ -2,6 +2,7 @@
  *
  * main.c - the list of commands
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,9 +82,8 @@ static int unknown(const char *word)
 	return cli_fail(line);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	standard_descriptors();
 	if (argc < 2)
 		return usage(stderr, EXIT_HUTCH);
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
@@ -104,4 +104,21 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], c->name))
 			return c->run(argc - 1, argv + 1);
 	return unknown(argv[1]);
+}
+
+/* What was to be read and could not be written is a failure, whatever else went well. Commands inside write by themselves. */
+static int written(int status)
+{
+	char line[200];
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	snprintf(line, sizeof(line), "write to standard output: %s", strerror(errno));
+	return cli_fail(line);
+}
+
+int main(int argc, char **argv)
+{
+	standard_descriptors();
+	return written(run(argc, argv));
 }

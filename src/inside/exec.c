@@ -229,10 +229,8 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 	return r;
 }
 
-static void signal_one(struct slot *s, int sig)
+static void signal_one(struct slot *s, int sig, bool group)
 {
-	bool group = sig == SIGSTOP || sig == SIGCONT;
-
 	if (!s->pid) { /* it is being started */
 		s->early |= EARLY(sig);
 		return;
@@ -247,7 +245,7 @@ void exec_signal_early(struct slot *s, uint64_t early)
 {
 	for (int sig = 1; sig <= 64; sig++)
 		if (early & EARLY(sig))
-			signal_one(s, sig);
+			signal_one(s, sig, sig == SIGSTOP || sig == SIGCONT);
 }
 
 static void unlink_slot(struct keeper *k, struct slot *s)
@@ -306,11 +304,11 @@ void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id)
 		}
 }
 
-void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig)
+void exec_signal(struct keeper *k, const struct client *c, uint32_t id, uint32_t arg)
 {
 	for (struct slot *s = k->slots; s; s = s->next)
 		if (s->client == c && s->id == id)
-			signal_one(s, sig);
+			signal_one(s, (int)(arg & ~SIGNAL_GROUP), arg & SIGNAL_GROUP);
 }
 
 static struct slot *by_pid(const struct keeper *k, pid_t pid)
@@ -327,7 +325,7 @@ void exec_signal_pid(struct keeper *k, pid_t pid, int sig)
 	struct slot *s = by_pid(k, pid);
 
 	if (s)
-		signal_one(s, sig);
+		signal_one(s, sig, sig == SIGSTOP || sig == SIGCONT);
 }
 
 int exec_news(const struct keeper *k, pid_t pid)

@@ -283,7 +283,7 @@ int exec_start(struct keeper *k, struct client *c, struct msg *m, const char *cw
 pid_t exec_pid(const struct keeper *k, const struct client *c, uint32_t id); /* 0: no such command */
 /* Another client is told how it ends. */
 void exec_assign(struct keeper *k, pid_t pid, struct client *c, uint32_t id);
-void exec_signal(struct keeper *k, const struct client *c, uint32_t id, int sig);
+void exec_signal(struct keeper *k, const struct client *c, uint32_t id, uint32_t arg); /* of OP_SIGNAL */
 void exec_forget(struct keeper *k, const struct client *c); /* he has gone; what he started is killed */
 void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage);
 /* Has it exec'ed? 1 yes, 0 not yet, -1 it could not: then exec_ended() says why. */

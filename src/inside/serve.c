@@ -201,7 +201,7 @@ static void one_message(struct keeper *k, struct client *c)
 	else if (m.head.op == OP_FILES)
 		give_files(k, c, m.head.id);
 	else if (m.head.op == OP_SIGNAL)
-		exec_signal(k, c, m.head.id, (int)m.head.arg);
+		exec_signal(k, c, m.head.id, m.head.arg);
 	else if (m.head.op == OP_RESET || m.head.op == OP_RESTORE)
 		reset_run(k, c, &m);
 	else if (m.head.op == OP_NAME)

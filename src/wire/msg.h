@@ -52,7 +52,7 @@ enum msg_op {
 	OP_PLAN,   /* body: plan; fds: those of the plan */
 	OP_NAME,   /* body: struct naming: of a sandbox that had none. Answer: OP_NAMED or OP_FAILED */
 	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
-	OP_SIGNAL, /* arg: signal number, to call id */
+	OP_SIGNAL, /* arg: signal number, and SIGNAL_GROUP; to call id */
 	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept, 2 in no shell of his does anything run */
 	OP_END,	   /* the end of the sandbox; arg: 1 say when nothing of it runs any more, 2 as of OP_RESET */
 	/* caller to keeper, about shells; id: what the caller called it by */
@@ -80,6 +80,8 @@ enum msg_op {
 	OP_JOB,	      /* caller to keeper; body: struct job_ask */
 	OP_JOB_SAID,  /* keeper to caller; body: struct job_said and what follows */
 };
+
+enum { SIGNAL_GROUP = 0x100 }; /* not to the command alone, but to its process group */
 
 struct msg_head {
 	uint16_t op;
