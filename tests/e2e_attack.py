@@ -2,6 +2,7 @@
 """Code in a living sandbox that wants to outlive what ends it, or to harm what others do there."""
 
 import random
+import shutil
 import subprocess
 import time
 
@@ -69,6 +70,43 @@ class Outliving(RunCase):
         self.run_ok("job", "stop", "-t", "10", "box", job)
         result = self.hutch("exec", "box", "sh", "-c", "rm -f /tmp/alive; sleep 0.5; ls /tmp")
         self.assertNotIn("alive", result.out, str(result))
+
+
+class Quick(RunCase):
+    """Processes that make the next one and end, faster than they are found."""
+
+    LEFT = "for p in /proc/[0-9]*; do c=; read -r c <$p/comm; [ \"$c\" != hostile ] || echo $p; done 2>/dev/null"
+
+    def setUp(self):
+        super().setUp()
+        instruments = self.mkdir("instruments")
+        shutil.copy2(self.session.build / "tests" / "hostile", instruments / "hostile")
+        (instruments / "hostile").chmod(0o755)
+        self.give(instruments / "hostile")
+        self.run_ok("create", "--rootfs", self.rootfs, "-v", f"{instruments}:/instruments:ro", "box")
+
+    def tearDown(self):
+        self.hutch("rm", "box")
+        super().tearDown()
+
+    def test_none_outlives_a_timeout_and_that_holds(self):
+        text = "/instruments/hostile quick; sleep 40"
+        for words in (["box", "sh", "-c", text], ["--session", "s", "box", text]):
+            for _ in range(4):
+                since = time.monotonic()
+                result = self.hutch("exec", "--timeout", "0.3", *words)
+                took = time.monotonic() - since
+                self.assertEqual((result.code, result.out), (124, ""), str(result))
+                self.assertLess(took, 15, "they would have ended by themselves in 30 s")
+                self.assertEqual(self.run_ok("exec", "box", "sh", "-c", self.LEFT).out, "", words)
+
+    def test_one_that_was_stopped_before_stays_so(self):
+        job = self.run_ok("exec", "-d", "box", "sh", "-c", "kill -STOP $$; echo went on").out.strip()
+        state = "for p in /proc/[0-9]*; do read -r s <$p/stat; case $s in *') T '*) echo $p;; esac; done 2>/dev/null"
+        wait_for(lambda: self.run_ok("exec", "box", "sh", "-c", state).out, what="a stopped one")
+        for _ in range(3):
+            self.hutch("exec", "--timeout", "0.3", "box", "sh", "-c", "/instruments/hostile quick; sleep 40")
+        self.assertEqual(self.run_ok("logs", "box", job).out, "")
 
 
 class Killed(BoxCase):

@@ -105,9 +105,9 @@ class SandboxPath(os.PathLike[str]):
         return io.open(fd, mode.replace("x", "w"), buffering, encoding, errors, newline)
 
     def read_bytes(self) -> bytes:
-        fd = self._box.file_open(self._path, _hutch.FILE_READ, 0)
-        with io.open(fd, "rb", 0) as file:
-            return bytes(file.readall())
+        from ._copy import whole
+
+        return whole(self._box.file_open(self._path, _hutch.FILE_READ, 0))
 
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return self.read_bytes().decode(encoding, errors)

@@ -320,9 +320,25 @@ class Words(Runner):
     def test_when_the_runner_is_killed_what_it_runs_is_killed_and_told_so(self) -> None:
         sb = self.with_runner()
         result = sb.run(["sh", "-c", "kill -9 $PPID; sleep 2; echo x >/srv/x; sleep 9"])
-        self.assertEqual((result.end, result.exit_code, result.signal), (End.SIGNAL, 137, 9))
+        self.assertEqual((result.end, result.exit_code), (End.SHELL_DIED, 137))
         self.assertEqual(sb.run(["ls", "/srv"]).stdout, "")
         self.assertEqual(sb.run(["printf", "well"]).stdout, "well")
+
+    def test_who_kills_the_runner_chooses_no_end_and_outlives_nothing(self) -> None:
+        """A program may have said that it shall not be killed with the runner; a change of ids says so, too."""
+        for sig in (9, 11, 15):
+            sb = self.with_runner()
+            sb.run("sleep 323 >/dev/null 2>&1 &")
+            time.sleep(0.1)
+            script = f"kill -{sig} $PPID; sleep 0.5; echo x >/srv/x; exec sleep 324"
+            since = time.monotonic()
+            result = sb.run(["setpriv", "--pdeathsig", "clear", "sh", "-c", script], 2)
+            self.assertEqual((result.end, result.exit_code), (End.SHELL_DIED, 137))
+            self.assertLess(time.monotonic() - since, 1)
+            time.sleep(0.6)
+            self.assertEqual(sb.run(["ls", "/srv"]).stdout, "")
+            out = sb.run("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null; :").stdout
+            self.assertEqual([line.split()[1] for line in out.splitlines() if re.fullmatch(r"sleep \d+ ?", line)], ["323"])
 
     def test_one_that_its_program_has_stopped_is_continued(self) -> None:
         sb = self.with_runner()

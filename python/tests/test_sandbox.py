@@ -343,6 +343,9 @@ class Run(Case):
         moved.unlink(missing_ok=True)
         with self.assertRaises(FileNotFoundError):
             moved.unlink()
+        pid = self.sb.run("sleep 60 >/dev/null 2>&1 & echo $!").stdout.strip()
+        self.assertIn("sleep", (self.sb.files / "proc" / pid / "comm").read_text())
+        self.assertIn(b"sleep", asyncio.run((self.sb.files / "proc" / pid / "comm").aread_bytes()))
         (self.sb.files / "dir").rmtree()
         self.assertFalse((self.sb.files / "dir").exists())
 
@@ -373,6 +376,16 @@ class Run(Case):
         sb.restore(sb.list_snapshots()[-1])
         with self.assertRaises(FileNotFoundError):
             Sandbox.restore(self.sandbox())
+
+    def test_no_socket_of_a_session_is_left_by_a_reset(self) -> None:
+        sb = self.sb
+        sb.run("true")
+        for _ in range(3):
+            sb.reset()
+            sb.reset()
+            sb.session("s").run("exec 5<>/dev/udp/127.0.0.1/5000; printf -v x '%*s' 200000000 ''")
+            sb.reset()
+            self.assertEqual(sb.run("cat /proc/net/udp").stdout.count("\n"), 1)
 
     def test_fs_snapshots_go_to_the_host(self) -> None:
         here = self.directory()
@@ -517,6 +530,17 @@ class Life(Case):
             time.sleep(0.05)
         with Sandbox(config(), name="orphan") as sb:
             self.assertEqual(sb.run("echo well").output, "well\n")
+
+    def test_a_reset_frees_the_processes_that_it_needs(self) -> None:
+        code = ("import hutch, resource, time\nfrom world import config\nresource.setrlimit(resource.RLIMIT_NPROC, (300, 300))\n"
+                "sb = hutch.Sandbox(config())\nsb.run_background('while sleep 1000 & do :; done >/dev/null 2>&1')\n"
+                "until = time.monotonic() + 5\n"
+                "while (said := sb.run(['true'], 1)).end is hutch.End.EXIT and time.monotonic() < until: time.sleep(0.1)\n"
+                "print(said.end.name)\nsb.reset()\nprint(sb.run('echo fine').stdout, end='')\n")
+        done = subprocess.run([sys.executable, "-c", code], cwd=os.path.dirname(__file__), capture_output=True, text=True)
+        if done.stdout.startswith("EXIT"):
+            self.skipTest("no limit of processes holds for this user")
+        self.assertEqual((done.stderr, done.stdout), ("", "NOT_RUN\nfine\n"))
 
     def test_nothing_is_left_at_the_end_of_an_interpreter(self) -> None:
         code = "import hutch\nfrom world import config\nsb = hutch.Sandbox(config(), name='atexit')\nsb.run('true')\n"

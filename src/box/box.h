@@ -465,6 +465,7 @@ int text_file(int dir, const char *name, const struct buf *text, struct err *e);
 /* What it runs, begun @age_ns ago; and the shell, with @whole. */
 int shell_kill(struct box *b, struct shell *s, uint64_t age_ns, bool whole, struct err *e);
 int shell_continue(struct box *b, struct shell *s, struct err *e); /* if somebody inside has stopped it */
+int shell_sweep(struct box *b, struct shell *s, uint64_t age_ns, struct err *e); /* what it has left, where it was killed */
 /* The keeper's words on shells. */
 void shell_given(struct box *b, struct msg *m);
 void shell_killed(struct box *b, const struct msg *m);

@@ -295,7 +295,11 @@ static int look(struct run *r, struct err *e)
 		r->s->confused = true;
 	if (!r->s->dead && r->s->done == r->s->begun && !r->s->kills && run_shell_settle(r))
 		return 0;
-	if (r->s->dead || (r->s->done == r->s->begun && !r->s->kills)) {
+	if (r->s->dead && r->s->runner && r->s->done != r->s->begun && !r->swept) {
+		r->swept = true;
+		return shell_sweep(r->b, r->s, sys_now_ns() - r->began_ns, e);
+	}
+	if ((r->s->dead || r->s->done == r->s->begun) && !(r->s->kills && (!r->s->dead || r->swept))) {
 		if (r->settled)
 			r->s->status = r->status;
 		r->shell_died = r->s->done != r->s->begun;
@@ -486,8 +490,13 @@ void run_result(const struct run *r, struct run_result *ret)
 		of_command(r->s ? &r->s->end : &r->p->end, ret);
 	if (r->shell_died) { /* of its exit the status is known, of a kill the signal */
 		ret->counted = false;
-		if (ret->end == RUN_SIGNAL && !(r->s->runner && r->is_words)) /* words end with their runner */
+		if (ret->end == RUN_SIGNAL)
 			ret->end = RUN_SHELL_DIED;
+		if (r->s->runner) { /* how the program itself would have ended nobody knows: it was killed with it */
+			ret->end = RUN_SHELL_DIED;
+			ret->signal = 0;
+			ret->exit_code = 128 + SIGKILL;
+		}
 	}
 	if (r->stopped) {
 		ret->end = RUN_SIGNAL;

@@ -40,6 +40,7 @@ struct run {
 	uint64_t continue_ns; /* when to look after its shell, which somebody inside may have stopped; 0: never */
 	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;
+	bool swept;   /* its runner was killed, and what it left is, too, or will be in a moment */
 	bool stopped; /* by who waits for it: in a shell, of which nobody else could tell */
 	bool looked_out;
 	bool settled; /* run_shell_settle() */

@@ -549,6 +549,11 @@ int shell_continue(struct box *b, struct shell *s, struct err *e)
 	return ask_kill(b, s, 0, SHELL_CONTINUED, e);
 }
 
+int shell_sweep(struct box *b, struct shell *s, uint64_t age_ns, struct err *e)
+{
+	return ask_kill(b, s, age_ns, SHELL_LEFT, e);
+}
+
 void box_drain(struct box *b, int fd)
 {
 	struct msg_head head = {.op = OP_DRAIN};

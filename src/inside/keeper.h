@@ -336,6 +336,7 @@ int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the ins
 void tree_foreground(const struct keeper *k, pid_t pid); /* it and its children: no longer sys_background() */
 /* What runs in a shell, which lives on. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);
+void tree_kill_left(struct keeper *k, const struct shell_kill *what);
 
 /* shell.c: shells, and the sessions among them. */
 int shell_open(struct keeper *k, struct client *c, struct msg *m, struct err *e);
@@ -349,6 +350,7 @@ void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew
 void shell_ahead(struct keeper *k);
 bool shell_waits_ahead(const struct keeper *k, pid_t pid); /* is it that? */
 bool shell_is(const struct keeper *k, pid_t pid);
+bool shell_sessions(const struct keeper *k); /* is there one? */
 /* How many children it may have where it waits; SHELL_OF_SPARE, or -1: it is no shell, or one that is being killed. */
 enum { SHELL_OF_SPARE = 100 };
 int shell_children(const struct keeper *k, pid_t pid);

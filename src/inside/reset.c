@@ -312,7 +312,8 @@ static bool is_shared(const struct keeper *k)
 
 bool reset_end(struct keeper *k)
 {
-	return !is_shared(k) && !k->clients->next && still_end(k);
+	/* What a session has opened is closed only when its memory is given back; a socket is in the network, which stays. */
+	return !is_shared(k) && !k->clients->next && !shell_sessions(k) && still_end(k);
 }
 
 /* Its reaper is killed when somebody has heard of the reset. Return: false, it cannot be remembered. */
@@ -344,6 +345,19 @@ static int change_at_home(struct keeper *k, struct generation *old, struct gener
 	return next->pid ? 0 : begin(k, next, on, e);
 }
 
+/* What the old one has used up (processes, most likely) is there again when it has ended. At home. */
+static int begin_after(struct keeper *k, struct generation *old, struct generation *next, struct stack *on, struct err *e)
+{
+	int r;
+
+	generation_kill(old);
+	give_up(k, next);
+	*next = (struct generation){0};
+	r = wait_for_end(k, old, NULL, e);
+	old->pid = 0;
+	return r < 0 ? r : begin(k, next, on, e);
+}
+
 /* @quiet: see reset_end(). */
 static int change(struct keeper *k, struct generation *old, struct generation next, bool quiet, struct stack *on, struct err *e)
 {
@@ -355,6 +369,8 @@ static int change(struct keeper *k, struct generation *old, struct generation ne
 		generation_kill(old);
 	k->now.pid = 0;
 	r = change_at_home(k, old, &next, on, e);
+	if (r < 0 && old->pid && next.pid < 0 && (e->sys == EAGAIN || e->sys == ENOMEM))
+		r = begin_after(k, old, &next, on, e);
 	if (r == 0 && next.news >= 0)
 		r = generation_finish(k, &next, e);
 	if (r == 0 && old->pid)

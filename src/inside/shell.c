@@ -452,6 +452,8 @@ void shell_kill(struct keeper *k, struct client *c, uint32_t id, const struct sh
 		s->dying = true; /* its name is free */
 	if (s && s->pid && what->shell == SHELL_CONTINUED)
 		(void)kill(s->pid, SIGCONT);
+	else if (what->shell == SHELL_LEFT)
+		tree_kill_left(k, what);
 	else if (s && s->pid)
 		tree_kill_run(k, s->pid, what);
 	(void)client_tell(c, &done, NULL, 0, NULL, 0);
@@ -482,6 +484,15 @@ void shell_ended(struct keeper *k, pid_t pid)
 	close_ends(k, s);
 	if (!s->name || !s->lent || s->dying)
 		retire(k, s);
+}
+
+bool shell_sessions(const struct keeper *k)
+{
+	const struct shell *s = k->shells;
+
+	while (s && !(s->name && s->pid))
+		s = s->next;
+	return s;
 }
 
 int shell_children(const struct keeper *k, pid_t pid)

@@ -11,6 +11,9 @@
  * That list leaves out some while others in it end, and who is stopped in the middle of a fork has a child yet. So the
  * leader, which inherits whoever is left over, stays to the last, stopped, until all below it are dead.
  *
+ * Who makes children faster than they are found is caught with all others: everything below the keeper is stopped by one
+ * call, during which the kernel makes no process, and goes on afterwards.
+ *
  * With its system calls unfiltered a process can make itself siblings (CLONE_PARENT), which are then
  * children of the keeper. Whoever is that and was not started by it is taken along.
  */
@@ -28,12 +31,13 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 2000, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
+enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 2000, STOP_WITHIN_MS = 100, LOOK_WITHIN_MS = 20, STORM = 1000, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
 #define WAITED_MAX_NS 60000000000ull /* a question; whoever's is older reads another clock */
 
 struct tree {
 	pid_t *pids;
 	size_t n, room;
+	pid_t *slots; /* the same, each at or behind the place of its number; twice as many as there is room for */
 	const struct keeper *below_keeper; /* not NULL: its children are looked at */
 	bool look_only;
 };
@@ -51,24 +55,53 @@ static bool is_ours(const struct keeper *k, pid_t pid)
 	return false;
 }
 
+static void tree_done(struct tree *t)
+{
+	free(t->pids);
+	free(t->slots);
+	*t = (struct tree){0};
+}
+
+/* Where it is, or would be. */
+static pid_t *slot_of(const struct tree *t, pid_t pid)
+{
+	size_t last = 2 * t->room - 1, i = (size_t)pid & last;
+
+	while (t->slots[i] && t->slots[i] != pid)
+		i = (i + 1) & last;
+	return &t->slots[i];
+}
+
+static bool make_room(struct tree *t)
+{
+	size_t room = t->room ? 2 * t->room : 64; /* a power of two */
+	pid_t *pids = realloc(t->pids, room * sizeof(*pids)), *slots = calloc(2 * room, sizeof(*slots));
+
+	t->pids = pids ? pids : t->pids;
+	if (!pids || !slots) {
+		free(slots);
+		return false;
+	}
+	free(t->slots);
+	t->slots = slots;
+	t->room = room;
+	for (size_t i = 0; i < t->n; i++)
+		*slot_of(t, pids[i]) = pids[i];
+	return true;
+}
+
+static bool has(const struct tree *t, pid_t pid)
+{
+	return t->room && *slot_of(t, pid) == pid;
+}
+
 static bool add(struct tree *t, pid_t pid)
 {
-	pid_t *more;
-
-	for (size_t i = 0; i < t->n; i++)
-		if (t->pids[i] == pid)
-			return false;
-	if (t->below_keeper && is_ours(t->below_keeper, pid))
+	if (has(t, pid) || (t->below_keeper && is_ours(t->below_keeper, pid)) || t->n == TREE_MAX)
 		return false;
-	if (t->n == TREE_MAX)
+	if (t->n == t->room && !make_room(t))
 		return false;
-	if (t->n == t->room) {
-		t->room = t->room ? 2 * t->room : 64;
-		more = realloc(t->pids, t->room * sizeof(*more));
-		if (!more)
-			return false;
-		t->pids = more;
-	}
+	*slot_of(t, pid) = pid;
 	t->pids[t->n++] = pid;
 	if (!t->look_only)
 		(void)kill(pid, SIGSTOP); /* gone already is fine */
@@ -117,23 +150,93 @@ static bool add_below(const struct keeper *k, struct tree *t, pid_t pid)
 	return more;
 }
 
-/* Those that were added, with all below them. */
-static void stop_trees(struct keeper *k, struct tree *t)
+/* Those that were added, with all below them. Return: false, they make others faster than we find them; not when @all is stopped. */
+static bool stop_trees(struct keeper *k, struct tree *t, bool all)
 {
+	uint64_t until = sys_deadline_ns(sys_now_ns(), all ? DIE_WITHIN_MS : STOP_WITHIN_MS);
+	size_t most = all ? TREE_MAX : t->n + STORM;
 	bool more = true;
 
-	for (int i = 0; i < ROUNDS && more; i++) {
+	for (int i = 0; i < ROUNDS && more && t->n < most && sys_now_ns() < until; i++) {
 		t->below_keeper = k;
 		more = add_below(k, t, getpid());
 		t->below_keeper = NULL;
-		for (size_t j = 0; j < t->n; j++)
-			more |= add_below(k, t, t->pids[j]);
+		for (size_t j = 0; j < t->n && t->n < most && sys_now_ns() < until; j++)
+			more |= !tree_is_zombie(k, t->pids[j]) && add_below(k, t, t->pids[j]); /* of those there may be many */
+	}
+	return !more;
+}
+
+/* ---- everything at once ----------------------------------------------------------------------- */
+
+/* Who was stopped before. */
+struct world {
+	struct tree stopped;
+	bool is_stopped;
+};
+
+static void each_process(struct keeper *k, uint64_t until, void (*act)(struct keeper *k, struct world *w, pid_t pid), struct world *w)
+{
+	int fd = openat(k->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *x;
+
+	while (d && sys_now_ns() < until && (x = readdir(d))) {
+		pid_t pid = *x->d_name >= '1' && *x->d_name <= '9' ? (pid_t)atoi(x->d_name) : 0;
+
+		if (pid && pid != getpid())
+			act(k, w, pid);
 	}
 }
 
+static void note_stopped(struct keeper *k, struct world *w, pid_t pid)
+{
+	if (tree_is_stopped(k, pid))
+		(void)add(&w->stopped, pid);
+}
+
+static void go_on(struct keeper *k, struct world *w, pid_t pid)
+{
+	(void)k;
+	if (!has(&w->stopped, pid))
+		(void)kill(pid, SIGCONT);
+}
+
+/* Before any of them is stopped by us. Among very many it is not looked for long. */
+static struct world look_at_world(struct keeper *k)
+{
+	struct world w = {.stopped.look_only = true};
+
+	each_process(k, sys_deadline_ns(sys_now_ns(), LOOK_WITHIN_MS), note_stopped, &w);
+	return w;
+}
+
+static void stop_world(struct world *w)
+{
+	(void)kill(-1, SIGSTOP); /* the keeper is the first of its namespace: that is whoever is below it */
+	w->is_stopped = true;
+}
+
+/* Those that were added, with all below them. */
+static void stop_all(struct keeper *k, struct world *w, struct tree *t)
+{
+	if (stop_trees(k, t, w->is_stopped) || w->is_stopped || getpid() != 1)
+		return;
+	stop_world(w);
+	(void)stop_trees(k, t, true);
+}
+
+static void world_goes_on(struct keeper *k, struct world *w)
+{
+	if (w->is_stopped)
+		each_process(k, UINT64_MAX, go_on, w);
+	tree_done(&w->stopped);
+	w->is_stopped = false;
+}
+
 /* Of @children those that are to be, with all below them. Frees the list. Return: were there any? */
-static bool kill_those(struct keeper *k, struct tree *children, bool (*is_to_be)(const struct keeper *k, pid_t pid, const void *arg),
-		       const void *arg)
+static bool kill_those(struct keeper *k, struct world *w, struct tree *children,
+		       bool (*is_to_be)(const struct keeper *k, pid_t pid, const void *arg), const void *arg)
 {
 	struct tree t = {0};
 	bool found;
@@ -141,31 +244,14 @@ static bool kill_those(struct keeper *k, struct tree *children, bool (*is_to_be)
 	for (size_t j = 0; j < children->n; j++)
 		if (is_to_be(k, children->pids[j], arg))
 			(void)add(&t, children->pids[j]);
-	free(children->pids);
+	tree_done(children);
 	found = t.n > 0;
 	if (found)
-		stop_trees(k, &t);
+		stop_all(k, w, &t);
 	for (size_t j = 0; j < t.n; j++)
 		(void)kill(t.pids[j], SIGKILL);
-	free(t.pids);
+	tree_done(&t);
 	return found;
-}
-
-/* Until there is nobody left to be killed, told by @kill_some. Twice nobody: the kernel's list may have left somebody out once.
- * Whoever was killed is gone as soon as the machine comes to it: the limit is for those that hang in the kernel. */
-static void kill_all(struct keeper *k, bool (*kill_some)(struct keeper *k, void *arg), void *arg)
-{
-	uint64_t until = sys_deadline_ns(sys_now_ns(), DIE_WITHIN_MS);
-	struct timespec nap = {.tv_nsec = NAP_NS};
-
-	for (int nobody = 0; nobody < 2 && sys_now_ns() < until;) {
-		nobody = kill_some(k, arg) ? 0 : nobody + 1;
-		if (nobody)
-			continue;
-		nanosleep(&nap, NULL);
-		if (nap.tv_nsec < NAP_MAX_NS) /* many take their time to die, for which we would be in their way */
-			nap.tv_nsec *= 2;
-	}
 }
 
 /* ---- what the kernel says of one -------------------------------------------------------------- */
@@ -241,6 +327,30 @@ bool tree_is_stopped(const struct keeper *k, pid_t pid)
 	return state == 'T' || state == 't';
 }
 
+/* Until there is nobody left to be killed, told by @kill_some, and nobody has come meanwhile, not even such as have ended by now:
+ * who makes one that makes one and ends was never seen alive. Twice nobody: the kernel's list may have left somebody out once.
+ * Whoever was killed is gone as soon as the machine comes to it: the limit is for those that hang in the kernel. */
+static void kill_all(struct keeper *k, struct world *w, bool (*kill_some)(struct keeper *k, struct world *w, void *arg, size_t *ret_n),
+		     void *arg)
+{
+	uint64_t now = sys_now_ns(), until = sys_deadline_ns(now, DIE_WITHIN_MS), quick = sys_deadline_ns(now, STOP_WITHIN_MS);
+	struct timespec nap = {.tv_nsec = NAP_NS};
+	size_t n, before = 0;
+
+	for (int nobody = 0, i = 0; nobody < 2 && sys_now_ns() < until; i++, before = n) {
+		bool found = kill_some(k, w, arg, &n), came = i && n > before;
+
+		nobody = found || came ? 0 : nobody + 1;
+		if (came && getpid() == 1 && !w->is_stopped && sys_now_ns() >= quick)
+			stop_world(w);
+		if (!found)
+			continue;
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < NAP_MAX_NS) /* many take their time to die, for which we would be in their way */
+			nap.tv_nsec *= 2;
+	}
+}
+
 /* It makes no children any more: neither runs nor is about to stop. */
 static bool is_still(const struct keeper *k, pid_t pid)
 {
@@ -257,7 +367,7 @@ static bool lives(const struct keeper *k, pid_t pid, const void *arg)
 }
 
 /* Something inside may have let the leader go on. */
-static bool kill_below(struct keeper *k, void *leader)
+static bool kill_below(struct keeper *k, struct world *w, void *leader, size_t *ret_n)
 {
 	struct tree children = {.look_only = true};
 	pid_t pid = *(const pid_t *)leader;
@@ -266,20 +376,23 @@ static bool kill_below(struct keeper *k, void *leader)
 	if (!still)
 		(void)kill(pid, SIGSTOP);
 	(void)add_below(k, &children, pid);
-	return kill_those(k, &children, lives, NULL) || !still;
+	*ret_n = children.n;
+	return kill_those(k, w, &children, lives, NULL) || !still;
 }
 
 void tree_kill(struct keeper *k, pid_t leader)
 {
+	struct world w = look_at_world(k);
 	struct tree t = {0};
 
 	(void)add(&t, leader);
-	stop_trees(k, &t);
+	stop_all(k, &w, &t);
 	for (size_t j = 1; j < t.n; j++)
 		(void)kill(t.pids[j], SIGKILL);
-	free(t.pids);
-	kill_all(k, kill_below, &leader);
+	tree_done(&t);
+	kill_all(k, &w, kill_below, &leader);
 	(void)kill(leader, SIGKILL);
+	world_goes_on(k, &w);
 }
 
 /* ---- what runs in a shell --------------------------------------------------------------------- */
@@ -292,7 +405,7 @@ void tree_foreground(const struct keeper *k, pid_t pid)
 	(void)add_below(k, &children, pid);
 	for (size_t j = 0; j < children.n; j++)
 		sys_background(children.pids[j], false);
-	free(children.pids);
+	tree_done(&children);
 }
 
 int32_t tree_inside(const struct keeper *k, pid_t pid)
@@ -354,14 +467,15 @@ static bool has_sub_shell(const struct keeper *k, const struct tree *children, c
 	return false;
 }
 
-static bool kill_of_run(struct keeper *k, void *arg)
+static bool kill_of_run(struct keeper *k, struct world *w, void *arg, size_t *ret_n)
 {
 	struct tree children = {.look_only = true};
 	struct run *r = arg;
 
 	(void)add_below(k, &children, r->shell);
 	r->next_may_wait = r->what->shell == SHELL_SPARED && !has_sub_shell(k, &children, r->what);
-	return kill_those(k, &children, is_of_run, r);
+	*ret_n = children.n;
+	return kill_those(k, w, &children, is_of_run, r);
 }
 
 /* When a run began, as the start of a process is told. Its age is that when the caller asked, and the keeper may have come to
@@ -384,12 +498,24 @@ static unsigned long long start_of_run(const struct shell_kill *what)
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what)
 {
 	struct run r = {.what = what, .shell = shell, .since = start_of_run(what)};
+	struct world w = look_at_world(k);
 
 	(void)kill(shell, SIGSTOP);
 	if (what->shell == SHELL_TOLD)
 		(void)kill(shell, SHELL_SIGNAL);
-	kill_all(k, kill_of_run, &r);
+	kill_all(k, &w, kill_of_run, &r);
 	(void)kill(shell, what->shell == SHELL_KILLED ? SIGKILL : SIGCONT);
+	world_goes_on(k, &w);
+}
+
+void tree_kill_left(struct keeper *k, const struct shell_kill *what)
+{
+	struct run r = {.what = what, .shell = k->now.pid, .since = start_of_run(what)};
+	struct world w = look_at_world(k);
+
+	if (r.shell)
+		kill_all(k, &w, kill_of_run, &r);
+	world_goes_on(k, &w);
 }
 
 /* ---- what has lost its parents ---------------------------------------------------------------- */
@@ -408,8 +534,9 @@ bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n)
 
 	if (!look_at_orphans(k, &t))
 		return false;
-	*ret = t.pids;
+	*ret = take_ptr(&t.pids);
 	*ret_n = t.n;
+	tree_done(&t);
 	return true;
 }
 
@@ -428,17 +555,21 @@ static bool is_not_spared(const struct keeper *k, pid_t pid, const void *arg)
 	return !tree_is_zombie(k, pid);
 }
 
-static bool kill_some_orphans(struct keeper *k, void *spared)
+static bool kill_some_orphans(struct keeper *k, struct world *w, void *spared, size_t *ret_n)
 {
 	struct tree orphans;
+	bool there = look_at_orphans(k, &orphans);
 
-	return look_at_orphans(k, &orphans) && kill_those(k, &orphans, is_not_spared, spared);
+	*ret_n = orphans.n;
+	return there && kill_those(k, w, &orphans, is_not_spared, spared);
 }
 
 /* Those that were killed may have been about to lose children of their own. */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n)
 {
+	struct world w = look_at_world(k);
 	struct spared but = {spared, n};
 
-	kill_all(k, kill_some_orphans, &but);
+	kill_all(k, &w, kill_some_orphans, &but);
+	world_goes_on(k, &w);
 }

@@ -216,6 +216,7 @@ enum shell_fate {
 	SHELL_TOLD,   /* it gets SHELL_SIGNAL: it shall run no more of its text */
 	SHELL_KILLED, /* it too */
 	SHELL_CONTINUED, /* nothing is killed: somebody inside may have stopped it */
+	SHELL_LEFT, /* it was killed: what it has left behind, which only what has lost its parents since then can be */
 };
 
 struct shell_kill {

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 PROGRAMS = """sh bash true false cat ls id env sleep stat touch mkdir rm chmod chown ln mv cp head tail wc sort
-    readlink dd kill ps mount umount hostname uname seq tr mknod find grep sed timeout setsid stty tty df
+    readlink dd kill ps mount umount hostname uname seq tr mknod find grep sed timeout setpriv setsid stty tty df
     mkfifo printf test getfattr setfattr""".split()
 DIRECTORIES = "dev etc home proc root run srv sys tmp usr/bin usr/lib usr/lib64 usr/sbin var/tmp".split()
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
