@@ -957,8 +957,8 @@ HUTCH_PUBLIC int hutch_run_start(struct hutch_box *box, const struct hutch_run_o
  *
  * The end does not wait for who keeps the output open: what a job in the background writes later is in no
  * other call's output. But in a session, whose shell and jobs have one output as in a terminal: what comes
- * later is in that of the session's next call, or of the one that runs by then. At the timeout all that the call started is killed, also what it put into
- * sessions of their own; jobs of earlier calls are spared (those of the hundredth of a second before this
+ * later is in that of the session's next call, or of the one that runs by then. At the timeout all that the
+ * call started is killed, also what it put into sessions of their own; jobs of earlier calls are spared (those of the hundredth of a second before this
  * call began may be taken along). A session of bash passes over the rest of the
  * text and survives it, unless it is in a loop of its own: then its shell is killed half a second later; that
  * of a plain sh is killed at once.

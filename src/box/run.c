@@ -228,10 +228,10 @@ static int listen_to_run(const struct run *r, int events, struct err *e)
 	return listen_to(events, (int[]){r->s ? r->s->ends[SHELL_END_RESULTS] : -1, r->out[0], r->out[1]}, 3, e);
 }
 
-/* The runner has not begun it: as if there were none. Return: 1 that could not be, and the run has ended. */
+/* Nobody has begun it: as if that shell, or runner, were not there. Return: 1 that could not be, and the run has ended. */
 static int start_over(struct run *r)
 {
-	auto_free char *text = take_ptr(&r->program);
+	auto_free char *text = r->s->runner ? take_ptr(&r->program) : take_ptr(&r->again);
 	struct run_ask ask = {.text = text, .len = text ? strlen(text) : 0, .apart = r->apart};
 	uint64_t began_ns = r->began_ns, now = sys_now_ns();
 	auto_free char **words = calloc(r->words.len + 1, sizeof(*words));
@@ -254,23 +254,12 @@ static int start_over(struct run *r)
 	return code < 0 ? 1 : 0;
 }
 
-/* A runner that was killed just before it was given the run. */
+/* A runner that was killed just before it was given the run, or a shell before it had forked who takes it. */
 static bool was_not_read(const struct run *r)
 {
-	return r->s->runner && r->s->dead && !r->kill_by_ns && r->s->done != r->s->begun && shell_unread(r->s);
-}
+	const struct shell *s = r->s;
 
-/* The same of a shell. */
-static int start_again(struct run *r)
-{
-	int code;
-
-	if (r->events >= 0)
-		(void)epoll_ctl(r->events, EPOLL_CTL_DEL, r->s->ends[SHELL_END_RESULTS], NULL);
-	code = run_shell_start_again(r, &r->bad);
-	if (code == 0 && r->events >= 0)
-		code = listen_to_run(r, r->events, &r->bad);
-	return code < 0 ? 1 : 0;
+	return s->dead && !r->kill_by_ns && s->done != s->begun && (s->runner || (r->again && !s->inside)) && shell_unread(s);
 }
 
 /* What the keeper and the shell said. Return: 1 it has ended. */
@@ -288,8 +277,6 @@ static int look(struct run *r, struct err *e)
 		return code;
 	if (r->s->refused || was_not_read(r))
 		return start_over(r);
-	if (run_shell_was_not_taken(r))
-		return start_again(r);
 	/* Whom somebody else than us killed may not have taken all of the text. */
 	if (!r->s->session && !r->s->runner && r->s->done == r->s->begun && r->s->status == 128 + SIGKILL && !r->kill_by_ns)
 		r->s->confused = true;
@@ -548,7 +535,7 @@ void run_free(struct run *r)
 	close_fd(&r->in);
 	free(r->input);
 	free(r->program);
-	run_shell_kept_done(r);
+	free(r->again);
 	buf_done(&r->words);
 	free(r->buf);
 	free(r);

@@ -32,11 +32,7 @@ struct run {
 	char *program; /* the text, where it is one program, which may take its sub-shell's place; or NULL */
 	struct buf words; /* in a runner: those that are run, each with a NUL behind it */
 	bool is_words;	  /* there, and were no text */
-	struct {
-		struct buf before;
-		char *text; /* NULL: it is not kept */
-		size_t len;
-	} kept; /* what a warm shell was given that did not wait for it yet */
+	char *again; /* what a warm shell was given that may not have forked yet who takes it; or NULL */
 	uint64_t continue_ns; /* when to look after its shell, which somebody inside may have stopped; 0: never */
 	struct err bad; /* code != 0: it could not be begun after all */
 	bool timed_out, done, shell_died;
@@ -60,10 +56,6 @@ void run_feed(struct run *r);
 /* run_shell.c: Begins the run in its shell (r->s). After a failure with r->s->deaf: in the next one. */
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e);
 int run_shell_start_next(struct run *r, const struct run_ask *ask, struct err *e);
-/* Its shell was killed before it had forked who takes the text: nobody will. Then the run is begun once more, in the next one. */
-bool run_shell_was_not_taken(const struct run *r);
-int run_shell_start_again(struct run *r, struct err *e);
-void run_shell_kept_done(struct run *r);
 /* A session that was told to pass over the rest of a text, and had come to its end, may do so with the next one: so it gets one
  * that does nothing. Return: true, and that is to be waited for. */
 bool run_shell_settle(struct run *r);

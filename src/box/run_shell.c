@@ -271,39 +271,16 @@ bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
 }
 
 /* Who waits for this text has not said so yet. If the shell has been killed meanwhile there is nobody: for that it is kept. */
-static void keep_text(struct run *r, struct buf *before, const struct run_ask *ask)
+static void keep_text(struct run *r, const struct buf *before, const struct run_ask *ask)
 {
+	auto_buf struct buf all = BUF_INIT(SIZE_MAX);
+
 	if (r->s->session || r->s->runner || r->s->inside)
 		return;
-	r->kept.before = *before;
-	*before = (struct buf)BUF_INIT(0);
-	r->kept.text = strndup(ask->text, ask->len);
-	r->kept.len = ask->len;
-}
-
-/* @before: is taken over where the run may have to be begun once more. */
-static int start_with(struct run *r, struct buf *before, const struct run_ask *ask, struct err *e)
-{
-	struct shell *s = r->s;
-	int code = 0;
-
-	s->name++;
-	for (int i = 0; i < 2 && code == 0; i++) {
-		if (s->session)
-			r->out[i] = s->ends[SHELL_END_OUT + i];
-		else if (i == 0 || ask->apart)
-			code = make_fifo(r, i, e);
-	}
-	if (code == 0)
-		code = send_text(r, before, ask, e);
-	if (code < 0) {
-		run_shell_forget(r);
-		return code;
-	}
-	if (s->session) /* of a warm one each sub-shell stands there */
-		s->moved = false;
-	keep_text(r, before, ask);
-	return 0;
+	buf_add(&all, before->data, before->len);
+	buf_add(&all, ask->text, ask->len);
+	free(r->again);
+	r->again = buf_take(&all);
 }
 
 int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
@@ -329,38 +306,23 @@ int run_shell_start(struct run *r, const struct run_ask *ask, struct err *e)
 	if (code < 0)
 		return code;
 	text.len = whole ? 0 : ask->len;
-	return start_with(r, &before, &text, e);
-}
-
-void run_shell_kept_done(struct run *r)
-{
-	buf_done(&r->kept.before);
-	free(r->kept.text);
-	r->kept.text = NULL;
-}
-
-bool run_shell_was_not_taken(const struct run *r)
-{
-	const struct shell *s = r->s;
-
-	return s->dead && r->kept.text && !r->kill_by_ns && s->done != s->begun && !s->inside && shell_unread(s);
-}
-
-int run_shell_start_again(struct run *r, struct err *e)
-{
-	auto_buf struct buf before = r->kept.before;
-	auto_free char *text = take_ptr(&r->kept.text);
-	const struct run_ask ask = {.text = text, .len = r->kept.len, .apart = r->apart};
-	int code;
-
-	r->kept.before = (struct buf)BUF_INIT(0);
-	run_shell_leave(r);
-	code = shell_take(r->b, NULL, r->apart, &r->s, e);
-	if (code == 0 && !r->s)
-		code = err_set(e, ERR_BUSY, "the shell is in use by another call");
-	if (code == 0 && !r->s->ready)
-		code = wait_waits(r, e);
-	return code < 0 ? code : start_with(r, &before, &ask, e);
+	s->name++;
+	for (int i = 0; i < 2 && code == 0; i++) {
+		if (s->session)
+			r->out[i] = s->ends[SHELL_END_OUT + i];
+		else if (i == 0 || ask->apart)
+			code = make_fifo(r, i, e);
+	}
+	if (code == 0)
+		code = send_text(r, &before, &text, e);
+	if (code < 0) {
+		run_shell_forget(r);
+		return code;
+	}
+	if (s->session) /* of a warm one each sub-shell stands there */
+		s->moved = false;
+	keep_text(r, &before, &text);
+	return 0;
 }
 
 bool run_shell_settle(struct run *r)

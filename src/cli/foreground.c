@@ -206,8 +206,7 @@ static void write_out(void *arg, int which, const char *data, size_t len)
 			if (errno != EPIPE) /* else nobody reads it any more; the text goes on, as with a shell */
 				f->unwritten = errno;
 			return;
-		}
-		else if (n > 0) {
+		} else if (n > 0) {
 			data += n;
 			len -= (size_t)n;
 		}
