@@ -249,6 +249,7 @@ static void after_a_reset_there_is_a_new_helper(void)
 static void a_deep_tree_is_removed(void)
 {
 	struct hutch_box *box;
+	char *name = NULL;
 	auto_world w;
 
 	if (!world_open(&w))
@@ -256,6 +257,11 @@ static void a_deep_tree_is_removed(void)
 	box = world_start(&w);
 	world_sh(&w, box, "i=0; mkdir /tmp/deep; cd /tmp/deep; while [ $i -lt 300 ]; do mkdir d; : >f; cd ./d; i=$((i+1)); done; chmod 0 /tmp/deep", NULL);
 	is_int(hutch_file_remove(box, "/tmp/deep", HUTCH_FILE_RECURSIVE, &w.e), 0);
+	is_int(fails(&w, box, "/tmp/deep", HUTCH_FILE_DIRECTORY), ENOENT);
+	world_sh(&w, box, "i=0; mkdir /tmp/deep; cd /tmp/deep; while [ $i -lt 300 ]; do mkdir d; : >f; cd ./d; i=$((i+1)); done", NULL);
+	is_int(hutch_box_snapshot(box, NULL, &name, &w.e), 0);
+	free(name);
+	ok(hutch_file_remove(box, "/tmp/deep", HUTCH_FILE_RECURSIVE, &w.e) == 0, "%s", w.e.message);
 	is_int(fails(&w, box, "/tmp/deep", HUTCH_FILE_DIRECTORY), ENOENT);
 	hutch_box_delete(box, NULL);
 }

@@ -1039,6 +1039,24 @@ static void a_session_runs_nothing_where_it_was_not_to_be(void)
 	hutch_box_delete(box, NULL);
 }
 
+static void the_next_shell_of_a_session_stands_where_the_last_one_ended(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	expect(&w, box, "s", "cd /usr; exit 3", 3, "");
+	expect(&w, box, "s", "pwd", 0, "/usr\n");
+	expect(&w, box, "s", "cd /tmp; trap 'cd /usr/bin; echo bye' EXIT; exit 4", 4, "bye\n");
+	expect(&w, box, "s", "pwd; cd /tmp; set -e; false", 1, "/usr/bin\n");
+	expect(&w, box, "s", "pwd; (cd /usr; exit 1); (cd /usr) & wait; cd /", 0, "/tmp\n");
+	expect(&w, box, "s", "pwd; cd /usr; kill -9 $$", 137, "/\n"); /* nobody can say it any more */
+	expect(&w, box, "s", "pwd", 0, "/\n");
+	hutch_box_delete(box, NULL);
+}
+
 static void a_text_may_begin_with_a_hyphen(void)
 {
 	auto_world w;
@@ -1359,6 +1377,7 @@ int main(void)
 		TAP_TEST(a_text_that_is_stopped_has_not_ended_well),
 		TAP_TEST(who_follows_a_shell_that_was_killed_is_run),
 		TAP_TEST(a_session_runs_nothing_where_it_was_not_to_be),
+		TAP_TEST(the_next_shell_of_a_session_stands_where_the_last_one_ended),
 		TAP_TEST(a_text_may_begin_with_a_hyphen),
 		TAP_TEST(a_reset_begins_anew),
 		TAP_TEST(after_a_reset_a_shell_waits_where_one_was_used),

@@ -23,7 +23,7 @@
  *	_hp e STATUS		behind it: says how that sub-shell ended, where it did not; of one that left without a text it says
  *				nothing, and waits until there is one
  *	_hp s IN OUT STATUS DIR	in a session: says how the last text ended and where the shell stands, and takes the next, which
- *				is $_hx. Status: 1 nobody is there any more
+ *				is $_hx. Status: 1 nobody is there any more. Where that ends the shell, it says where it stood
  *
  * What is read and said box/shell_begin.c describes.
  */
@@ -62,6 +62,7 @@ struct builtin {
 
 extern void *bind_variable(const char *name, char *value, int flags) __attribute__((weak));
 extern void check_signals_and_traps(void) __attribute__((weak));
+extern char *get_string_value(const char *name) __attribute__((weak));
 extern int on_exit(void (*f)(int status, void *arg), void *arg) __attribute__((weak)); /* of glibc */
 
 /* ---- of the kernel ---------------------------------------------------------------------------- */
@@ -364,12 +365,38 @@ static int end_of_text(const char *status)
 
 /* ---- a text in a session ---------------------------------------------------------------------- */
 
-static int next_of_session(long in)
+static long session, session_out; /* its pid; 0: nobody listens */
+
+/* With a text that ends the shell. What that has forked comes here, too. */
+static void leave_session(int status, void *arg)
+{
+	char record[RECORD_MAX];
+	struct line end = {record, record + sizeof(record)};
+	const char *dir = get_string_value ? get_string_value("PWD") : NULL;
+
+	(void)status;
+	(void)arg;
+	if (!dir || ask_fd(SYS_getpid, 0) != session)
+		return;
+	add(&end, "D");
+	add(&end, dir);
+	if (!say(session_out, record, end.at)) /* bash has put its descriptors back by then */
+		(void)say(RESULTS, record, end.at);
+}
+
+static int next_of_session(long in, long out)
 {
 	char request[REQUEST_MAX + 1];
 
-	if (!take(in, request, false))
+	if (!session && on_exit) {
+		session = ask_fd(SYS_getpid, 0);
+		session_out = out;
+		(void)on_exit(leave_session, NULL);
+	}
+	if (!take(in, request, false)) {
+		session = 0;
 		return 1;
+	}
 	bind_variable("_hx", request, 0);
 	return 0;
 }
@@ -397,7 +424,7 @@ static int run(struct words *w)
 		return end_of_text(word[0]);
 	case 's':
 		(void)say_end(ends++, number_of(word[1]), word[2], word[3]);
-		return next_of_session(number_of(word[0]));
+		return next_of_session(number_of(word[0]), number_of(word[1]));
 	default:
 		return 0;
 	}

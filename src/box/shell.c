@@ -125,7 +125,15 @@ static void note_waiting(struct shell *s, int pid, int bash)
 	s->inside = pid;
 }
 
-/* "R pid bash" or "E number status [directory]"; of a runner, too, what inside/runner.c says. Return: 1 the end of the run that is awaited. */
+static void note_dir(struct shell *s, const char *dir)
+{
+	if (*dir != '/' || (s->cwd && !strcmp(dir, s->cwd)))
+		return;
+	free(s->cwd);
+	s->cwd = strdup(dir);
+}
+
+/* "R pid bash" or "E number status [directory]"; of a session that ends with its text "Ddirectory"; of a runner, too, what inside/runner.c says. Return: 1 the end of the run that is awaited. */
 static int one_record(struct shell *s, const char *text)
 {
 	const char *last = s->session ? NULL : strrchr(text, '\n'); /* in a session the directory may have one */
@@ -143,6 +151,8 @@ static int one_record(struct shell *s, const char *text)
 	if (s->runner && sscanf(record, "W%llu %d %" SCNu64 " %" SCNu64 " %" SCNu64, &number, &s->ran.status, &s->ran.user_us,
 				&s->ran.system_us, &s->ran.maxrss_kb) == 5)
 		return of_runner(s, number, false);
+	if (*record == 'D' && s->session && s->done != s->begun)
+		note_dir(s, record + 1);
 	if (*record != 'E') /* of every run: so it is read without sscanf(), which costs a microsecond */
 		return 0;
 	number = strtoull(record + 1, &after, 10);
@@ -166,10 +176,8 @@ static int one_record(struct shell *s, const char *text)
 	s->inside = s->after = 0; /* the next one says who it is */
 	s->status = status & 255;
 	note_said(s, text, last ? (size_t)(last - text) : 0);
-	if (after[0] == ' ' && after[1] == '/' && (!s->cwd || strcmp(after + 1, s->cwd) != 0)) {
-		free(s->cwd);
-		s->cwd = strdup(after + 1);
-	}
+	if (after[0] == ' ')
+		note_dir(s, after + 1);
 	return s->done == s->begun;
 }
 

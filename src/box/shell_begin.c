@@ -24,7 +24,7 @@
  * word) and a NUL. KIND: 1 output merged, 2 apart, 3 and 4 the same with the text in a file, 5 and 6 with a text that is
  * one program, and what comes before it in a second string: the program takes the place of the sub-shell, where it is there. The
  * record of an end: "E", which of this shell's it is, status, and in a session the working directory; before it, on lines of
- * its own, what bash says of a signal. "R" comes first and when a sub-shell waits: its pid, and what this is: 0 a plain sh, 1
+ * its own, what bash says of a signal; "D" and a directory, where the shell of a session stood that ends with a text. "R" comes first and when a sub-shell waits: its pid, and what this is: 0 a plain sh, 1
  * bash, 2 from version 5 on, 3 with what it was given under 6 loaded (src/bash/), which then reads and says all that. Such a
  * sub-shell may leave when no text comes, and says nothing; with the next text comes another, and its "R".
  *

@@ -27,6 +27,7 @@
 #include "sys/proc.h"
 
 #define EXEC_WITHIN_NS 1000000000ull
+enum { BUSY_SECONDS = 30 };
 #define EXEC_AGAIN_NS 250000000ull /* of one that the starter has not begun in that time */
 
 /* ---- in the keeper ---------------------------------------------------------------------------- */
@@ -429,18 +430,19 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	free(s);
 }
 
-/* The second for exec is over. */
-static void check_exec(struct keeper *k, struct slot *s)
+/* The second for exec is over. On a machine that is very busy it may not have come to it yet. */
+static void check_exec(struct keeper *k, struct slot *s, uint64_t now_ns)
 {
 	struct pollfd p = {s->news, POLLIN, 0};
+	bool done = s->number ? starter_has_done(k, s) : s->news < 0 || poll(&p, 1, 0) == 1;
 
 	s->exec_by_ns = 0;
-	if (s->number && !starter_has_done(k, s)) {
-		s->stuck = true;
-		(void)sys_pidfd_signal(s->pidfd, SIGKILL);
-	}
-	if (s->news < 0 || poll(&p, 1, 0) == 1)
+	if (done)
 		return;
+	if (s->seconds++ < BUSY_SECONDS && tree_is_busy(k, s->pid)) {
+		s->exec_by_ns = now_ns + EXEC_WITHIN_NS;
+		return;
+	}
 	s->stuck = true;
 	(void)sys_pidfd_signal(s->pidfd, SIGKILL);
 }
@@ -467,7 +469,7 @@ uint64_t exec_due(struct keeper *k, uint64_t now_ns, uint64_t due_ns)
 		if (s->exec_by_ns && held) /* so it cannot come to it */
 			s->exec_by_ns = now_ns + EXEC_WITHIN_NS;
 		if (!s->waiting && s->exec_by_ns && s->exec_by_ns <= now_ns)
-			check_exec(k, s);
+			check_exec(k, s, now_ns);
 		if (s->end_by_ns && s->end_by_ns <= now_ns)
 			time_over(k, s);
 		if (!s->waiting && s->exec_by_ns && (!due_ns || s->exec_by_ns < due_ns))

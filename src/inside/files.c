@@ -280,7 +280,10 @@ static int remove_one(struct helper *h, int top, int dir, const char *name, int 
 		return -errno;
 	if (depth >= DEPTH_MAX) {
 		snprintf(up, sizeof(up), ".hutch-deep-%u", h->deep++);
-		return renameat(dir, name, top, up) < 0 ? -errno : 0;
+		if (renameat(dir, name, top, up) == 0)
+			return 0;
+		if (errno != EXDEV) /* what is a layer's an overlay does not move; so deep there are few */
+			return -errno;
 	}
 	sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (sub < 0)

@@ -79,6 +79,7 @@ struct slot {
 	uint64_t early;		 /* signals that came before it was there, a bit each */
 	bool doomed;		 /* and to be killed with all that it started */
 	bool not_begun;		 /* the starter could not */
+	unsigned seconds;	 /* for which it has been waited that it execs */
 };
 #define EARLY(sig) ((sig) > 0 && (sig) <= 64 ? UINT64_C(1) << ((sig) - 1) : 0)
 
@@ -331,6 +332,7 @@ void tree_kill(struct keeper *k, pid_t leader);
 bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be freed */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
 bool tree_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
+bool tree_is_busy(const struct keeper *k, pid_t pid); /* it runs, or would if it could */
 bool tree_is_stopped(const struct keeper *k, pid_t pid);
 int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
 void tree_foreground(const struct keeper *k, pid_t pid); /* it and its children: no longer sys_background() */

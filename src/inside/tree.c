@@ -351,6 +351,14 @@ static void kill_all(struct keeper *k, struct world *w, bool (*kill_some)(struct
 	}
 }
 
+bool tree_is_busy(const struct keeper *k, pid_t pid)
+{
+	char state;
+
+	(void)stat_field(k, pid, 3, &state);
+	return state == 'R' || state == 'D';
+}
+
 /* It makes no children any more: neither runs nor is about to stop. */
 static bool is_still(const struct keeper *k, pid_t pid)
 {
