@@ -31,7 +31,7 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 2000, STOP_WITHIN_MS = 100, LOOK_WITHIN_MS = 20, STORM = 1000, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
+enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 2000, LOOK_WITHIN_MS = 20, STORM = 400, STORM_ROUNDS = 16, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
 #define WAITED_MAX_NS 60000000000ull /* a question; whoever's is older reads another clock */
 
 struct tree {
@@ -153,16 +153,20 @@ static bool add_below(const struct keeper *k, struct tree *t, pid_t pid)
 /* Those that were added, with all below them. Return: false, they make others faster than we find them; not when @all is stopped. */
 static bool stop_trees(struct keeper *k, struct tree *t, bool all)
 {
-	uint64_t until = sys_deadline_ns(sys_now_ns(), all ? DIE_WITHIN_MS : STOP_WITHIN_MS);
+	int rounds = all ? ROUNDS : STORM_ROUNDS; /* others take two or three, however busy the machine is */
 	size_t most = all ? TREE_MAX : t->n + STORM;
 	bool more = true;
 
-	for (int i = 0; i < ROUNDS && more && t->n < most && sys_now_ns() < until; i++) {
+	for (int i = 0; i < rounds && more; i++) {
+		size_t j = 0;
+
 		t->below_keeper = k;
 		more = add_below(k, t, getpid());
 		t->below_keeper = NULL;
-		for (size_t j = 0; j < t->n && t->n < most && sys_now_ns() < until; j++)
+		for (; j < t->n && t->n <= most; j++)
 			more |= !tree_is_zombie(k, t->pids[j]) && add_below(k, t, t->pids[j]); /* of those there may be many */
+		if (j < t->n)
+			return false;
 	}
 	return !more;
 }
@@ -333,15 +337,16 @@ bool tree_is_stopped(const struct keeper *k, pid_t pid)
 static void kill_all(struct keeper *k, struct world *w, bool (*kill_some)(struct keeper *k, struct world *w, void *arg, size_t *ret_n),
 		     void *arg)
 {
-	uint64_t now = sys_now_ns(), until = sys_deadline_ns(now, DIE_WITHIN_MS), quick = sys_deadline_ns(now, STOP_WITHIN_MS);
+	uint64_t until = sys_deadline_ns(sys_now_ns(), DIE_WITHIN_MS);
 	struct timespec nap = {.tv_nsec = NAP_NS};
-	size_t n, before = 0;
+	size_t n, before = 0, first = 0;
 
 	for (int nobody = 0, i = 0; nobody < 2 && sys_now_ns() < until; i++, before = n) {
 		bool found = kill_some(k, w, arg, &n), came = i && n > before;
 
 		nobody = found || came ? 0 : nobody + 1;
-		if (came && getpid() == 1 && !w->is_stopped && sys_now_ns() >= quick)
+		first = i ? first : n;
+		if (came && (i >= STORM_ROUNDS || n > first + STORM) && getpid() == 1 && !w->is_stopped)
 			stop_world(w);
 		if (!found)
 			continue;
