@@ -333,6 +333,7 @@ bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be 
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
 bool tree_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
 bool tree_is_busy(const struct keeper *k, pid_t pid); /* it runs, or would if it could */
+bool tree_has_socket(const struct keeper *k, pid_t pid); /* or it cannot be seen */
 bool tree_is_stopped(const struct keeper *k, pid_t pid);
 int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
 void tree_foreground(const struct keeper *k, pid_t pid); /* it and its children: no longer sys_background() */
@@ -352,7 +353,7 @@ void shell_reset(struct keeper *k); /* after the end of all: sessions begin anew
 void shell_ahead(struct keeper *k);
 bool shell_waits_ahead(const struct keeper *k, pid_t pid); /* is it that? */
 bool shell_is(const struct keeper *k, pid_t pid);
-bool shell_sessions(const struct keeper *k); /* is there one? */
+bool shell_has_socket(const struct keeper *k); /* one of a session */
 /* How many children it may have where it waits; SHELL_OF_SPARE, or -1: it is no shell, or one that is being killed. */
 enum { SHELL_OF_SPARE = 100 };
 int shell_children(const struct keeper *k, pid_t pid);

@@ -313,7 +313,7 @@ static bool is_shared(const struct keeper *k)
 bool reset_end(struct keeper *k)
 {
 	/* What a session has opened is closed only when its memory is given back; a socket is in the network, which stays. */
-	return !is_shared(k) && !k->clients->next && !shell_sessions(k) && still_end(k);
+	return !is_shared(k) && !k->clients->next && !shell_has_socket(k) && still_end(k);
 }
 
 /* Its reaper is killed when somebody has heard of the reset. Return: false, it cannot be remembered. */

@@ -486,11 +486,11 @@ void shell_ended(struct keeper *k, pid_t pid)
 		retire(k, s);
 }
 
-bool shell_sessions(const struct keeper *k)
+bool shell_has_socket(const struct keeper *k)
 {
 	const struct shell *s = k->shells;
 
-	while (s && !(s->name && s->pid))
+	while (s && !(s->name && s->pid && tree_has_socket(k, s->pid)))
 		s = s->next;
 	return s;
 }

@@ -356,6 +356,22 @@ static void kill_all(struct keeper *k, struct world *w, bool (*kill_some)(struct
 	}
 }
 
+bool tree_has_socket(const struct keeper *k, pid_t pid)
+{
+	char path[32], to[16];
+	auto_dir DIR *d = NULL;
+	struct dirent *x;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/fd", pid);
+	fd = openat(k->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && (x = readdir(d)))
+		if (*x->d_name != '.' && readlinkat(dirfd(d), x->d_name, to, sizeof(to)) > 7 && !memcmp(to, "socket:", 7))
+			return true;
+	return !d;
+}
+
 bool tree_is_busy(const struct keeper *k, pid_t pid)
 {
 	char state;
