@@ -373,7 +373,7 @@ int hutch_proc_signal(struct hutch_proc *proc, int signal, struct hutch_error *e
 
 	if (!proc)
 		return api_missing("command", err);
-	return api_give(proc_signal(to_proc(proc), signal, signal == SIGSTOP || signal == SIGCONT, &e), &e, err);
+	return api_give(proc_signal(to_proc(proc), signal, false, &e), &e, err);
 }
 
 int hutch_proc_signal_group(struct hutch_proc *proc, int signal, struct hutch_error *err)

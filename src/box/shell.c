@@ -133,7 +133,8 @@ static void note_dir(struct shell *s, const char *dir)
 	s->cwd = strdup(dir);
 }
 
-/* "R pid bash" or "E number status [directory]"; of a session that ends with its text "Ddirectory"; of a runner, too, what inside/runner.c says. Return: 1 the end of the run that is awaited. */
+/* "R pid bash" or "E number status [directory]"; of a session that ends with its text "Ddirectory"; of a runner, too, what
+ * inside/runner.c says. Return: 1 the end of the run that is awaited. */
 static int one_record(struct shell *s, const char *text)
 {
 	const char *last = s->session ? NULL : strrchr(text, '\n'); /* in a session the directory may have one */

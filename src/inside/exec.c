@@ -27,8 +27,9 @@
 #include "sys/proc.h"
 
 #define EXEC_WITHIN_NS 1000000000ull
-enum { BUSY_SECONDS = 30 };
 #define EXEC_AGAIN_NS 250000000ull /* of one that the starter has not begun in that time */
+
+enum { BUSY_SECONDS = 30 };
 
 /* ---- in the keeper ---------------------------------------------------------------------------- */
 
@@ -230,6 +231,12 @@ int exec_start(struct keeper *k, struct client *client, struct msg *m, const cha
 	return r;
 }
 
+/* As a terminal's Ctrl-Z would. */
+static bool is_for_group(int sig)
+{
+	return sig == SIGSTOP || sig == SIGCONT;
+}
+
 static void signal_one(struct slot *s, int sig, bool group)
 {
 	if (!s->pid) { /* it is being started */
@@ -246,7 +253,7 @@ void exec_signal_early(struct slot *s, uint64_t early)
 {
 	for (int sig = 1; sig <= 64; sig++)
 		if (early & EARLY(sig))
-			signal_one(s, sig, sig == SIGSTOP || sig == SIGCONT);
+			signal_one(s, sig, is_for_group(sig));
 }
 
 static void unlink_slot(struct keeper *k, struct slot *s)
@@ -309,7 +316,7 @@ void exec_signal(struct keeper *k, const struct client *c, uint32_t id, uint32_t
 {
 	for (struct slot *s = k->slots; s; s = s->next)
 		if (s->client == c && s->id == id)
-			signal_one(s, (int)(arg & ~SIGNAL_GROUP), arg & SIGNAL_GROUP);
+			signal_one(s, (int)(arg & ~SIGNAL_GROUP), arg & SIGNAL_GROUP || is_for_group((int)arg));
 }
 
 static struct slot *by_pid(const struct keeper *k, pid_t pid)
@@ -326,7 +333,7 @@ void exec_signal_pid(struct keeper *k, pid_t pid, int sig)
 	struct slot *s = by_pid(k, pid);
 
 	if (s)
-		signal_one(s, sig, sig == SIGSTOP || sig == SIGCONT);
+		signal_one(s, sig, is_for_group(sig));
 }
 
 int exec_news(const struct keeper *k, pid_t pid)

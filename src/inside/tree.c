@@ -31,7 +31,8 @@
 #include "inside/keeper.h"
 #include "sys/proc.h"
 
-enum { TREE_MAX = 65536, ROUNDS = 1000, DIE_WITHIN_MS = 2000, LOOK_WITHIN_MS = 20, STORM = 400, STORM_ROUNDS = 16, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
+enum { TREE_MAX = 65536, ROUNDS = 1000, STORM = 400, STORM_ROUNDS = 16 };
+enum { DIE_WITHIN_MS = 2000, LOOK_WITHIN_MS = 20, NAP_NS = 200000, NAP_MAX_NS = 6400000 };
 #define WAITED_MAX_NS 60000000000ull /* a question; whoever's is older reads another clock */
 
 struct tree {
