@@ -39,6 +39,9 @@
 
 enum { COMMANDS = 7, RESULTS = 8, DIR = 9, REQUEST_MAX = 4096, RECORD_MAX = 4096 + 64, LEAVES_AFTER_S = 10 };
 
+/* Where the shell's /proc/PID/stat is kept open; no program has it. */
+enum { STAT = 60 };
+
 /* ---- of bash ---------------------------------------------------------------------------------- */
 
 struct word {
@@ -252,6 +255,7 @@ static bool say_end(unsigned long number, long fd, const char *status, const cha
 /* Memory that the shell shares with its sub-shells. */
 struct shared {
 	unsigned long told; /* by which of them itself its end was told last */
+	long shell;	    /* its pid */
 	bool left;	    /* the last had no text */
 };
 
@@ -260,29 +264,78 @@ static unsigned long ends;
 static struct shared *shared;
 static long sub_shell; /* the pid of this one */
 
+static long open_of_shell(const char *name, int flags)
+{
+	char text[64];
+	struct line path = {text, text + sizeof(text)};
+
+	add(&path, "/proc/");
+	add_number(&path, (unsigned long)shared->shell);
+	add(&path, name);
+	return ask(SYS_openat, AT_FDCWD, (long)text, flags);
+}
+
 static void share(void)
 {
 	long at = on_exit ? ask_more(SYS_mmap, 0, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) : -1;
 
-	if (at > 0 || at < -4095)
-		shared = (struct shared *)at;
+	if (at <= 0 && at >= -4095)
+		return;
+	shared = (struct shared *)at;
+	shared->shell = ask_fd(SYS_getpid, 0);
+	at = open_of_shell("/stat", O_RDONLY);
+	if (at < 0)
+		return;
+	(void)ask(SYS_dup3, at, STAT, O_CLOEXEC);
+	ask_fd(SYS_close, at);
+}
+
+/* In a line of /proc/PID/stat; proc(5) counts them so. */
+static unsigned long field(const char *line, const char *end, int number)
+{
+	const char *at = end;
+
+	while (at > line && *at != ')') /* the name before it may have spaces */
+		at--;
+	for (int i = 2; i < number && at < end; i++) {
+		while (at < end && *at != ' ')
+			at++;
+		at++;
+	}
+	return at < end ? (unsigned long)number_of(at) : 0;
+}
+
+/* Somebody has killed the shell. It may take a while until it ends of that: meanwhile a text would begin that ends with it, or tell that
+ * it has ended well after it has done that itself. With that signal pending it has not come to it, with the flag it has; what is
+ * between, where the kernel does not tell the code from the kill on (Linux 6.18 does), is a microsecond. */
+static bool shell_is_killed(void)
+{
+	enum { FLAGS = 9, PENDING = 31, CODE = 52, EXITING = 4, KILLED = 1 << (9 - 1) };
+	char line[1024];
+	unsigned long code;
+	long n;
+
+	if (ask_fd(SYS_getppid, 0) != shared->shell)
+		return true;
+	n = ask_more(SYS_pread64, STAT, (long)line, sizeof(line), 0, 0, 0);
+	if (n <= 0)
+		return false;
+	code = field(line, line + n, CODE); /* of one that is stopped: by which signal */
+	return field(line, line + n, FLAGS) & EXITING || field(line, line + n, PENDING) & KILLED || (code & 127 && (code < 19 || code > 22));
 }
 
 /* Traps have run, and all output is written. Whatever the sub-shell forked comes here, too. The way to the caller was closed
  * before the text began, so that nothing it leaves running holds it; the shell has it still. */
 static void leave(int status, void *arg)
 {
-	char path[64], number[8];
-	struct line shell = {path, path + sizeof(path)}, code = {number, number + sizeof(number)};
+	char number[8];
+	struct line code = {number, number + sizeof(number)};
 	long fd;
 
 	(void)arg;
-	if (ask_fd(SYS_getpid, 0) != sub_shell)
+	if (ask_fd(SYS_getpid, 0) != sub_shell || shell_is_killed())
 		return;
-	add(&shell, "/proc/");
-	add_number(&shell, (unsigned long)ask_fd(SYS_getppid, 0));
-	add(&shell, "/fd/8");
-	fd = ask(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_NONBLOCK);
+	fd = open_of_shell("/fd/8", O_WRONLY | O_NONBLOCK);
 	if (fd < 0)
 		return;
 	add_number(&code, (unsigned long)status & 255);
@@ -323,10 +376,14 @@ static int wait_for_text(bool only_wait)
 	add(&waits, " 3");
 	(void)say(RESULTS, request, waits.at);
 	if (shared) {
-		if (!comes(COMMANDS, LEAVES_AFTER_S) && is_only_child()) {
-			shared->left = true;
-			ask_fd(SYS_exit_group, 0);
+		if (!comes(COMMANDS, LEAVES_AFTER_S)) {
+			shared->left = is_only_child();
+			if (shared->left)
+				ask_fd(SYS_exit_group, 0);
+			(void)comes(COMMANDS, -1);
 		}
+		if (shell_is_killed()) /* the text stays where it is: who sent it finds it there, and asks another shell */
+			ask_fd(SYS_exit_group, 1);
 		(void)on_exit(leave, NULL);
 	}
 	if (!take(COMMANDS, request, true))

@@ -254,12 +254,13 @@ static int start_over(struct run *r)
 	return code < 0 ? 1 : 0;
 }
 
-/* A runner that was killed just before it was given the run, or a shell before it had forked who takes it. */
+/* A runner that was killed just before it was given the run, or a shell: who would have taken it has left it for that, or was not forked. */
 static bool was_not_read(const struct run *r)
 {
 	const struct shell *s = r->s;
 
-	return s->dead && !r->kill_by_ns && s->done != s->begun && (s->runner || (r->again && !s->inside)) && shell_unread(s);
+	return s->dead && !r->kill_by_ns && s->done != s->begun && (s->runner || (r->again && (s->loaded || !s->inside))) &&
+	       shell_unread(s);
 }
 
 /* What the keeper and the shell said. Return: 1 it has ended. */

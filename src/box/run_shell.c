@@ -270,12 +270,13 @@ bool run_shell_is_plain(struct run *r, const struct run_ask *ask)
 	return *ask->argv[0] && !buf_bad(&r->words);
 }
 
-/* Who waits for this text has not said so yet. If the shell has been killed meanwhile there is nobody: for that it is kept. */
+/* If the shell has been killed meanwhile there is nobody who takes it: for that it is kept. Where the shell's language does all, only
+ * who has not said yet that he waits is known not to be just about to read it. */
 static void keep_text(struct run *r, const struct buf *before, const struct run_ask *ask)
 {
 	auto_buf struct buf all = BUF_INIT(SIZE_MAX);
 
-	if (r->s->session || r->s->runner || r->s->inside)
+	if (r->s->session || r->s->runner || (r->s->inside && !r->s->loaded))
 		return;
 	buf_add(&all, before->data, before->len);
 	buf_add(&all, ask->text, ask->len);
