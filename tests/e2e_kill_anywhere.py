@@ -22,7 +22,7 @@ import time
 from collections import Counter
 
 from lib import census
-from lib.extra import RunCase, everybody, wait_for
+from lib.extra import RunCase, everybody, wait_for, where_all_wait
 
 INSIDE = ("stop loop", "kill loop")
 VICTIMS = ("owner", "nursery", "keeper", "reaper", "shell", "session", "command", "files") + INSIDE
@@ -81,7 +81,7 @@ class KillAnywhere(RunCase):
         """The next line of the program. It must come."""
         while b"\n" not in self.rest:
             if not select.select([self.owner.stdout], [], [], STEP_SECONDS)[0]:
-                self.wrong(f"no step has ended for {STEP_SECONDS} s")
+                self.wrong(f"no step has ended for {STEP_SECONDS} s; there are\n  {where_all_wait()}")
             data = os.read(self.owner.stdout.fileno(), 65536)
             if not data:
                 self.wrong(f"the program has ended with {self.owner.wait()}: {self.owner.stderr.read().decode()}")

@@ -5,6 +5,7 @@
     JobShell           an interactive bash on a terminal, in which hutch is a job
     inside_a_mount()   a file system of its own around a persona's command (root of the machine only)
     everybody(), states()  what runs on the machine
+    where_all_wait()  the same for a failure, with what each waits for
     wait_for()         waits until something holds
 """
 
@@ -57,6 +58,20 @@ def everybody() -> dict[int, tuple[int, str, str, str]]:
         state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
         found[int(entry)] = (int(parent), state, stat[stat.index("(") + 1 : stat.rindex(")")], command)
     return found
+
+
+def where_all_wait() -> str:
+    """A line for each process: pid, parent, state, name, command line, and where it is in the kernel."""
+    lines = []
+    for pid, (parent, state, name, words) in sorted(everybody().items()):
+        where = []
+        for file in ("wchan", "syscall"):
+            try:
+                where.append(Path(f"/proc/{pid}/{file}").read_text().strip())
+            except OSError as error:
+                where.append(str(error.strerror))
+        lines.append(f"{pid} {parent} {state} {name} [{words[:60]}] {' '.join(where)}")
+    return "\n  ".join(lines)
 
 
 def states(command: str) -> str:
