@@ -1123,6 +1123,31 @@ HUTCH_PUBLIC int hutch_job_list(struct hutch_box *box, struct hutch_job **ret_jo
 				struct hutch_error *err);
 
 /**
+ * hutch_stopped_job_list() - The jobs of a detached sandbox as they were when it was stopped
+ * @name:     Of a sandbox that is stopped
+ * @ret_jobs: As with hutch_job_list(); none runs
+ *
+ * They are known until the sandbox is started again or removed. A job that ran was killed (signal 9). There are none
+ * where the sandbox runs, where it was killed from outside or went down with the machine, and where the disk was full.
+ *
+ * Return: 0, or NOT_FOUND (no detached sandbox has the name), INVALID, NOMEM, SYSTEM.
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_stopped_job_list(struct hutch *hutch, const char *name, struct hutch_job **ret_jobs,
+					size_t *ret_n, struct hutch_error *err);
+
+/**
+ * hutch_stopped_job() - One of them, and what it wrote
+ * @ret:	Set its size; may be NULL
+ * @ret_output: The last ret->kept bytes and a NUL, to be freed with free(); may be NULL
+ *
+ * Return: 0, or NOT_FOUND (no detached sandbox has the name, or it had no such job), INVALID, NOMEM, SYSTEM.
+ * Threads: safe on one handle. Since: 0.1
+ */
+HUTCH_PUBLIC int hutch_stopped_job(struct hutch *hutch, const char *name, const char *id, struct hutch_job *ret,
+				   char **ret_output, struct hutch_error *err);
+
+/**
  * hutch_job_signal() - Send a signal to a job
  *
  * Not to what it started; but SIGSTOP and SIGCONT go to its process group, and SIGKILL to all of it.

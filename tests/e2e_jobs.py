@@ -314,6 +314,36 @@ class Detached(JobCase):
         self.assertEqual((self.jobs(), states("sleep 414")), ({}, ""))
         self.assertEqual(self.hutch("exec", "box", "ls", "/x").code, 2)
 
+    def test_what_a_job_wrote_can_be_read_when_the_sandbox_is_stopped(self):
+        self.detach("trap 'echo bye >&2; exit 7' TERM; echo up; while :; do sleep 0.05; done")
+        deaf = self.run_ok("exec", "-d", "--keep", "4k", "box", "sh", "-c", "trap '' TERM; seq 5000; sleep 417; echo no").out.strip()
+        wait_for(lambda: self.jobs()[deaf]["written"] == 23893 and self.hutch("logs", "box").out, what="their words")
+        following, waiting = self.start("logs", "-f", "box", deaf), self.start("wait", "box", deaf)
+        time.sleep(0.3)
+        self.run_ok("stop", "-t", "0.5", "box")
+        result = self.finish(following)
+        self.assertEqual((result.code, result.out.splitlines()[-1]), (0, "5000"), str(result))
+        self.assertEqual(self.finish(waiting).out, "137\n")
+        for _ in range(2):
+            self.assert_logs("up\nbye\n", "box")
+            self.assert_logs("up\nbye\n", "-f", "box")
+            self.assert_waits(7, "box")
+            self.assert_waits(137, "box", deaf)
+            result = self.run_ok("logs", "box", deaf)
+            self.assertEqual((len(result.out), result.out.splitlines()[-1]), (4096, "5000"))
+            self.assertIn(f"{23893 - 4096} bytes", result.err)
+            ended = {id: (job["state"], job["end"], job["exit_code"]) for id, job in self.jobs().items()}
+            self.assertEqual(ended, {"main": ("ended", "exit", 7), deaf: ("ended", "signal", 137)})
+            self.assert_fails(self.hutch("logs", "box", "other"), 125, "other")
+        self.run_ok("start", "box")
+        self.assertEqual(list(self.jobs()), ["main"])
+        wait_for(lambda: self.hutch("logs", "box").out == "up\n", what="its first words")
+        self.run_ok("kill", "box")
+        self.assert_logs("up\n", "box")
+        self.assert_waits(137, "box")
+        self.run_ok("rm", "box")
+        self.assert_fails(self.hutch("logs", "box"), 125, "box")
+
     def test_stop_asks_main_and_start_runs_it_again(self):
         self.detach("-e", "A=1", "trap 'echo asked >>/said; exit 3' TERM; echo begin $A >>/said; echo up; "
                     "while :; do sleep 0.05; done")

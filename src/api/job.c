@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "base/own.h"
+#include "spec/parse.h"
 
 #define DEFAULT_KEEP (1ull << 20)
 #define DEFAULT_GRACE_MS 10000
@@ -211,10 +212,25 @@ int hutch_job_wait(struct hutch_box *box, const char *id, uint64_t from, int tim
 	return api_give(r, &e, err);
 }
 
+/* *ret: each with its size set. */
+static int to_list(const struct job_facts *f, size_t n, struct hutch_job **ret, size_t *ret_n, struct err *e)
+{
+	struct hutch_job *v = calloc(n + 1, sizeof(*v));
+
+	if (!v)
+		return err_oom(e);
+	for (size_t i = 0; i < n; i++) {
+		v[i].size = sizeof(v[i]);
+		to_job(&f[i], &v[i]);
+	}
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
 int hutch_job_list(struct hutch_box *box, struct hutch_job **ret_jobs, size_t *ret_n, struct hutch_error *err)
 {
 	auto_free struct job_facts *f = NULL;
-	struct hutch_job *v;
 	struct err e = {0};
 	size_t n;
 	int r;
@@ -222,16 +238,57 @@ int hutch_job_list(struct hutch_box *box, struct hutch_job **ret_jobs, size_t *r
 	if (!box)
 		return api_missing("box", err);
 	r = job_list(to_box(box), &f, &n, &e);
-	if (r < 0)
-		return api_give(r, &e, err);
-	v = calloc(n + 1, sizeof(*v));
-	if (!v)
-		return api_give(err_oom(&e), &e, err);
-	for (size_t i = 0; i < n; i++) {
-		v[i].size = sizeof(v[i]);
-		to_job(&f[i], &v[i]);
-	}
-	*ret_jobs = v;
-	*ret_n = n;
-	return 0;
+	if (r == 0)
+		r = to_list(f, n, ret_jobs, ret_n, &e);
+	return api_give(r, &e, err);
+}
+
+/* ---- of a sandbox that is stopped ------------------------------------------------------------- */
+
+static int check_kept(struct hutch *hutch, const char *name, struct err *e)
+{
+	auto_free char *valid = NULL;
+	int r = parse_name(name, &valid, e);
+
+	if (r == 0 && !kept_is(hutch->home, name))
+		r = err_set(e, ERR_NOT_FOUND, "sandbox '%s': nothing is kept of it", name);
+	return r;
+}
+
+int hutch_stopped_job_list(struct hutch *hutch, const char *name, struct hutch_job **ret_jobs, size_t *ret_n,
+			   struct hutch_error *err)
+{
+	auto_free struct job_facts *f = NULL;
+	struct err e = {0};
+	size_t n;
+	int r;
+
+	if (!hutch || !name || !ret_jobs || !ret_n)
+		return api_missing("handle, name or result", err);
+	r = check_kept(hutch, name, &e);
+	if (r == 0)
+		r = jobs_kept_list(hutch->home, name, &f, &n, &e);
+	if (r == 0)
+		r = to_list(f, n, ret_jobs, ret_n, &e);
+	return api_give(r, &e, err);
+}
+
+int hutch_stopped_job(struct hutch *hutch, const char *name, const char *id, struct hutch_job *ret, char **ret_output,
+		      struct hutch_error *err)
+{
+	auto_free char *data = NULL;
+	struct job_facts f;
+	struct err e = {0};
+	int r;
+
+	if (!hutch || !name || !id)
+		return api_missing("handle, name or id", err);
+	r = check_kept(hutch, name, &e);
+	if (r == 0)
+		r = jobs_kept_output(hutch->home, name, id, &f, &data, &e);
+	if (r == 0 && ret)
+		to_job(&f, ret);
+	if (r == 0 && ret_output)
+		*ret_output = take_ptr(&data);
+	return api_give(r, &e, err);
 }

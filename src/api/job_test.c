@@ -453,6 +453,52 @@ static void who_follows_main_hears_its_last_words(void)
 	hutch_box_delete(box, NULL);
 }
 
+static void of_a_stopped_sandbox_they_are_known(void)
+{
+	struct hutch_start_options o = {.size = sizeof(o), .flags = HUTCH_START_DETACHED};
+	struct hutch_job_options job = {.size = sizeof(job), .text = "printf 'a\\0b'; exit 3", .id = "one"};
+	struct hutch_job_options runs = {.size = sizeof(runs), .text = "exec sleep 356", .id = "two"};
+	struct hutch_job j = {.size = sizeof(j)}, *v = NULL;
+	struct hutch_box *box = NULL;
+	auto_world w;
+	char *text, path[300];
+	size_t n;
+
+	if (!world_open(&w))
+		return;
+	is_int(hutch_spec_set(w.spec, "name", "kept", &w.e), 0);
+	if (!ok(hutch_box_start(w.hutch, w.spec, &o, &box, &w.e) == 0, "%s", w.e.message))
+		return;
+	is_int(hutch_job_start(box, &job, NULL, &w.e), 0);
+	is_int(hutch_job_wait(box, "one", UINT64_MAX, 10000, -1, NULL, NULL, &w.e), 1);
+	is_int(hutch_job_start(box, &runs, NULL, &w.e), 0);
+	is_int(hutch_stopped_job_list(w.hutch, "kept", &v, &n, &w.e), 0);
+	is_int(n, 0); /* it runs */
+	free(v);
+	is_int(hutch_box_stop(box, 0, &w.e), 0);
+	hutch_box_close(box);
+	is_int(hutch_stopped_job_list(w.hutch, "kept", &v, &n, &w.e), 0);
+	if (!is_int(n, 2))
+		return;
+	is_str(v[0].id, "one");
+	ok(!v[1].running && !strcmp(v[1].id, "two") && v[1].result.signal == 9 && v[1].ended_ms >= v[1].started_ms);
+	free(v);
+	is_int(hutch_stopped_job(w.hutch, "kept", "one", &j, &text, &w.e), 0);
+	ok(j.kept == 3 && !memcmp(text, "a\0b", 4) && j.result.exit_code == 3);
+	free(text);
+	is_int(hutch_stopped_job(w.hutch, "kept", "two", NULL, NULL, &w.e), 0);
+	is_int(hutch_stopped_job(w.hutch, "kept", "three", NULL, NULL, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_stopped_job(w.hutch, "nobody", "one", NULL, NULL, &w.e), HUTCH_E_NOT_FOUND);
+	is_int(hutch_stopped_job(w.hutch, "../kept", "one", NULL, NULL, &w.e), HUTCH_E_INVALID);
+	snprintf(path, sizeof(path), "%s/data/boxes/kept/jobs", w.s.path);
+	for (off_t cut = 500; cut >= 0; cut -= 499) { /* a damaged file */
+		ok(truncate(path, cut) == 0, "%s", path);
+		ok(hutch_stopped_job(w.hutch, "kept", "two", NULL, NULL, &w.e) == HUTCH_E_INTERNAL && strstr(w.e.message, "jobs"));
+	}
+	is_int(hutch_remove(w.hutch, "kept", &w.e), 0);
+	is_int(hutch_spec_clear(w.spec, "name", &w.e), 0);
+}
+
 /* HUTCH_JOB_MAIN: its end is that of the sandbox, and is told before. */
 static void the_end_of_main_is_that_of_the_sandbox(void)
 {
@@ -533,6 +579,7 @@ int main(void)
 		TAP_TEST(a_reset_forgets_all),
 		TAP_TEST(other_handles_know_it),
 		TAP_TEST(who_follows_main_hears_its_last_words),
+		TAP_TEST(of_a_stopped_sandbox_they_are_known),
 		TAP_TEST(the_end_of_main_is_that_of_the_sandbox),
 	};
 

@@ -375,6 +375,9 @@ int kept_json(struct home *h, const char *name, char **ret, struct err *e);
 int kept_root(struct home *h, const char *name, char *ret, size_t room); /* a directory, or "host" */
 int kept_set_clean(struct home *h, const char *name, struct err *e);
 int kept_set_unclean(struct home *h, const char *name, struct err *e);
+/* Of one that is stopped, in the order of their start; *ret: to be freed. */
+int jobs_kept_list(struct home *h, const char *name, struct job_facts **ret, size_t *ret_n, struct err *e);
+int jobs_kept_output(struct home *h, const char *name, const char *id, struct job_facts *ret, char **ret_data, struct err *e);
 void kept_forget(struct home *h, const char *name);
 /* What its next keeper goes on with: layers, those that a reset goes back to, and the generation of its changes,
  * made ready for that. */

@@ -44,7 +44,7 @@ static bool is_there(struct home *h, const char *name, const char *file)
 
 bool kept_is(struct home *h, const char *name)
 {
-	return is_there(h, name, "kept");
+	return is_there(h, name, KEPT_FILE);
 }
 
 bool kept_is_clean(struct home *h, const char *name)
@@ -103,14 +103,14 @@ int kept_write(struct home *h, const char *name, const struct spec *spec, struct
 	if (buf_bad(&text))
 		return err_set(e, ERR_LIMIT, "what is asked for is over %d bytes, or memory is short", RECORD_MAX);
 	r = dir = open_dir(h, name, e);
-	return r < 0 ? r : whole_write_synced(dir, "kept", text.data, text.len, e);
+	return r < 0 ? r : whole_write_synced(dir, KEPT_FILE, text.data, text.len, e);
 }
 
 /* The record, of which the first part ends with a NUL. */
 static int read_record(struct home *h, const char *name, struct buf *text, struct err *e)
 {
 	auto_fd int dir = open_dir(h, name, e);
-	int r = dir < 0 ? dir : whole_read(dir, "kept", text, e);
+	int r = dir < 0 ? dir : whole_read(dir, KEPT_FILE, text, e);
 
 	if (r < 0)
 		return r;
@@ -200,6 +200,7 @@ int kept_set_unclean(struct home *h, const char *name, struct err *e)
 
 	if (dir < 0)
 		return dir;
+	(void)unlinkat(dir, JOBS_FILE, 0); /* those before are none of who is started now */
 	if (unlinkat(dir, "clean", 0) < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "remove '%s/boxes/%s/clean'", h->data_path, name);
 	return fsync(dir) < 0 ? err_sys(e, errno, "sync '%s/boxes/%s'", h->data_path, name) : 0;
@@ -207,7 +208,7 @@ int kept_set_unclean(struct home *h, const char *name, struct err *e)
 
 void kept_forget(struct home *h, const char *name)
 {
-	static const char *const files[] = {"clean", ".new-kept", "kept"}; /* the record last */
+	static const char *const files[] = {"clean", JOBS_FILE, ".new-" JOBS_FILE, ".new-" KEPT_FILE, KEPT_FILE}; /* the record last */
 	char path[300];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {

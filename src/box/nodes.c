@@ -18,6 +18,7 @@
 #include "base/own.h"
 #include "base/whole.h"
 #include "sys/proc.h"
+#include "wire/job.h"
 
 enum { TEXT_MAX = 1 << 20 };
 
@@ -182,7 +183,7 @@ int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, st
 		return 0; /* nothing was ever written */
 	if (ret->dir < 0)
 		return err_sys(e, errno, "open '%s/boxes/%s'", h->data_path, box);
-	ret->kept = faccessat(ret->dir, "kept", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	ret->kept = faccessat(ret->dir, KEPT_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	r = lock(h, ret, e);
 	if (r == 0)
 		r = read_json(ret->dir, STATE, &root, e);

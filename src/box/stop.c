@@ -34,10 +34,9 @@ static int check(struct box *b, struct err *e)
 }
 
 /* A keeper that does not hear us is killed by who calls. */
-static void ask(struct box *b, int timeout_ms)
+static void ask(struct box *b, int sig, int timeout_ms)
 {
-	int sig = b->spec->stop_signal_number;
-	struct msg_head head = {.op = OP_STOP, .arg = (uint32_t)(sig ? sig : SIGTERM)};
+	struct msg_head head = {.op = OP_STOP, .arg = (uint32_t)sig};
 	uint64_t ms = (uint64_t)timeout_ms;
 	uint64_t by = sys_now_ns() + (ms + GRACE_MS) * 1000000u, now;
 
@@ -64,7 +63,7 @@ static int put_down(struct box *b, struct err *e)
 	return r;
 }
 
-int box_stop(struct box *b, int timeout_ms, struct err *e)
+static int stop(struct box *b, int sig, int timeout_ms, struct err *e)
 {
 	int r = check(b, e);
 
@@ -74,8 +73,8 @@ int box_stop(struct box *b, int timeout_ms, struct err *e)
 		return r;
 	if (timeout_ms < 0 || timeout_ms > LONGEST_MS)
 		timeout_ms = LONGEST_MS;
-	if (timeout_ms > 0 && !b->dead)
-		ask(b, timeout_ms);
+	if (!b->dead) /* also where there is no time: so its jobs are kept */
+		ask(b, sig, timeout_ms);
 	r = box_end_keeper(b, e);
 	if (r == 0 && b->kept)
 		r = put_down(b, e);
@@ -87,6 +86,13 @@ int box_stop(struct box *b, int timeout_ms, struct err *e)
 	if (b->kept && b->spec->upper == SPEC_UPPER_TMPFS)
 		snprintf(b->remark, sizeof(b->remark), "its changes were in memory (upper=tmpfs) and are gone");
 	return 0;
+}
+
+int box_stop(struct box *b, int timeout_ms, struct err *e)
+{
+	int sig = b->spec->stop_signal_number;
+
+	return stop(b, sig ? sig : SIGTERM, timeout_ms, e);
 }
 
 int box_kill(struct box *b, int sig, struct err *e)
@@ -101,7 +107,7 @@ int box_kill(struct box *b, int sig, struct err *e)
 	if (b->dead)
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
 	if (sig == SIGKILL)
-		return box_stop(b, 0, e);
+		return stop(b, SIGKILL, 0, e);
 	return box_ask(b, &head, NULL, 0, NULL, 0, e);
 }
 

@@ -137,8 +137,9 @@ int cli_jobs(int argc, char **argv)
 	if (r == 0 && rest.n != 1)
 		r = err_set(&e, ERR_INVALID, "the name of one sandbox is needed");
 	if (r == 0)
-		r = living_open(&l, rest.words[0], &e);
-	if (r == 0 && hutch_job_list(l.box, &v, &n, &why) < 0)
+		r = living_open_any(&l, rest.words[0], &e);
+	if (r >= 0 && (l.box ? hutch_job_list(l.box, &v, &n, &why) :
+			       hutch_stopped_job_list(l.hutch, rest.words[0], &v, &n, &why)) < 0)
 		r = cli_carry(&why, &e);
 	living_close(&l);
 	if (r < 0)

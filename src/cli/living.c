@@ -48,6 +48,23 @@ int living_open(struct living *l, const char *name, struct err *e)
 	return r;
 }
 
+int living_open_any(struct living *l, const char *name, struct err *e)
+{
+	struct hutch_job *v = NULL;
+	struct hutch_error why;
+	size_t n;
+	int r = living_open(l, name, e);
+
+	if (r != ERR_DIED || living_hutch(&l->hutch, e) < 0)
+		return r;
+	if (hutch_stopped_job_list(l->hutch, name, &v, &n, &why) < 0) {
+		living_close(l);
+		return why.code == HUTCH_E_NOT_FOUND ? r : cli_carry(&why, e);
+	}
+	free(v);
+	return 1;
+}
+
 void living_close(struct living *l)
 {
 	hutch_box_close(l->box);

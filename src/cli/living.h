@@ -22,6 +22,8 @@ int living_list(struct hutch_listed **ret, size_t *ret_n, struct err *e);
 const char *living_state(const struct hutch_listed *x);
 
 int living_open(struct living *l, const char *name, struct err *e);
+/* The same of one that may be stopped. Return: 1 it is, and l->box is NULL; 0 it runs. */
+int living_open_any(struct living *l, const char *name, struct err *e);
 void living_close(struct living *l);
 
 #endif

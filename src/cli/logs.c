@@ -96,7 +96,25 @@ static int watch_reader(void)
 	return ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, 1, &nothing) == 0 ? take_fd(&ep) : -1;
 }
 
-static int follow(struct hutch_box *box, const char *id, uint64_t next, struct err *e)
+/* The sandbox was stopped below us: what its keeper left of the job is what comes last. Return: 0 nothing was left. */
+static int last_part(const struct living *l, const char *id, uint64_t next, struct err *e)
+{
+	struct hutch_job j = {.size = sizeof(j)};
+	auto_free char *data = NULL;
+	uint64_t first;
+	int r;
+
+	if (hutch_stopped_job(l->hutch, hutch_box_name(l->box), id, &j, &data, NULL) < 0)
+		return 0;
+	first = j.written - j.kept;
+	if (next < first)
+		tell_lost(first - next);
+	next = next < first ? first : next > j.written ? j.written : next;
+	r = write_out(data + (next - first), j.written - next, e);
+	return r < 0 ? r : 1;
+}
+
+static int follow(const struct living *l, const char *id, uint64_t next, struct err *e)
 {
 	struct hutch_job_output o = {.size = sizeof(o)};
 	struct hutch_job j = {.size = sizeof(j), .running = 1};
@@ -104,10 +122,12 @@ static int follow(struct hutch_box *box, const char *id, uint64_t next, struct e
 	struct hutch_error why;
 
 	while (j.running || next < j.written) {
-		int r = hutch_job_wait(box, id, next, -1, gone, &j, &o, &why);
+		int r = hutch_job_wait(l->box, id, next, -1, gone, &j, &o, &why), left;
 
-		if (r < 0)
-			return cli_carry(&why, e);
+		if (r < 0) {
+			left = r == HUTCH_E_DIED ? last_part(l, id, next, e) : 0;
+			return left ? left < 0 ? left : 0 : cli_carry(&why, e);
+		}
 		if (r == 0)
 			return 0;
 		tell_lost(o.lost);
@@ -119,12 +139,27 @@ static int follow(struct hutch_box *box, const char *id, uint64_t next, struct e
 	return 0;
 }
 
-static int logs(struct hutch_box *box, const char *id, bool wants_follow, uint64_t lines, struct err *e)
+/* The same of a sandbox that is stopped. */
+static int fetch_stopped(const struct living *l, const char *name, const char *id, struct buf *ret, uint64_t *ret_lost, struct err *e)
+{
+	struct hutch_job j = {.size = sizeof(j)};
+	auto_free char *data = NULL;
+	struct hutch_error why;
+
+	if (hutch_stopped_job(l->hutch, name, id, &j, &data, &why) < 0)
+		return cli_carry(&why, e);
+	buf_add(ret, data, j.kept);
+	*ret_lost = j.written - j.kept;
+	return buf_bad(ret) ? err_oom(e) : 0;
+}
+
+static int logs(const struct living *l, const char *name, const char *id, bool wants_follow, uint64_t lines, struct err *e)
 {
 	auto_buf struct buf b = BUF_INIT(OUTPUT_MAX);
-	uint64_t next, lost;
+	struct hutch_box *box = l->box;
+	uint64_t next = 0, lost = 0;
 	size_t at = 0;
-	int r = fetch(box, id, &b, &next, &lost, e);
+	int r = box ? fetch(box, id, &b, &next, &lost, e) : fetch_stopped(l, name, id, &b, &lost, e);
 
 	if (r < 0)
 		return r;
@@ -133,7 +168,7 @@ static int logs(struct hutch_box *box, const char *id, bool wants_follow, uint64
 	if (lines == UINT64_MAX || at == 0)
 		tell_lost(lines ? lost : 0);
 	r = write_out(b.data + at, b.len - at, e);
-	return r <= 0 || !wants_follow ? r < 0 ? r : 0 : follow(box, id, next, e);
+	return r <= 0 || !wants_follow || !box ? r < 0 ? r : 0 : follow(l, id, next, e);
 }
 
 /* NAME and, where it is not the sandbox's own command, JOB. */
@@ -144,7 +179,7 @@ static int open_one(const struct opt_rest *rest, const char *command, struct liv
 		return err_set(e, ERR_INVALID, "a name, and a job where it is not '" MAIN_JOB "', are needed (see `hutch %s "
 			       "--help`)", command);
 	*ret_id = rest->n == 2 ? rest->words[1] : MAIN_JOB;
-	return living_open(l, rest->words[0], e);
+	return living_open_any(l, rest->words[0], e);
 }
 
 static int fail(const struct opt_rest *rest, struct err *e)
@@ -179,8 +214,8 @@ int cli_logs(int argc, char **argv)
 		r = err_set(&e, ERR_INVALID, "--tail '%s' is not a number of lines", tail);
 	if (r == 0)
 		r = open_one(&rest, "logs", &l, &id, &e);
-	if (r == 0)
-		r = logs(l.box, id, wants_follow, lines, &e);
+	if (r >= 0)
+		r = logs(&l, rest.words[0], id, wants_follow, lines, &e);
 	living_close(&l);
 	return r < 0 ? fail(&rest, &e) : 0;
 }
@@ -224,6 +259,21 @@ static int wait_gone(const struct hutch_listed *it, struct err *e)
 	return err_set(e, ERR_TIMEOUT, "the command of sandbox '%s' has ended, but the sandbox does not", it->name);
 }
 
+/* Also while, or before, the sandbox is stopped. */
+static int wait_for_it(const struct living *l, const char *name, const char *id, struct hutch_job *ret, struct err *e)
+{
+	struct hutch_error why;
+	int r = l->box ? hutch_job_wait(l->box, id, UINT64_MAX, -1, -1, ret, NULL, &why) : 0;
+
+	if (r < 0)
+		(void)cli_carry(&why, e);
+	if (r < 0 && r != HUTCH_E_DIED)
+		return e->code;
+	if ((r < 0 || !l->box) && hutch_stopped_job(l->hutch, name, id, ret, NULL, &why) < 0)
+		return r < 0 ? e->code : cli_carry(&why, e);
+	return 0;
+}
+
 int cli_wait(int argc, char **argv)
 {
 	bool help = false;
@@ -231,7 +281,6 @@ int cli_wait(int argc, char **argv)
 	struct hutch_job j = {.size = sizeof(j)};
 	struct living l = {0};
 	struct hutch_listed it = {0};
-	struct hutch_error why;
 	struct opt_rest rest;
 	struct err e = {0};
 	const char *id = MAIN_JOB;
@@ -246,11 +295,11 @@ int cli_wait(int argc, char **argv)
 		r = open_one(&rest, "wait", &l, &id, &e);
 	if (r == 0)
 		r = find_running(rest.words[0], &it, &e);
-	if (r == 0 && hutch_job_wait(l.box, id, UINT64_MAX, -1, -1, &j, NULL, &why) < 0)
-		r = cli_carry(&why, &e);
+	if (r >= 0)
+		r = wait_for_it(&l, rest.words[0], id, &j, &e);
 	living_close(&l);
 	if (r == 0) {
-		r = j.main ? wait_gone(&it, &e) : 0;
+		r = j.main && it.alive ? wait_gone(&it, &e) : 0;
 		printf("%d\n", j.result.exit_code);
 	}
 	return r < 0 ? fail(&rest, &e) : 0;

@@ -428,6 +428,7 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	jobs_ended(k, pid, &x);
 	if (s->flags & CALL_MAIN) {
 		jobs_last_words(k);
+		jobs_keep(k);
 		keeper_end(k, true);
 	}
 	shell_ended(k, pid);

@@ -36,6 +36,10 @@ struct job {
  */
 void job_answer(const struct job *j, struct client *c, uint32_t id, uint64_t from, uint64_t room);
 
+struct job_facts job_facts_of(const struct job *j); /* as of now */
+void job_take_rest(struct job *j); /* what it has written until now, but for what it writes meanwhile */
+uint64_t job_now_ms(void);	    /* since 1970 */
+
 void job_answer_list(const struct keeper *k, struct client *c, uint32_t id);
 
 /* Who waits is answered later: for more output when there is some, else at the end. One question of a kind and client. */

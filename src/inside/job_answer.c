@@ -27,7 +27,7 @@ void jobs_refuse(struct client *c, uint32_t id, const struct err *e)
 	(void)client_tell(c, &head, &said, sizeof(said), NULL, 0);
 }
 
-static struct job_facts facts_of(const struct job *j)
+struct job_facts job_facts_of(const struct job *j)
 {
 	struct job_facts f = j->facts;
 
@@ -40,7 +40,7 @@ void job_answer(const struct job *j, struct client *c, uint32_t id, uint64_t fro
 {
 	struct msg_head head = {.op = OP_JOB_SAID, .id = id};
 	struct job_said said = {.njobs = 1};
-	const struct job_facts facts = facts_of(j);
+	const struct job_facts facts = job_facts_of(j);
 	uint64_t first = facts.total - facts.kept;
 	auto_free char *body = NULL;
 
@@ -74,7 +74,7 @@ void job_answer_list(const struct keeper *k, struct client *c, uint32_t id)
 	size_t len = sizeof(said);
 
 	for (const struct job *j = k->jobs; j; j = j->next) {
-		const struct job_facts facts = facts_of(j);
+		const struct job_facts facts = job_facts_of(j);
 
 		memcpy(body + len, &facts, sizeof(facts));
 		len += sizeof(facts);

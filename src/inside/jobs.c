@@ -36,7 +36,7 @@
 
 enum { READ_SIZE = 65536, READS_AT_END = 32 };
 
-static uint64_t now_ms(void)
+uint64_t job_now_ms(void)
 {
 	struct timespec t;
 
@@ -73,6 +73,12 @@ static bool take(struct job *j)
 	else if (j->out >= 0 && (n == 0 || (errno != EAGAIN && errno != EINTR)))
 		close_fd(&j->out);
 	return n > 0;
+}
+
+void job_take_rest(struct job *j)
+{
+	for (int i = 0; i < READS_AT_END && take(j); i++)
+		;
 }
 
 /* ---- begin and end ---------------------------------------------------------------------------- */
@@ -217,7 +223,7 @@ static int start(struct keeper *k, struct client *c, struct msg *m, struct err *
 	j->facts.inside = tree_inside(k, j->pid);
 	j->facts.running = 1;
 	j->facts.main = !!(call->flags & CALL_MAIN);
-	j->facts.began_ms = now_ms();
+	j->facts.began_ms = job_now_ms();
 	j->starting = true;
 	j->starter = c;
 	j->starter_id = m->head.id;
@@ -282,10 +288,9 @@ void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x)
 	}
 	if (j->stopping)
 		end_rest(k, j);
-	for (int i = 0; i < READS_AT_END && take(j); i++)
-		;
+	job_take_rest(j);
 	j->facts.running = 0;
-	j->facts.ended_ms = now_ms();
+	j->facts.ended_ms = job_now_ms();
 	j->facts.end = *x;
 	if (j->starting)
 		began(k, j);

@@ -382,6 +382,7 @@ void jobs_refuse(struct client *c, uint32_t id, const struct err *e);
 void jobs_forget(struct keeper *k, const struct client *c); /* nothing more is told to him */
 void jobs_ended(struct keeper *k, pid_t pid, const struct exited *x);
 void jobs_reset(struct keeper *k);
+void jobs_keep(const struct keeper *k); /* before the end that it was asked for: for who asks later */
 void jobs_last_words(struct keeper *k); /* before the end of all, to who follows the output */
 pid_t jobs_pid(const struct keeper *k, const char *id); /* 0: no such job, or it has ended */
 unsigned jobs_watch(const struct keeper *k, int *fds); /* what to wait for, at most 2 * JOBS_MAX */

@@ -82,8 +82,10 @@ uint64_t stop_due(struct keeper *k, uint64_t due_ns)
 {
 	if (!k->stop_by_ns)
 		return due_ns;
-	if (!commands_left(k) || k->stop_by_ns <= sys_now_ns())
+	if (!commands_left(k) || k->stop_by_ns <= sys_now_ns()) {
+		jobs_keep(k);
 		keeper_end(k, true);
+	}
 	return due_ns && due_ns < k->stop_by_ns ? due_ns : k->stop_by_ns;
 }
 

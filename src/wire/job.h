@@ -19,6 +19,11 @@ enum {
 	JOB_PART_MAX = 4 << 20, /* bytes of output in one answer */
 };
 
+/* In the directory of a sandbox that is stopped: of each job the struct job_facts, and behind it the last `kept` bytes of output. And
+ * the record by which a directory is that of a sandbox that can be started again. */
+#define JOBS_FILE "jobs"
+#define KEPT_FILE "kept"
+
 enum job_what {
 	JOB_CHECK = 1, /* how it stands, at once */
 	JOB_MORE,      /* when there is output behind `from`, or its end */
