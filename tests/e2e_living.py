@@ -443,6 +443,7 @@ class Life(LivingCase):
         box = self.create("box")
         for words, said in ((("exec",), "name"), (("exec", "box"), "command"), (("reset",), "name"), (("rm",), "name"),
                             (("reset", "-f", "box"), "-f"), (("ps", "box"), "box"), (("create", "--host", "a", "b"), "'b'"),
+                            (("create", "--host", "--name", "a", "b"), "'a' and 'b'"),
                             (("create", "c"), "root file system"), (("create", "--host", "-x"), "-x"),
                             (("create", "--host", ".c"), ".c"), (("exec", "--cpus", "1", "box", "true"), "--cpus")):
             with self.subTest(words):

@@ -80,7 +80,12 @@ def _words(command: Command) -> tuple[str | None, list[str] | None]:
 
 
 def _environment(env: Mapping[str, str] | None) -> list[str] | None:
-    return None if env is None else [f"{key}={value}" for key, value in env.items()]
+    if env is None:
+        return None
+    for key in env:
+        if not key or "=" in key:
+            raise SandboxConfigError(f"env: {key!r} is no name for a variable")
+    return [f"{key}={value}" for key, value in env.items()]
 
 
 class Sandbox:

@@ -167,6 +167,9 @@ class Run(Case):
             self.assertEqual("".join(stream), "in\n" * 100_000)
             self.assertEqual(stream.result.exit_code, 5)
         self.assertRaises(TypeError, self.sb.run, "cat", stdin=5)
+        for name in ("A=B", ""):
+            self.assertRaises(SandboxConfigError, self.sb.run, "true", env={name: "1"})
+            self.assertRaises(SandboxConfigError, self.sb.run, ["true"], env={name: "1"})
         self.assertEqual(self.sb.run("cat; exit 3", stdin=b"\xff\n"), ("\\xff\n", 3))
         self.assertEqual(self.sb.run("cat").output, "")
         self.assertEqual(self.sb.run("exit 5", clean=True).exit_code, 5)

@@ -1321,7 +1321,8 @@ static void a_result_can_be_forged_in_the_warm_shell_alone(void)
 
 static void wrong_asks_are_refused(void)
 {
-	const char *const bad_env[] = {"a b=1", NULL};
+	const char *const bad_env[] = {"a b=1", NULL}, *const no_value[] = {"A", NULL}, *const no_name[] = {"=1", NULL};
+	const char *const words[] = {"true", NULL};
 	struct hutch_run_options o = {.size = sizeof(o)};
 	struct hutch_run *run = NULL;
 	auto_world w;
@@ -1330,6 +1331,13 @@ static void wrong_asks_are_refused(void)
 	if (!world_open(&w))
 		return;
 	box = world_start(&w);
+	for (int i = 0; i < 2; i++) {
+		o.argv = words;
+		o.env = i ? no_name : no_value;
+		is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
+		ok(strstr(w.e.message, "NAME=VALUE") != NULL, "%s", w.e.message);
+	}
+	o = (struct hutch_run_options){.size = sizeof(o)};
 	is_int(hutch_run_start(box, &o, &run, &w.e), HUTCH_E_INVALID);
 	o.text = "a\0b";
 	o.len = 3;

@@ -81,7 +81,8 @@ int env_build(const struct box *b, const struct exec_ask *ask, char ***ret, size
 	for (size_t i = 0; i < b->spec->env.n && r == 0; i++)
 		r = put(&env, b->spec->env.v[i], e);
 	for (size_t i = 0; i < ask->nenv && r == 0; i++)
-		r = put(&env, ask->env[i], e);
+		r = strchr(ask->env[i], '=') > ask->env[i] ? put(&env, ask->env[i], e) :
+			err_set(e, ERR_INVALID, "the variable '%.60s' is not NAME=VALUE", ask->env[i]);
 	*ret = env.v;
 	*ret_n = env.n;
 	*ret_home_missing = !has(&env, "HOME");

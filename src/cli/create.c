@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/own.h"
 #include "cli/cli.h"
@@ -51,6 +52,19 @@ static int preset(struct create *c, struct err *e)
 	return 0;
 }
 
+/* Behind the options, or by --name; both where they say the same. */
+static int set_name(struct hutch_spec *spec, const char *name, struct err *e)
+{
+	auto_free char *before = NULL;
+	struct hutch_error why;
+
+	if (hutch_spec_get(spec, "name", &before, &why) < 0)
+		return cli_carry(&why, e);
+	if (*before && strcmp(before, name))
+		return err_set(e, ERR_INVALID, "one name, not --name '%s' and '%s'", before, name);
+	return spec_words_set(spec, "name", name, e);
+}
+
 static int parse(struct create *c, char **argv, struct err *e)
 {
 	const struct opt own[] = {
@@ -74,7 +88,7 @@ static int parse(struct create *c, char **argv, struct err *e)
 	if (c->rest.n > 1)
 		return err_set(e, ERR_INVALID, "one name, not '%s' too", c->rest.words[1]);
 	if (c->rest.n == 1)
-		code = spec_words_set(c->spec, "name", c->rest.words[0], e);
+		code = set_name(c->spec, c->rest.words[0], e);
 	if (code == 0)
 		code = refuse_for_commands(c->spec, e);
 	if (code == 0 && !spec_words_has_root(c->spec))
