@@ -34,10 +34,17 @@ enum err_code err_code_of(int sys)
 	case EMFILE:
 	case ENFILE:
 	case E2BIG:
+	case ETOOMANYREFS:
 		return ERR_LIMIT;
 	default:
 		return ERR_SYSTEM;
 	}
+}
+
+/* C libraries say of a full user's quota of descriptors in sent messages (unix(7)) that references cannot be spliced, or nothing. */
+static const char *text_of(int sys)
+{
+	return sys == ETOOMANYREFS ? "too many descriptors of this user are on their way between processes (ulimit -n)" : strerror(sys);
 }
 
 __attribute__((format(printf, 4, 0))) static void fill(struct err *e, int code, int sys,
@@ -49,7 +56,7 @@ __attribute__((format(printf, 4, 0))) static void fill(struct err *e, int code, 
 	e->sys = sys;
 	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	if (sys && n >= 0 && (size_t)n < sizeof(e->msg))
-		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", strerror(sys));
+		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", text_of(sys));
 }
 
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)

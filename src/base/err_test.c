@@ -28,6 +28,8 @@ static void a_failed_call_says_which_and_why(void)
 	is_int(err_sys(&e, -EPERM, "mount"), ERR_PERMISSION);
 	is_int(e.sys, EPERM);
 	is_str(e.msg, "mount: Operation not permitted");
+	err_sys(&e, ETOOMANYREFS, "send");
+	is_str(e.msg, "send: too many descriptors of this user are on their way between processes (ulimit -n)");
 }
 
 static void an_errno_has_one_code(void)
@@ -39,7 +41,7 @@ static void an_errno_has_one_code(void)
 		{EEXIST, ERR_EXISTS}, {EACCES, ERR_PERMISSION}, {EPERM, ERR_PERMISSION},
 		{EROFS, ERR_PERMISSION}, {ENOSYS, ERR_UNSUPPORTED}, {EOPNOTSUPP, ERR_UNSUPPORTED},
 		{EBUSY, ERR_BUSY}, {ETIMEDOUT, ERR_TIMEOUT}, {ENOSPC, ERR_LIMIT},
-		{EDQUOT, ERR_LIMIT}, {EMFILE, ERR_LIMIT}, {ENFILE, ERR_LIMIT}, {E2BIG, ERR_LIMIT},
+		{EDQUOT, ERR_LIMIT}, {EMFILE, ERR_LIMIT}, {ENFILE, ERR_LIMIT}, {E2BIG, ERR_LIMIT}, {ETOOMANYREFS, ERR_LIMIT},
 		{EIO, ERR_SYSTEM}, {EINVAL, ERR_SYSTEM}, {0, ERR_SYSTEM},
 	};
 
