@@ -1009,6 +1009,25 @@ static void who_follows_a_shell_that_was_killed_is_run(void)
 	hutch_box_delete(box, NULL);
 }
 
+static void in_a_session_no_loop_is_around_a_text(void)
+{
+	static const char *const how[] = {"break", "continue", "break 2", "for i in 1 2; do continue 2; done; break", "while :; do break; done; break"};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (size_t i = 0; i < sizeof(how) / sizeof(*how); i++) {
+		char text[100];
+
+		snprintf(text, sizeof(text), "%s 2>/dev/null; echo rest", how[i]);
+		expect(&w, box, "s", text, 0, "rest\n");
+		expect(&w, box, NULL, text, 0, "rest\n");
+	}
+	hutch_box_delete(box, NULL);
+}
+
 /* It may be `rm -rf *`. */
 static void a_session_runs_nothing_where_it_was_not_to_be(void)
 {
@@ -1391,6 +1410,7 @@ int main(void)
 		TAP_TEST(a_run_can_be_stopped_and_let_go_of),
 		TAP_TEST(a_text_that_is_stopped_has_not_ended_well),
 		TAP_TEST(who_follows_a_shell_that_was_killed_is_run),
+		TAP_TEST(in_a_session_no_loop_is_around_a_text),
 		TAP_TEST(a_session_runs_nothing_where_it_was_not_to_be),
 		TAP_TEST(the_next_shell_of_a_session_stands_where_the_last_one_ended),
 		TAP_TEST(a_text_may_begin_with_a_hyphen),

@@ -66,6 +66,7 @@ struct builtin {
 extern void *bind_variable(const char *name, char *value, int flags) __attribute__((weak));
 extern void check_signals_and_traps(void) __attribute__((weak));
 extern char *get_string_value(const char *name) __attribute__((weak));
+extern int loop_level __attribute__((weak)); /* how many loops `break` could leave */
 extern int on_exit(void (*f)(int status, void *arg), void *arg) __attribute__((weak)); /* of glibc */
 
 /* ---- of the kernel ---------------------------------------------------------------------------- */
@@ -455,6 +456,8 @@ static int next_of_session(long in, long out)
 		return 1;
 	}
 	bind_variable("_hx", request, 0);
+	if (&loop_level) /* those around the text are ours: to it they are none */
+		loop_level = -1;
 	return 0;
 }
 

@@ -103,7 +103,7 @@ static const char loop_session[] =
 	"_hz() { return 2; }; "
 	"trap 'case $_hx in $_hm*) ;; ?*) _hx=; shopt -s extdebug; trap '\\''"
 	"case $BASH_COMMAND in _hs=*) trap - DEBUG; shopt -u extdebug;; "
-	"\"case \\$_hx\"*|\"for _hg\"*) false;; *) case ${#FUNCNAME[@]} in 0) ! break;; *) _hz;; esac;; esac'\\'' DEBUG;; esac' RTMAX; "
+	"\"case \\$_hx\"*|\"for _hg\"*) false;; *) case ${#FUNCNAME[@]} in 0) ! break 2>/dev/null;; *) _hz;; esac;; esac'\\'' DEBUG;; esac' RTMAX; "
 	"printf 'R0 %d\\0' $_hb >&8; "
 	"[ $_hb = 3 ] && eval '{ while _hs=$? _hx=; _hp s '$_hq' '$_hp' $_hs \"$PWD\"; do for _hg in 1; do eval -- \"$_hx\"; done; done; } "
 	"7<&- 8>&- 9<&-; exit'; "
