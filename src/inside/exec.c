@@ -447,7 +447,7 @@ static void check_exec(struct keeper *k, struct slot *s, uint64_t now_ns)
 	s->exec_by_ns = 0;
 	if (done)
 		return;
-	if (s->seconds++ < BUSY_SECONDS && tree_is_busy(k, s->pid)) {
+	if (s->seconds++ < BUSY_SECONDS && process_is_busy(k, s->pid)) {
 		s->exec_by_ns = now_ns + EXEC_WITHIN_NS;
 		return;
 	}

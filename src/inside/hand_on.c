@@ -418,7 +418,7 @@ uint64_t starter_due(struct keeper *k, uint64_t now_ns)
 	if (k->starter.waiting)
 		start_again(k, false);
 	/* Somebody has stopped it, or what it made. */
-	if (late && k->starter.waiting && !work_holds(k) && (over || tree_is_stopped(k, k->starter.pid))) {
+	if (late && k->starter.waiting && !work_holds(k) && (over || process_is_stopped(k, k->starter.pid))) {
 		give_up(k);
 		start_again(k, false);
 	}

@@ -220,7 +220,7 @@ static int start(struct keeper *k, struct client *c, struct msg *m, struct err *
 	}
 	j->pid = exec_pid(k, c, m->head.id);
 	exec_assign(k, j->pid, NULL, 0); /* nobody's */
-	j->facts.inside = tree_inside(k, j->pid);
+	j->facts.inside = process_inside(k, j->pid);
 	j->facts.running = 1;
 	j->facts.main = !!(call->flags & CALL_MAIN);
 	j->facts.began_ms = job_now_ms();
@@ -266,7 +266,7 @@ static void note_orphans(struct keeper *k, struct job *j)
 static void spare_others(struct keeper *k)
 {
 	for (struct job *j = k->jobs; j; j = j->next)
-		if (j->stopping && j->pid && k->now.pid && !tree_is_zombie(k, j->pid))
+		if (j->stopping && j->pid && k->now.pid && !process_is_zombie(k, j->pid))
 			note_orphans(k, j);
 }
 

@@ -326,16 +326,20 @@ void starter_ended(struct keeper *k, pid_t pid);
 bool starter_is(const struct keeper *k, pid_t pid);
 uint64_t starter_due(struct keeper *k, uint64_t now_ns); /* as exec_due(), before it */
 
+/* process.c: what the kernel says of one process, which may be gone. */
+bool process_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
+bool process_is_busy(const struct keeper *k, pid_t pid); /* it runs, or would if it could */
+bool process_is_stopped(const struct keeper *k, pid_t pid);
+bool process_is_still(const struct keeper *k, pid_t pid); /* it makes no children any more: neither runs nor is about to stop */
+bool process_has_socket(const struct keeper *k, pid_t pid); /* or it cannot be seen */
+int32_t process_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
+unsigned long long process_started(const struct keeper *k, pid_t pid); /* since boot, in hundredths of a second */
+
 /* tree.c: a command and all that it started. */
 void tree_kill(struct keeper *k, pid_t leader);
 /* What has lost its parents, and was made the reaper's; and those that are so now and were not then. */
 bool tree_orphans(struct keeper *k, pid_t **ret, size_t *ret_n); /* *ret: to be freed */
 void tree_kill_orphans(struct keeper *k, const pid_t *spared, size_t n);
-bool tree_is_zombie(const struct keeper *k, pid_t pid); /* all of its threads */
-bool tree_is_busy(const struct keeper *k, pid_t pid); /* it runs, or would if it could */
-bool tree_has_socket(const struct keeper *k, pid_t pid); /* or it cannot be seen */
-bool tree_is_stopped(const struct keeper *k, pid_t pid);
-int32_t tree_inside(const struct keeper *k, pid_t pid); /* its number as the inside sees it; 0: gone */
 void tree_foreground(const struct keeper *k, pid_t pid); /* it and its children: no longer sys_background() */
 /* What runs in a shell, which lives on. */
 void tree_kill_run(struct keeper *k, pid_t shell, const struct shell_kill *what);

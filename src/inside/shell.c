@@ -490,7 +490,7 @@ bool shell_has_socket(const struct keeper *k)
 {
 	const struct shell *s = k->shells;
 
-	while (s && !(s->name && s->pid && tree_has_socket(k, s->pid)))
+	while (s && !(s->name && s->pid && process_has_socket(k, s->pid)))
 		s = s->next;
 	return s;
 }

@@ -131,7 +131,7 @@ static enum still is_quiet(const struct keeper *k, pid_t pid)
 	if (starter_is(k, pid)) /* nobody asks it for anything meanwhile */
 		return sscanf(text, "%ld", &number) == 1 && number == SYS_recvmsg ? STILL : STILL_SOON;
 	if (sscanf(text, "%ld 0x%lx", &number, &first) < 2 || number < 0)
-		return tree_is_zombie(k, pid) ? STILL : of_shell(k, pid);
+		return process_is_zombie(k, pid) ? STILL : of_shell(k, pid);
 	/* For its sub-shell, which is looked at, too. */
 	if ((number == SYS_wait4 || number == SYS_waitid) && shell_is(k, pid))
 		return STILL;
@@ -296,7 +296,7 @@ static int hold_process(const struct keeper *k, struct held *h, pid_t pid, struc
 	char path[32];
 	pid_t tid;
 
-	if (tree_is_zombie(k, pid)) /* its first thread alone may be one */
+	if (process_is_zombie(k, pid)) /* its first thread alone may be one */
 		return 0;
 	snprintf(path, sizeof(path), "%d/task", pid);
 	d = list(k->proc, path, &names);

@@ -18,7 +18,6 @@
  * children of the keeper. Whoever is that and was not started by it is taken along.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -165,7 +164,7 @@ static bool stop_trees(struct keeper *k, struct tree *t, bool all)
 		more = add_below(k, t, getpid());
 		t->below_keeper = NULL;
 		for (; j < t->n && t->n <= most; j++)
-			more |= !tree_is_zombie(k, t->pids[j]) && add_below(k, t, t->pids[j]); /* of those there may be many */
+			more |= !process_is_zombie(k, t->pids[j]) && add_below(k, t, t->pids[j]); /* of those there may be many */
 		if (j < t->n)
 			return false;
 	}
@@ -196,7 +195,7 @@ static void each_process(struct keeper *k, uint64_t until, void (*act)(struct ke
 
 static void note_stopped(struct keeper *k, struct world *w, pid_t pid)
 {
-	if (tree_is_stopped(k, pid))
+	if (process_is_stopped(k, pid))
 		(void)add(&w->stopped, pid);
 }
 
@@ -259,78 +258,7 @@ static bool kill_those(struct keeper *k, struct world *w, struct tree *children,
 	return found;
 }
 
-/* ---- what the kernel says of one -------------------------------------------------------------- */
-
-/* The number behind the last blank of the line that begins with @key ("\nKey:"), or -1. The list of groups comes before it
- * and is as long as the inside likes. */
-static long long status_of(const struct keeper *k, pid_t pid, const char *key)
-{
-	size_t matched = 1, len = strlen(key); /* the first line begins one, too */
-	char path[32], text[4096];
-	auto_fd int fd = -1;
-	long long value = 0;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "%d/status", pid);
-	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0) {
-		for (const char *c = text; c < text + n; c++) {
-			if (matched < len)
-				matched = *c == key[matched] ? matched + 1 : *c == '\n';
-			else if (*c == '\n')
-				return value;
-			else
-				value = *c >= '0' && *c <= '9' ? value * 10 + (*c - '0') : 0;
-		}
-	}
-	return -1;
-}
-
-/* Field @number of stat(5), from 3 on; *state: the third. */
-static unsigned long long stat_field(const struct keeper *k, pid_t pid, int number, char *state)
-{
-	char path[32], text[1024];
-	auto_fd int fd = -1;
-	const char *at;
-	ssize_t n;
-
-	*state = 'Z';
-	snprintf(path, sizeof(path), "%d/stat", pid);
-	fd = openat(k->proc, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return 0;
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	if (!at || !at[1])
-		return 0;
-	at += 2;
-	*state = *at;
-	for (int i = 3; i < number && at; i++) {
-		at = strchr(at, ' ');
-		at += at != NULL;
-	}
-	return at ? strtoull(at, NULL, 10) : 0;
-}
-
-/* The first thread of a process may have ended, and look like a zombie, while others go on. */
-bool tree_is_zombie(const struct keeper *k, pid_t pid)
-{
-	char state;
-	unsigned long long threads = stat_field(k, pid, 20, &state);
-
-	return state == 'Z' && threads <= 1;
-}
-
 /* ---- what a command has started --------------------------------------------------------------- */
-
-bool tree_is_stopped(const struct keeper *k, pid_t pid)
-{
-	char state;
-
-	(void)stat_field(k, pid, 3, &state);
-	return state == 'T' || state == 't';
-}
 
 /* Until there is nobody left to be killed, told by @kill_some, and nobody has come meanwhile, not even such as have ended by now:
  * who makes one that makes one and ends was never seen alive. Twice nobody: the kernel's list may have left somebody out once.
@@ -357,43 +285,10 @@ static void kill_all(struct keeper *k, struct world *w, bool (*kill_some)(struct
 	}
 }
 
-bool tree_has_socket(const struct keeper *k, pid_t pid)
-{
-	char path[32], to[16];
-	auto_dir DIR *d = NULL;
-	struct dirent *x;
-	int fd;
-
-	snprintf(path, sizeof(path), "%d/fd", pid);
-	fd = openat(k->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	while (d && (x = readdir(d)))
-		if (*x->d_name != '.' && readlinkat(dirfd(d), x->d_name, to, sizeof(to)) > 7 && !memcmp(to, "socket:", 7))
-			return true;
-	return !d;
-}
-
-bool tree_is_busy(const struct keeper *k, pid_t pid)
-{
-	char state;
-
-	(void)stat_field(k, pid, 3, &state);
-	return state == 'R' || state == 'D';
-}
-
-/* It makes no children any more: neither runs nor is about to stop. */
-static bool is_still(const struct keeper *k, pid_t pid)
-{
-	char state;
-
-	(void)stat_field(k, pid, 3, &state);
-	return state == 'T' || state == 't' || state == 'Z' || state == 'X';
-}
-
 static bool lives(const struct keeper *k, pid_t pid, const void *arg)
 {
 	(void)arg;
-	return !tree_is_zombie(k, pid);
+	return !process_is_zombie(k, pid);
 }
 
 /* Something inside may have let the leader go on. */
@@ -401,7 +296,7 @@ static bool kill_below(struct keeper *k, struct world *w, void *leader, size_t *
 {
 	struct tree children = {.look_only = true};
 	pid_t pid = *(const pid_t *)leader;
-	bool still = is_still(k, pid);
+	bool still = process_is_still(k, pid);
 
 	if (!still)
 		(void)kill(pid, SIGSTOP);
@@ -438,13 +333,6 @@ void tree_foreground(const struct keeper *k, pid_t pid)
 	tree_done(&children);
 }
 
-int32_t tree_inside(const struct keeper *k, pid_t pid)
-{
-	long long n = status_of(k, pid, "\nNSpid:");
-
-	return n > 0 ? (int32_t)n : 0;
-}
-
 /* Does @pid read from the pipe from which the shell has its texts? So does its next sub-shell, which was
  * forked ahead and is of no run yet; whoever runs a text has closed it. */
 static bool waits(const struct keeper *k, pid_t shell, pid_t pid)
@@ -469,7 +357,7 @@ struct run {
 
 static bool is_sub_shell(const struct keeper *k, pid_t pid, const struct shell_kill *what)
 {
-	long long inside = what->inside || what->after ? status_of(k, pid, "\nNSpid:") : 0;
+	int32_t inside = what->inside || what->after ? process_inside(k, pid) : 0;
 
 	return inside > 0 && (inside == what->inside || inside == what->after);
 }
@@ -477,10 +365,9 @@ static bool is_sub_shell(const struct keeper *k, pid_t pid, const struct shell_k
 static bool is_of_run(const struct keeper *k, pid_t pid, const void *arg)
 {
 	const struct run *r = arg;
-	char state;
-	unsigned long long start = stat_field(k, pid, 22, &state);
+	unsigned long long start = process_started(k, pid);
 
-	if (tree_is_zombie(k, pid))
+	if (process_is_zombie(k, pid))
 		return false;
 	if (is_sub_shell(k, pid, r->what))
 		return true;
@@ -582,7 +469,7 @@ static bool is_not_spared(const struct keeper *k, pid_t pid, const void *arg)
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i] == pid)
 			return false;
-	return !tree_is_zombie(k, pid);
+	return !process_is_zombie(k, pid);
 }
 
 static bool kill_some_orphans(struct keeper *k, struct world *w, void *spared, size_t *ret_n)
