@@ -308,13 +308,39 @@ static void an_event_loop_is_told_of_what_was_handed_back(void)
 			break;
 		for (int fd = hutch_run_fd(run, &w.e); code == 0 && looks++ < 50; code = hutch_run_wait(run, 0, -1, &r, &w.e))
 			ok(poll(&(struct pollfd){fd, POLLIN, 0}, 1, 5000) == 1);
-		is_int(code, 1);
+		ok(code == 1, "%d: %d after %d looks", i, code, looks);
 		is_int(r.exit_code, i == 1 ? 124 : 4);
 		take(run, 1, out, sizeof(out), NULL);
 		is_str(out, i == 1 ? "" : "a by bash\n");
 		hutch_run_free(run);
 	}
 	expect(&w, box, NULL, WHO, 0, "hutch-runner\n");
+	hutch_box_delete(box, NULL);
+}
+
+/* Where nobody can write any more a descriptor is ready for ever. */
+static void an_event_loop_sleeps_until_the_end_of_a_shell_is_told(void)
+{
+	static const char *const texts[] = {"exec sleep 0.1", "kill -9 $$", "exec >/dev/null 2>&1; kill -9 $$", "exit 3"};
+	struct hutch_result r = {.size = sizeof(r)};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < 24; i++) {
+		struct hutch_run_options o = {.size = sizeof(o), .text = texts[i % 4], .session = i % 3 ? "s" : NULL};
+		struct hutch_run *run = NULL;
+		int code = 0, looks = 0;
+
+		if (!ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message))
+			break;
+		for (int fd = hutch_run_fd(run, &w.e); code == 0 && looks++ < 50; code = hutch_run_wait(run, 0, -1, &r, &w.e))
+			ok(poll(&(struct pollfd){fd, POLLIN, 0}, 1, 5000) == 1);
+		ok(code == 1, "'%s' in %s: %d after %d looks", o.text, o.session, code, looks);
+		hutch_run_free(run);
+	}
 	hutch_box_delete(box, NULL);
 }
 
@@ -1386,6 +1412,7 @@ int main(void)
 		TAP_TEST(a_program_is_told_what_its_shell_would_be),
 		TAP_TEST(plain_words_need_no_shell_from_the_third_time_on),
 		TAP_TEST(an_event_loop_is_told_of_what_was_handed_back),
+		TAP_TEST(an_event_loop_sleeps_until_the_end_of_a_shell_is_told),
 		TAP_TEST(what_the_environment_defines_is_no_program),
 		TAP_TEST(output_comes_merged_or_apart),
 		TAP_TEST(the_end_does_not_wait_for_who_keeps_the_output),

@@ -408,6 +408,7 @@ struct shell {
 	uint32_t id;
 	bool given, ready, dead, busy;
 	bool confused; /* of the warm one: nobody knows which text it has */
+	bool silent; /* nobody is left who could say something: it ends, which the keeper will tell */
 	bool deaf; /* takes nothing any more: the keeper will say that it has ended */
 	bool ahead; /* it was started before anybody asked for one */
 	bool bash;	 /* else a plain sh; known when it is ready */

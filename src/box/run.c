@@ -223,6 +223,13 @@ static int listen_to(int events, const int *fds, int n, struct err *e)
 	return 0;
 }
 
+/* At its end a descriptor is ready for ever. To close it is not enough: the keeper may hold what it is of, too. */
+void run_hear_no_more(const struct run *r, int fd)
+{
+	if (r->events >= 0)
+		(void)epoll_ctl(r->events, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static int listen_to_run(const struct run *r, int events, struct err *e)
 {
 	return listen_to(events, (int[]){r->s ? r->s->ends[SHELL_END_RESULTS] : -1, r->out[0], r->out[1]}, 3, e);
@@ -242,8 +249,7 @@ static int start_over(struct run *r)
 	for (size_t at = 0; words && r->is_words && at < r->words.len; at += strlen(r->words.data + at) + 1)
 		words[ask.argc++] = r->words.data + at;
 	ask.argv = words;
-	if (r->events >= 0)
-		(void)epoll_ctl(r->events, EPOLL_CTL_DEL, r->s->ends[SHELL_END_RESULTS], NULL);
+	run_hear_no_more(r, r->s->ends[SHELL_END_RESULTS]);
 	run_shell_leave(r);
 	if (r->end_by_ns)
 		ask.timeout_ms = now < r->end_by_ns ? (r->end_by_ns - now + 999999) / 1000000 : 1;
@@ -270,8 +276,10 @@ static int look(struct run *r, struct err *e)
 
 	if (!r->s)
 		return r->p->done;
-	if (r->s->done != r->s->begun)
+	if (r->s->done != r->s->begun || r->s->kills) /* what waits next says so, maybe before the keeper has answered */
 		(void)shell_read(r->s);
+	if (r->s->silent)
+		run_hear_no_more(r, r->s->ends[SHELL_END_RESULTS]);
 	if (r->s->confused && r->s->done != r->s->begun && !r->s->dead && !r->s->kills)
 		code = shell_kill(r->b, r->s, sys_now_ns() - r->began_ns, true, e);
 	if (code < 0)
@@ -355,7 +363,7 @@ int run_fd(struct run *r, struct err *e)
 static int wait_once(struct run *r, int timeout_ms, int wake_fd, bool *woken, struct err *e)
 {
 	struct pollfd p[6] = {{r->b->ctl, POLLIN, 0},
-			      {r->s && !r->s->dead ? r->s->ends[SHELL_END_RESULTS] : -1, POLLIN, 0},
+			      {r->s && !r->s->dead && !r->s->silent ? r->s->ends[SHELL_END_RESULTS] : -1, POLLIN, 0},
 			      {r->out[0], POLLIN, 0},
 			      {r->out[1], POLLIN, 0},
 			      {wake_fd, POLLIN, 0},

@@ -44,6 +44,7 @@ struct run {
 };
 
 /* run_io.c: Takes what is there of output @i. @hung_up: its writers are gone, as poll() says. Return: how many bytes; 0: there are none. */
+void run_hear_no_more(const struct run *r, int fd);
 size_t run_take(struct run *r, int i, bool hung_up);
 /* What is there yet when the run has ended. What comes later goes elsewhere. */
 void run_take_rest(struct run *r);

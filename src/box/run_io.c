@@ -63,6 +63,10 @@ size_t run_take(struct run *r, int i, bool hung_up)
 	 * who is gone (fs/pipe.c counts him in two steps). The read waits for both, so that they are right together. */
 	if (n == 0 && (hung_up || !(r->s && !r->s->session)) && r->own[i])
 		close_fd(&r->out[i]);
+	if (n == 0 && r->s && r->s->session && r->out[i] >= 0) { /* the shell has ended, and all that it left */
+		run_hear_no_more(r, r->out[i]);
+		r->out[i] = -1;
+	}
 	return 0;
 }
 

@@ -202,9 +202,8 @@ int shell_read(struct shell *s)
 	memmove(s->record, at, s->nrecord);
 	if (s->nrecord >= sizeof(s->record) - 1) /* no record is that long */
 		s->nrecord = 0;
-	if (r == 0 && n == 0)
-		return ERR_DIED;
-	return r;
+	s->silent |= n == 0;
+	return r == 0 && n == 0 ? ERR_DIED : r;
 }
 
 /* ---- take and give ---------------------------------------------------------------------------- */
