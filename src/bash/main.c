@@ -257,7 +257,7 @@ static bool say_end(unsigned long number, long fd, const char *status, const cha
 struct shared {
 	unsigned long told; /* by which of them itself its end was told last */
 	long shell;	    /* its pid */
-	bool left;	    /* the last had no text */
+	bool left;	    /* the last has taken no text */
 };
 
 /* A session's first end is that of what started it, number 0; of the others the next is one more. */
@@ -383,8 +383,10 @@ static int wait_for_text(bool only_wait)
 				ask_fd(SYS_exit_group, 0);
 			(void)comes(COMMANDS, -1);
 		}
-		if (shell_is_killed()) /* the text stays where it is: who sent it finds it there, and asks another shell */
+		if (shell_is_killed()) { /* the text stays where it is: who sent it finds it there, and asks another shell */
+			shared->left = true; /* or the shell lives, and is traced: then the next one takes it */
 			ask_fd(SYS_exit_group, 1);
+		}
 		(void)on_exit(leave, NULL);
 	}
 	if (!take(COMMANDS, request, true))

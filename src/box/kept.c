@@ -201,6 +201,7 @@ int kept_set_unclean(struct home *h, const char *name, struct err *e)
 	if (dir < 0)
 		return dir;
 	(void)unlinkat(dir, JOBS_FILE, 0); /* those before are none of who is started now */
+	(void)unlinkat(dir, ".new-" JOBS_FILE, 0); /* its keeper was killed as it wrote them */
 	if (unlinkat(dir, "clean", 0) < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "remove '%s/boxes/%s/clean'", h->data_path, name);
 	return fsync(dir) < 0 ? err_sys(e, errno, "sync '%s/boxes/%s'", h->data_path, name) : 0;
