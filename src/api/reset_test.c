@@ -163,9 +163,81 @@ static void who_follows_finds_what_was_given_back(void)
 	}
 }
 
+/* Of the keeper: what it has started. Return: how many, at most @room. */
+static int children_of(pid_t pid, pid_t *v, int room)
+{
+	char name[40], text[512];
+	int n = 0;
+
+	snprintf(name, sizeof(name), "task/%d/children", pid);
+	(void)world_proc(pid, name, text, sizeof(text));
+	for (char *at = strtok(text, " "); at && n < room; at = strtok(NULL, " "))
+		v[n++] = atoi(at);
+	return n;
+}
+
+static bool is_among(pid_t pid, const pid_t *v, int n)
+{
+	while (n && v[n - 1] != pid)
+		n--;
+	return n;
+}
+
+/* Who comes next, which is the first process of the next generation; 0: nobody. */
+static pid_t next_child(pid_t keeper)
+{
+	pid_t before[32], now[32];
+	int n = children_of(keeper, before, 32);
+
+	for (int i = 0; i < 2000; i++) {
+		int m = children_of(keeper, now, 32);
+
+		for (int k = 0; k < m; k++)
+			if (!is_among(now[k], before, n))
+				return now[k];
+	}
+	return 0;
+}
+
+/* By whomever: as it begins, while it builds, when it reports, and behind that. */
+static void a_next_generation_that_is_killed_holds_nobody_up(void)
+{
+	static const char *const words[] = {"true", NULL};
+	struct hutch_start_options detached = {.size = sizeof(detached), .flags = HUTCH_START_DETACHED};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = words};
+	struct hutch_result r = {.size = sizeof(r)};
+	auto_free struct hutch_listed *v = NULL;
+	struct hutch_box *box = NULL;
+	struct hutch_proc *p;
+	int killed = 0;
+	auto_world w;
+	size_t n = 0;
+
+	if (!world_open(&w))
+		return;
+	ok(hutch_box_start(w.hutch, w.spec, &detached, &box, &w.e) == 0, "%s", w.e.message);
+	ok(hutch_list(w.hutch, &v, &n, &w.e) == 0 && n == 1 && v[0].pid, "%s", w.e.message); /* whose keeper's pid is told */
+	for (int i = 0; n == 1 && i < 400; i++) {
+		pid_t next;
+
+		reset(&w, box);
+		next = next_child(v[0].pid);
+		usleep((unsigned)(i * 37 % 1500));
+		killed += next && kill(next, SIGKILL) == 0;
+		if (!ok(hutch_box_exec(box, &o, &p, &w.e) == 0, "%s", w.e.message))
+			break;
+		if (!ok(hutch_proc_wait(p, 20000, -1, &r, &w.e) == 1 && r.exit_code == 0, "%d: %d %s", i, r.exit_code, r.message))
+			i = 400;
+		hutch_proc_free(p);
+	}
+	ok(killed > 50, "%d", killed);
+	hutch_box_delete(box, NULL);
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
+		TAP_TEST(a_next_generation_that_is_killed_holds_nobody_up),
 		TAP_TEST(what_runs_is_over_when_a_reset_is),
 		TAP_TEST(shells_that_share_something_are_over_too),
 		TAP_TEST(one_reset_after_the_other),

@@ -294,7 +294,7 @@ void generation_await(struct keeper *k, int fd)
 {
 	bool is_owned = k->listen < 0, room = k->clients;
 
-	for (;;) {
+	while (fd >= 0) {
 		struct pollfd p[] = {
 			{fd, POLLIN, 0}, {k->owner, POLLIN, 0}, {is_owned ? k->ctl : -1, 0, 0},
 			{room ? k->listen : -1, POLLIN, 0},

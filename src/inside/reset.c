@@ -358,9 +358,23 @@ static int begin_after(struct keeper *k, struct generation *old, struct generati
 	return r < 0 ? r : begin(k, next, on, e);
 }
 
+/* Of the one that was begun before the first process has been killed, or has failed: as if there were none. */
+static int begin_instead(struct keeper *k, struct generation *next, struct stack *on, struct err *e)
+{
+	int r = reset_go_home(k, e);
+
+	if (r < 0)
+		return r;
+	generation_kill(next);
+	give_up(k, next);
+	r = begin(k, next, on, e);
+	return r < 0 ? r : generation_finish(k, next, e);
+}
+
 /* @quiet: see reset_end(). */
 static int change(struct keeper *k, struct generation *old, struct generation next, bool quiet, struct stack *on, struct err *e)
 {
+	bool is_spare = next.pid > 0;
 	int r;
 
 	*old = k->now;
@@ -373,6 +387,8 @@ static int change(struct keeper *k, struct generation *old, struct generation ne
 		r = begin_after(k, old, &next, on, e);
 	if (r == 0 && next.news >= 0)
 		r = generation_finish(k, &next, e);
+	if (r < 0 && is_spare && next.pid > 0)
+		r = begin_instead(k, &next, on, e);
 	if (r == 0 && old->pid)
 		r = wait_for_end(k, old, &next, e);
 	use_stack(k, &next, on);

@@ -347,7 +347,7 @@ void keeper_serve(struct keeper *k)
 		k->lean = false;
 		if (p[0].revents)
 			_exit(0);
-		if (p[2].revents)
+		if (p[2].revents && k->spare.pid) /* else it was reaped just now */
 			reset_spare_reports(k);
 		if (p[3].revents && storage_is_open(k))
 			drop_storage(k);
