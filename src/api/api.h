@@ -67,4 +67,7 @@ void api_result(const struct exited *x, struct hutch_result *ret);
 /* For a NULL where a handle must be. */
 int api_missing(const char *what, struct hutch_error *ret);
 
+/* NOT_FOUND where there is no detached sandbox of that name, or INVALID (box.c). */
+int api_check_kept(struct hutch *hutch, const char *name, struct err *e);
+
 #endif

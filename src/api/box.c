@@ -139,17 +139,24 @@ int hutch_remove(struct hutch *hutch, const char *name, struct hutch_error *err)
 	return api_give(r < 0 ? r : box_remove(hutch->home, name, &e), &e, err);
 }
 
-int hutch_stopped_spec(struct hutch *hutch, const char *name, char **ret_json, struct hutch_error *err)
+int api_check_kept(struct hutch *hutch, const char *name, struct err *e)
 {
 	auto_free char *valid = NULL;
+	int r = parse_name(name, &valid, e);
+
+	if (r == 0 && !kept_is(hutch->home, name))
+		r = err_set(e, ERR_NOT_FOUND, "sandbox '%s': nothing is kept of it", name);
+	return r;
+}
+
+int hutch_stopped_spec(struct hutch *hutch, const char *name, char **ret_json, struct hutch_error *err)
+{
 	struct err e = {0};
 	int r;
 
 	if (!hutch || !name || !ret_json)
 		return api_missing("handle, name or result", err);
-	r = parse_name(name, &valid, &e);
-	if (r == 0 && !kept_is(hutch->home, name))
-		r = err_set(&e, ERR_NOT_FOUND, "sandbox '%s': nothing is kept of it", name);
+	r = api_check_kept(hutch, name, &e);
 	if (r == 0)
 		r = kept_json(hutch->home, name, ret_json, &e);
 	return api_give(r, &e, err);

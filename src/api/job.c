@@ -8,7 +8,6 @@
 
 #include "api/api.h"
 #include "base/own.h"
-#include "spec/parse.h"
 
 #define DEFAULT_KEEP (1ull << 20)
 #define DEFAULT_GRACE_MS 10000
@@ -245,16 +244,6 @@ int hutch_job_list(struct hutch_box *box, struct hutch_job **ret_jobs, size_t *r
 
 /* ---- of a sandbox that is stopped ------------------------------------------------------------- */
 
-static int check_kept(struct hutch *hutch, const char *name, struct err *e)
-{
-	auto_free char *valid = NULL;
-	int r = parse_name(name, &valid, e);
-
-	if (r == 0 && !kept_is(hutch->home, name))
-		r = err_set(e, ERR_NOT_FOUND, "sandbox '%s': nothing is kept of it", name);
-	return r;
-}
-
 int hutch_stopped_job_list(struct hutch *hutch, const char *name, struct hutch_job **ret_jobs, size_t *ret_n,
 			   struct hutch_error *err)
 {
@@ -265,7 +254,7 @@ int hutch_stopped_job_list(struct hutch *hutch, const char *name, struct hutch_j
 
 	if (!hutch || !name || !ret_jobs || !ret_n)
 		return api_missing("handle, name or result", err);
-	r = check_kept(hutch, name, &e);
+	r = api_check_kept(hutch, name, &e);
 	if (r == 0)
 		r = jobs_kept_list(hutch->home, name, &f, &n, &e);
 	if (r == 0)
@@ -283,7 +272,7 @@ int hutch_stopped_job(struct hutch *hutch, const char *name, const char *id, str
 
 	if (!hutch || !name || !id)
 		return api_missing("handle, name or id", err);
-	r = check_kept(hutch, name, &e);
+	r = api_check_kept(hutch, name, &e);
 	if (r == 0)
 		r = jobs_kept_output(hutch->home, name, id, &f, &data, &e);
 	if (r == 0 && ret)
