@@ -1009,9 +1009,6 @@ static void who_follows_a_shell_that_was_killed_is_run(void)
 {
 	static const char *const kills[] = {"kill -9 $$", "(sleep 0.02; kill -9 $$; : >/tmp/killed) & echo ok"};
 	struct hutch_stat st = {.size = sizeof(st)};
-	struct hutch_run_options o = {.size = sizeof(o)};
-	struct hutch_result r = {.size = sizeof(r)};
-	struct hutch_run *run = NULL;
 	auto_world w;
 	struct hutch_box *box;
 
@@ -1019,10 +1016,8 @@ static void who_follows_a_shell_that_was_killed_is_run(void)
 		return;
 	box = world_start(&w);
 	for (int i = 0; i < 40; i++) {
-		o.text = kills[i % 2];
-		ok(hutch_run_start(box, &o, &run, &w.e) == 0, "%s", w.e.message);
-		ok(hutch_run_wait(run, 5000, -1, &r, &w.e) == 1, "%s", w.e.message);
-		hutch_run_free(run);
+		struct hutch_result r = text(&w, box, kills[i % 2], NULL).r;
+
 		ok(r.end == (i % 2 ? HUTCH_END_EXIT : HUTCH_END_SHELL_DIED) && r.exit_code == (i % 2 ? 0 : 137), "%d: %d %d", i,
 		   r.end, r.exit_code);
 		if (i % 2) {

@@ -307,8 +307,8 @@ static unsigned long field(const char *line, const char *end, int number)
 }
 
 /* Somebody has killed the shell. It may take a while until it ends of that: meanwhile a text would begin that ends with it, or tell that
- * it has ended well after it has done that itself. With that signal pending it has not come to it, with the flag it has; what is
- * between, where the kernel does not tell the code from the kill on (Linux 6.18 does), is a microsecond. */
+ * it has ended well after it has done that itself. With that signal pending it has not come to it, with the flag it has; for what is
+ * between there is the code, which Linux 6.18 tells from the kill on. */
 static bool shell_is_killed(void)
 {
 	enum { FLAGS = 9, PENDING = 31, CODE = 52, EXITING = 4, KILLED = 1 << (9 - 1) };
