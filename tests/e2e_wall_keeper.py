@@ -228,19 +228,21 @@ class Parent(WallCase):
     @only("root", "plain")
     def test_one_that_is_stopped_for_ever_is_given_up_after_a_second_and_nobody_waits_for_it(self):
         self.attacks("loop")
-        for _ in range(3):
+        ends = []
+        until = self.now() + 60  # with one processor free it is caught in one of twenty, else in most
+        while not any(end == "3" for end in ends) and self.now() < until:
             got = self.drive({}, 2, "0", "--", "/attack/loop", "STOP")
             self.assertEqual(got.code, 0, str(got))
             self.assertLess(int(re.search(r"delete (\d+)", got.out).group(1)), 500, str(got))
             # 0: it got through; 2: it was stopped after its exec, and its timeout ended it.
-            caught = [(code, ms, message) for _, end, code, ms, message in self.execs(got.out) if end == "3"]
-            for code, ms, message in caught:
-                self.assertEqual(code, "125", str(got))
-                self.assertIn("stopped", message)
-                self.assertLess(int(ms), 1500)
-            if caught:
-                return
-        self.fail("no command was caught before its exec, six times: the attack is broken")
+            for _, end, code, ms, message in self.execs(got.out):
+                ends.append(end)
+                self.assertIn(end, ("0", "2", "3"), str(got))
+                if end == "3":
+                    self.assertEqual(code, "125", str(got))
+                    self.assertIn("stopped", message)
+                    self.assertLess(int(ms), 1500)
+        self.assertIn("3", ends, "no command was caught before its exec in a minute: the attack is broken")
 
     @only("root", "plain")
     def test_one_that_is_killed_is_told_at_once(self):
