@@ -90,10 +90,10 @@ class KillAnywhere(RunCase):
         self.lines.append(line.decode(errors="replace"))
         return self.lines[-1]
 
-    def drain(self) -> None:
+    def drain(self, victim: str = "") -> None:
         """Takes what was said until now."""
         while b"\n" in self.rest or select.select([self.owner.stdout], [], [], 0)[0]:
-            self.judge(self.line(), "")
+            self.judge(self.line(), victim)
 
     def wrong(self, what: str) -> None:
         self.fail(f"--seed {self.seed}: {what}\nlast was {self.last}, after {dict(self.counts)}; the last lines were\n  "
@@ -177,6 +177,7 @@ class KillAnywhere(RunCase):
             return
         self.dead.add(pid)
         self.counts[victim] += 1
+        self.drain(victim)  # this may have been said before, and be the doing of the one before
         self.last = victim
         self.go_on(victim)
 
