@@ -281,6 +281,60 @@ static void what_the_kernel_would_judge_by_the_callers_powers_is_not_written(voi
 	hutch_box_delete(box, NULL);
 }
 
+/* What commands inherit, in four places that start some. To be freed. */
+static char *standing(struct world *w, struct hutch_box *box)
+{
+	static const char script[] = "cat /proc/self/limits /proc/self/oom_score_adj; nice; grep Cpus_allowed_list /proc/self/status";
+	static const char *const argv[] = {"sh", "-c", script, NULL};
+	struct hutch_run_options o[] = {{.text = script}, {.argv = argv}, {.text = script, .flags = HUTCH_RUN_CLEAN}};
+	struct hutch_result r = {.size = sizeof(r)};
+	char *all = calloc(4, 8192), *one = NULL;
+
+	if (!all)
+		exit(1);
+	for (size_t i = 0; i < sizeof(o) / sizeof(*o); i++) {
+		struct hutch_output out = {.size = sizeof(out)};
+		struct hutch_run *run = NULL;
+
+		o[i].size = sizeof(*o);
+		if (!ok(hutch_run_start(box, &o[i], &run, &w->e) == 0 && hutch_run_wait(run, 10000, -1, &r, &w->e) == 1, "%s", w->e.message))
+			continue;
+		ok(r.end == HUTCH_END_EXIT && r.exit_code == 0, "%zu: end %d, code %d: %s", i, r.end, r.exit_code, r.message);
+		is_int(hutch_run_output(run, 1, &out, &w->e), 0);
+		snprintf(all + strlen(all), 8192, "%zu: %s", i, out.data ? out.data : "");
+		hutch_run_free(run);
+	}
+	(void)world_sh(w, box, script, &one);
+	snprintf(all + strlen(all), 8192, "exec: %s", one ? one : "");
+	free(one);
+	return all;
+}
+
+static void nothing_inside_lowers_what_later_commands_inherit(void)
+{
+	static const char *const lower[] = {
+		"prlimit -p $p --nofile=64:64", "prlimit -p $p --nofile=0:0", "renice -n 19 -p $p", "taskset -p 1 $p",
+		"echo 1000 >/proc/$p/oom_score_adj"};
+	char script[200], *before, *after;
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	free(standing(&w, box)); /* what starts commands has begun */
+	before = standing(&w, box);
+	for (size_t i = 0; i < sizeof(lower) / sizeof(*lower); i++) {
+		snprintf(script, sizeof(script), "for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = $$ ] || %s; done >/dev/null 2>&1; true", lower[i]);
+		is_int(world_sh(&w, box, script, NULL).exit_code, 0);
+		after = standing(&w, box);
+		ok(!strcmp(before, after), "after '%s':\n%s", lower[i], after);
+		free(after);
+	}
+	free(before);
+	hutch_box_delete(box, NULL);
+}
+
 static void any_time_of_a_file_is_told(void)
 {
 	struct hutch_stat st = {.size = sizeof(st)};
@@ -350,6 +404,7 @@ int main(void)
 		TAP_TEST(a_long_list_of_groups_hides_nobody_from_a_timeout),
 		TAP_TEST(a_timeout_as_long_as_can_be_is_none),
 		TAP_TEST(what_the_kernel_would_judge_by_the_callers_powers_is_not_written),
+		TAP_TEST(nothing_inside_lowers_what_later_commands_inherit),
 		TAP_TEST(any_time_of_a_file_is_told),
 		TAP_TEST(a_name_that_is_too_long_is_not_cut),
 		TAP_TEST(a_path_is_no_name_of_a_snapshot),

@@ -12,7 +12,7 @@
  * functions. It is linked with nothing, so that it fits to every C library, and asks the kernel directly.
  * It is worth what the shell is worth, and guards nothing.
  *
- *	_hp c			whether it works here
+ *	_hp c			whether it works here; and as this shell stands all its sub-shells shall
  *	_hp [w]			in a sub-shell: says that it waits, and takes a text: $_ht, of the kind $_hk (1 and 2 are not told),
  *				with $_he where something comes before it. Its output is turned to where it goes; not so after "w",
  *				and where the text is in a file: then $_hn names that. Status: 1 nobody is there any more,
@@ -33,7 +33,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+
+#include "bash/kernel.h"
+#include "bash/standing.h"
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
@@ -70,36 +72,6 @@ extern int loop_level __attribute__((weak)); /* how many loops `break` could lea
 extern int on_exit(void (*f)(int status, void *arg), void *arg) __attribute__((weak)); /* of glibc */
 
 /* ---- of the kernel ---------------------------------------------------------------------------- */
-
-static long ask_more(long number, long a, long b, long c, long d, long e, long f)
-{
-#ifdef __x86_64__
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	long r;
-
-	__asm__ volatile("syscall"
-			 : "=a"(r)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return r;
-#else
-	register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c,
-	     x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-	return x0;
-#endif
-}
-
-static long ask(long number, long a, long b, long c)
-{
-	return ask_more(number, a, b, c, 0, 0, 0);
-}
-
-static long ask_fd(long number, long fd)
-{
-	return ask(number, fd, 0, 0);
-}
 
 /* @end: its last byte. All of it or nothing: that much a pipe takes at once. */
 static bool say(long fd, const char *record, const char *end)
@@ -376,13 +348,17 @@ static int wait_for_text(bool only_wait)
 	add_number(&waits, (unsigned long)sub_shell);
 	add(&waits, " 3");
 	(void)say(RESULTS, request, waits.at);
+	if (!comes(COMMANDS, shared ? LEAVES_AFTER_S : -1)) {
+		shared->left = is_only_child();
+		if (shared->left)
+			ask_fd(SYS_exit_group, 0);
+		(void)comes(COMMANDS, -1);
+	}
+	if (!standing_is_as_first()) { /* with the shell goes the way that a text would come to another sub-shell of it */
+		ask(SYS_kill, ask_fd(SYS_getppid, 0), 9, 0);
+		ask_fd(SYS_exit_group, 1);
+	}
 	if (shared) {
-		if (!comes(COMMANDS, LEAVES_AFTER_S)) {
-			shared->left = is_only_child();
-			if (shared->left)
-				ask_fd(SYS_exit_group, 0);
-			(void)comes(COMMANDS, -1);
-		}
 		if (shell_is_killed()) { /* the text stays where it is: who sent it finds it there, and asks another shell */
 			shared->left = true; /* or the shell lives, and is traced: then the next one takes it */
 			ask_fd(SYS_exit_group, 1);
@@ -487,6 +463,9 @@ static int run(struct words *w)
 	case 's':
 		(void)say_end(ends++, number_of(word[1]), word[2], word[3]);
 		return next_of_session(number_of(word[0]), number_of(word[1]));
+	case 'c':
+		standing_is_first();
+		return 0;
 	default:
 		return 0;
 	}
