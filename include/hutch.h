@@ -13,7 +13,7 @@
  * Conventions: a function returns 0 or more, or a negative HUTCH_E_* code and fills @err (which may
  * be NULL). Results (ret_…) are written on success only. Strings are NUL-terminated bytes of any
  * encoding. Sizes are in bytes, times in the unit their name ends with. Options structs begin with
- * `size`: set it to sizeof; members not set must be 0.
+ * `size`: set it to sizeof; members not set must be 0. Flags that a function does not have are INVALID.
  *
  * Threads: different boxes may be used from different threads at the same time; one box by one
  * thread at a time. Handles remember the process that made them: in a forked child they return
@@ -1317,7 +1317,8 @@ enum {
  * Modes, times, symbolic links and holes are kept; the owner is the sandbox's root. Links in the tree are
  * copied as links. Takes constant memory.
  *
- * Return: how many sockets and devices were left out (0: none), or as hutch_file_open().
+ * Return: how many sockets and devices in the tree were left out (0: none); INVALID, where what is named is one; or as
+ *	   hutch_file_open().
  * Threads: one box by one thread at a time. Since: 0.1
  */
 HUTCH_PUBLIC int hutch_copy_in(struct hutch_box *box, const char *host_path, const char *path, unsigned flags,

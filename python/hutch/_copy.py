@@ -140,7 +140,7 @@ async def _one_in(box: _hutch.Box, above: int, name: str, path: str, depth: int,
     elif stat.S_ISREG(about.st_mode) and about.st_size > PIECE:
         with _closing(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=above)) as fd:
             await _file_in(box, fd, path, turns)
-    else:
+    elif stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode):  # sockets and devices are left out
         box.copy_in(f"/proc/self/fd/{above}/{name}", path, _hutch.COPY_EXACT)
     await turns.pause()
 
@@ -229,7 +229,7 @@ async def one_out(box: _hutch.Box, path: str, above: int, name: str, nofollow: i
         _link_out(box, path, above, name)
     elif stat.S_ISREG(mode) and size > PIECE:
         await _file_out(box, path, above, name, nofollow, turns)
-    else:
+    elif stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or not depth:  # sockets and devices in a tree are left out
         box.copy_out(path, f"/proc/self/fd/{above}/{name}", _hutch.COPY_EXACT | (0 if nofollow else _hutch.COPY_FOLLOW))
     await turns.pause()
 

@@ -440,7 +440,8 @@ class Sandbox:
         return self.files(path).read_bytes()
 
     def copy_to(self, local: str | os.PathLike[str], container: str | os.PathLike[str]) -> None:
-        """Copies a file or a tree of this machine to that very name in the sandbox; a directory that is there is merged into."""
+        """Copies a file or a tree of this machine to that very name in the sandbox; a directory that is there is merged into.
+        Sockets and devices in a tree are left out."""
         self._box.copy_in(os.path.abspath(local), posixpath.join("/", os.fspath(container)),
                           _hutch.COPY_EXACT | _hutch.COPY_PARENTS | _hutch.COPY_FOLLOW)
 

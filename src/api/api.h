@@ -64,6 +64,9 @@ int api_give(int r, const struct err *e, struct hutch_error *ret);
 /* How a command ended, into the caller's struct, whose size is set. */
 void api_result(const struct exited *x, struct hutch_result *ret);
 
+/* INVALID where @flags has one that is not among @known: of a later version, or of another call. */
+int api_check_flags(unsigned flags, unsigned known, struct err *e);
+
 /* For a NULL where a handle must be. */
 int api_missing(const char *what, struct hutch_error *ret);
 

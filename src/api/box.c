@@ -17,10 +17,13 @@ int hutch_open(const struct hutch_open_options *opts, struct hutch **ret, struct
 	unsigned flags = HAS(opts, flags) ? opts->flags : 0;
 	struct home_ask ask = {.children = flags & HUTCH_OPEN_CHILDREN,
 			       .keep_spare = !(flags & HUTCH_OPEN_NO_SPARE)};
-	struct hutch *h = calloc(1, sizeof(*h));
+	struct hutch *h;
 	struct err e = {0};
-	int r;
+	int r = api_check_flags(flags, HUTCH_OPEN_CHILDREN | HUTCH_OPEN_NO_SPARE, &e);
 
+	if (r < 0)
+		return api_give(r, &e, err);
+	h = calloc(1, sizeof(*h));
 	if (!h)
 		return api_give(err_oom(&e), &e, err);
 	if (HAS(opts, like) && opts->like) {
@@ -57,6 +60,9 @@ int hutch_cleanup(struct hutch *hutch, int timeout_ms, struct hutch_error *err)
 	return api_give(home_cleanup(hutch->home, timeout_ms, &e), &e, err);
 }
 
+#define START_FLAGS                                                                                                    \
+	(HUTCH_START_NOWAIT | HUTCH_START_DETACHED | HUTCH_START_REMOVE | HUTCH_START_FOR_JOB | HUTCH_START_ONCE)
+
 int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
 		    const struct hutch_start_options *opts, struct hutch_box **ret_box,
 		    struct hutch_error *err)
@@ -71,8 +77,9 @@ int hutch_box_start(struct hutch *hutch, const struct hutch_spec *spec,
 	if (flags & HUTCH_START_ONCE && flags & HUTCH_START_DETACHED)
 		return api_give(err_set(&e, ERR_INVALID, "a detached sandbox (HUTCH_START_DETACHED) is for more than one command "
 						   "(HUTCH_START_ONCE)"), &e, err);
-	r = box_start(hutch->home, to_const_spec(spec), !(flags & HUTCH_START_NOWAIT),
-		      api_life(flags), &b, &e);
+	r = api_check_flags(flags, START_FLAGS, &e);
+	if (r == 0)
+		r = box_start(hutch->home, to_const_spec(spec), !(flags & HUTCH_START_NOWAIT), api_life(flags), &b, &e);
 	if (r == 0)
 		*ret_box = (struct hutch_box *)b;
 	return api_give(r, &e, err);
@@ -103,7 +110,9 @@ int hutch_box_start_stopped(struct hutch *hutch, const char *name, const struct 
 
 	if (!hutch || !name)
 		return api_missing("handle or name", err);
-	r = box_start_stopped(hutch->home, name, !(flags & HUTCH_START_NOWAIT), &b, &e);
+	r = api_check_flags(flags, START_FLAGS, &e);
+	if (r == 0)
+		r = box_start_stopped(hutch->home, name, !(flags & HUTCH_START_NOWAIT), &b, &e);
 	if (r == 0)
 		*ret_box = (struct hutch_box *)b;
 	return api_give(r, &e, err);
@@ -286,7 +295,7 @@ void hutch_box_trace(const struct hutch_box *box)
 
 /* ---- commands --------------------------------------------------------------------------------- */
 
-static void to_ask(const struct hutch_exec_options *o, struct exec_ask *ask)
+static int to_ask(const struct hutch_exec_options *o, struct exec_ask *ask, struct err *e)
 {
 	unsigned flags = HAS(o, flags) ? o->flags : 0;
 
@@ -314,6 +323,7 @@ static void to_ask(const struct hutch_exec_options *o, struct exec_ask *ask)
 	}
 	ask->rows = HAS(o, rows) ? o->rows : 0;
 	ask->cols = HAS(o, cols) ? o->cols : 0;
+	return api_check_flags(flags, HUTCH_EXEC_TTY | HUTCH_EXEC_MAIN, e);
 }
 
 int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
@@ -326,8 +336,9 @@ int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
 
 	if (!box)
 		return api_missing("box", err);
-	to_ask(opts, &ask);
-	r = box_exec(to_box(box), &ask, &p, &e);
+	r = to_ask(opts, &ask, &e);
+	if (r == 0)
+		r = box_exec(to_box(box), &ask, &p, &e);
 	if (r == 0)
 		*ret_proc = (struct hutch_proc *)p;
 	return api_give(r, &e, err);

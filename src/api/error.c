@@ -45,6 +45,13 @@ int api_missing(const char *what, struct hutch_error *ret)
 	return api_give(err_set(&e, ERR_INVALID, "no %s was given", what), &e, ret);
 }
 
+int api_check_flags(unsigned flags, unsigned known, struct err *e)
+{
+	if (flags & ~known)
+		return err_set(e, ERR_INVALID, "0x%x: no flags of this call in this version", flags & ~known);
+	return 0;
+}
+
 size_t api_count(const char *const *v)
 {
 	size_t n = 0;

@@ -36,16 +36,25 @@ static struct file_time from_ns(int64_t ns)
 	return (struct file_time){.s = s, .ns = (uint32_t)(ns - s * NS)};
 }
 
-static int simple(struct hutch_box *box, struct file_ask ask, const char *path, const char *other,
+/* @known: the flags that the caller may have given. */
+static int simple(struct hutch_box *box, struct file_ask ask, unsigned known, const char *path, const char *other,
 		  struct hutch_error *err)
 {
 	auto_with(file_answer_done) struct file_answer a = {.fd = -1};
 	struct err e = {0};
+	int r;
 
 	if (!box || !path || ((ask.op == FILE_RENAME || ask.op == FILE_SYMLINK) && !other))
 		return api_missing("box or path", err);
-	return api_give(box_file(to_box(box), &ask, path, other, &a, &e), &e, err);
+	r = api_check_flags(ask.flags, known, &e);
+	if (r == 0)
+		r = box_file(to_box(box), &ask, path, other, &a, &e);
+	return api_give(r, &e, err);
 }
+
+#define OPEN_FLAGS                                                                                                     \
+	(HUTCH_FILE_READ | HUTCH_FILE_WRITE | HUTCH_FILE_CREATE | HUTCH_FILE_EXCL | HUTCH_FILE_TRUNC | HUTCH_FILE_APPEND |  \
+	 HUTCH_FILE_DIRECTORY | HUTCH_FILE_NOFOLLOW)
 
 int hutch_file_open(struct hutch_box *box, const char *path, unsigned flags, unsigned mode, int *ret_fd,
 		    struct hutch_error *err)
@@ -60,6 +69,8 @@ int hutch_file_open(struct hutch_box *box, const char *path, unsigned flags, uns
 	if (!(flags & (HUTCH_FILE_READ | HUTCH_FILE_WRITE | HUTCH_FILE_DIRECTORY)))
 		r = err_set(&e, ERR_INVALID, "open '%s': neither for reading nor for writing", path);
 	else
+		r = api_check_flags(flags, OPEN_FLAGS, &e);
+	if (r == 0)
 		r = box_file(to_box(box), &ask, path, NULL, &a, &e);
 	if (r == 0 && a.fd < 0)
 		r = err_set(&e, ERR_INTERNAL, "open '%s': no descriptor came", path);
@@ -79,7 +90,9 @@ int hutch_file_stat(struct hutch_box *box, const char *path, unsigned flags, str
 
 	if (!box || !path || !ret || !ret->size)
 		return api_missing("box, path or result", err);
-	r = box_file(to_box(box), &ask, path, NULL, &a, &e);
+	r = api_check_flags(flags, HUTCH_FILE_NOFOLLOW, &e);
+	if (r == 0)
+		r = box_file(to_box(box), &ask, path, NULL, &a, &e);
 	if (r < 0)
 		return api_give(r, &e, err);
 	x = (struct hutch_stat){
@@ -104,7 +117,7 @@ int hutch_file_set(struct hutch_box *box, const char *path, unsigned flags, cons
 	ask.gid = to->gid;
 	ask.atime = from_ns(to->atime_ns);
 	ask.mtime = from_ns(to->mtime_ns);
-	return simple(box, ask, path, NULL, err);
+	return simple(box, ask, HUTCH_FILE_OWNER | HUTCH_FILE_MODE | HUTCH_FILE_TIMES | HUTCH_FILE_NOFOLLOW, path, NULL, err);
 }
 
 int hutch_file_readlink(struct hutch_box *box, const char *path, char **ret_text, struct hutch_error *err)
@@ -124,23 +137,23 @@ int hutch_file_readlink(struct hutch_box *box, const char *path, char **ret_text
 
 int hutch_file_symlink(struct hutch_box *box, const char *text, const char *path, struct hutch_error *err)
 {
-	return simple(box, (struct file_ask){.op = FILE_SYMLINK}, path, text, err);
+	return simple(box, (struct file_ask){.op = FILE_SYMLINK}, 0, path, text, err);
 }
 
 int hutch_file_mkdir(struct hutch_box *box, const char *path, unsigned flags, unsigned mode,
 		     struct hutch_error *err)
 {
-	return simple(box, (struct file_ask){.op = FILE_MKDIR, .flags = flags, .mode = mode}, path, NULL, err);
+	return simple(box, (struct file_ask){.op = FILE_MKDIR, .flags = flags, .mode = mode}, HUTCH_FILE_PARENTS, path, NULL, err);
 }
 
 int hutch_file_remove(struct hutch_box *box, const char *path, unsigned flags, struct hutch_error *err)
 {
-	return simple(box, (struct file_ask){.op = FILE_REMOVE, .flags = flags}, path, NULL, err);
+	return simple(box, (struct file_ask){.op = FILE_REMOVE, .flags = flags}, HUTCH_FILE_RECURSIVE, path, NULL, err);
 }
 
 int hutch_file_rename(struct hutch_box *box, const char *from, const char *to, struct hutch_error *err)
 {
-	return simple(box, (struct file_ask){.op = FILE_RENAME}, from, to, err);
+	return simple(box, (struct file_ask){.op = FILE_RENAME}, 0, from, to, err);
 }
 
 typedef int copy_fn(struct box *b, const char *from, const char *to, unsigned flags, long *ret_left_out,
@@ -156,7 +169,9 @@ static int copy(copy_fn *fn, struct hutch_box *box, const char *from, const char
 
 	if (!box || !from || !to)
 		return api_missing("box or path", err);
-	r = fn(to_box(box), from, to, flags, &left_out, &e);
+	r = api_check_flags(flags, HUTCH_COPY_EXACT | HUTCH_COPY_PARENTS | HUTCH_COPY_FOLLOW, &e);
+	if (r == 0)
+		r = fn(to_box(box), from, to, flags, &left_out, &e);
 	if (r < 0)
 		err_wrap(&e, "copy '%s'%s to '%s'%s", from, out ? " of the sandbox" : "", to,
 			 out ? "" : " of the sandbox");

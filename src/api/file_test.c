@@ -342,6 +342,11 @@ static void sockets_and_devices_are_left_out_and_counted(void)
 	is_int(hutch_copy_out(box, "/dev", to, 0, &w.e) >= 6, 1); /* null, zero, ... */
 	snprintf(remove, sizeof(remove), "rm -r %s", to);
 	is_int(system(remove), 0);
+	is_int(hutch_copy_out(box, "/dev/null", to, 0, &w.e), HUTCH_E_INVALID);
+	ok(strstr(w.e.message, "'/dev/null' is a device, which is not copied") != NULL, "%s", w.e.message);
+	is_int(hutch_copy_in(box, "/dev/null", "/above/x", HUTCH_COPY_PARENTS, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_file_stat(box, "/above", 0, &(struct hutch_stat){.size = sizeof(struct hutch_stat)}, &w.e), HUTCH_E_NOT_FOUND);
+	ok(access(to, F_OK) < 0, "something was made of a device");
 	hutch_box_delete(box, NULL);
 }
 

@@ -54,10 +54,12 @@ static int check_id(const char *id, struct err *e)
 	return 0;
 }
 
-static void to_ask(const struct hutch_job_options *o, struct exec_ask *ask)
+static int to_ask(const struct hutch_job_options *o, struct exec_ask *ask, struct err *e)
 {
+	unsigned flags = HAS(o, flags) ? o->flags : 0;
+
 	memset(ask, 0, sizeof(*ask));
-	ask->main = HAS(o, flags) && o->flags & HUTCH_JOB_MAIN;
+	ask->main = flags & HUTCH_JOB_MAIN;
 	if (HAS(o, argv) && o->argv) {
 		ask->argv = (char *const *)(uintptr_t)o->argv;
 		ask->argc = api_count(o->argv);
@@ -71,6 +73,7 @@ static void to_ask(const struct hutch_job_options *o, struct exec_ask *ask)
 	ask->job = HAS(o, id) ? o->id : NULL;
 	ask->timeout_ms = HAS(o, timeout_ms) ? o->timeout_ms : 0;
 	ask->keep = HAS(o, keep) && o->keep ? o->keep : DEFAULT_KEEP;
+	return api_check_flags(flags, HUTCH_JOB_MAIN, e);
 }
 
 /* A new shell for the text, as with a run that is clean. *ret_text: to be freed. */
@@ -101,12 +104,12 @@ int hutch_job_start(struct hutch_box *box, const struct hutch_job_options *opts,
 	struct job_facts f;
 	struct err e = {0};
 	char *shell[3];
-	int r = 0;
+	int r;
 
 	if (!box)
 		return api_missing("box", err);
-	to_ask(opts, &ask);
-	if (ask.job)
+	r = to_ask(opts, &ask, &e);
+	if (r == 0 && ask.job)
 		r = check_id(ask.job, &e);
 	if (r == 0 && HAS(opts, text) && opts->text)
 		r = text_to_ask(to_box(box)->spec, opts, &ask, shell, &text, &e);

@@ -31,10 +31,14 @@ int hutch_reset_start(struct hutch_box *box, unsigned flags, struct hutch_op **r
 {
 	struct err e = {0};
 	struct op *o = NULL;
+	int r;
 
 	if (!box || !ret_op)
 		return api_missing("box or room for what is begun", err);
-	return give(box_reset_start(to_box(box), flags & HUTCH_RESTORE_KEEP_PROCESSES, &o, &e), &o, ret_op, &e, err);
+	r = api_check_flags(flags, HUTCH_RESTORE_KEEP_PROCESSES, &e);
+	if (r == 0)
+		r = box_reset_start(to_box(box), flags & HUTCH_RESTORE_KEEP_PROCESSES, &o, &e);
+	return give(r, &o, ret_op, &e, err);
 }
 
 int hutch_snapshot_start(struct hutch_box *box, const char *tag, struct hutch_op **ret_op, struct hutch_error *err)
@@ -52,11 +56,14 @@ int hutch_restore_start(struct hutch_box *box, const char *name, unsigned flags,
 {
 	struct err e = {0};
 	struct op *o = NULL;
+	int r;
 
 	if (!box || !ret_op)
 		return api_missing("box or room for what is begun", err);
-	return give(box_restore_start(to_box(box), name, flags & HUTCH_RESTORE_KEEP_PROCESSES, &o, &e), &o, ret_op, &e,
-		    err);
+	r = api_check_flags(flags, HUTCH_RESTORE_KEEP_PROCESSES, &e);
+	if (r == 0)
+		r = box_restore_start(to_box(box), name, flags & HUTCH_RESTORE_KEEP_PROCESSES, &o, &e);
+	return give(r, &o, ret_op, &e, err);
 }
 
 int hutch_diff_start(struct hutch_box *box, const char *from, const char *to, struct hutch_op **ret_op,
@@ -75,10 +82,14 @@ int hutch_fork_start(struct hutch_box *box, const char *snapshot, const char *co
 {
 	struct err e = {0};
 	struct op *o = NULL;
+	int r;
 
 	if (!box || !ret_op)
 		return api_missing("box or room for what is begun", err);
-	return give(box_fork_start(to_box(box), snapshot, names, n, api_life(flags), &o, &e), &o, ret_op, &e, err);
+	r = api_check_flags(flags, HUTCH_START_DETACHED | HUTCH_START_REMOVE, &e);
+	if (r == 0)
+		r = box_fork_start(to_box(box), snapshot, names, n, api_life(flags), &o, &e);
+	return give(r, &o, ret_op, &e, err);
 }
 
 int hutch_delete_start(struct hutch_box *box, struct hutch_op **ret_op, struct hutch_error *err)

@@ -223,9 +223,52 @@ static void a_keeper_that_was_killed_meanwhile_is_told_of_as_the_end(void)
 	}
 }
 
+static void flags_that_a_call_does_not_have_are_refused(void)
+{
+	enum { NONE = 1 << 20 };
+	const struct hutch_open_options open = {.size = sizeof(open), .flags = NONE};
+	const struct hutch_start_options start = {.size = sizeof(start), .flags = NONE};
+	const struct hutch_exec_options exec = {.size = sizeof(exec), .flags = NONE};
+	const struct hutch_run_options run = {.size = sizeof(run), .flags = NONE | HUTCH_RUN_APART, .text = "true"};
+	const struct hutch_job_options job = {.size = sizeof(job), .flags = NONE, .text = "true"};
+	struct hutch_stat st = {.size = sizeof(st)};
+	struct hutch_box *box, *none = NULL;
+	struct hutch_proc *proc = NULL;
+	struct hutch_run *r = NULL;
+	struct hutch_op *op = NULL;
+	struct hutch *h = NULL;
+	auto_world w;
+	int fd = -1;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	is_int(hutch_open(&open, &h, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_start(w.hutch, w.spec, &start, &none, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_start_stopped(w.hutch, "x", &start, &none, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_exec(box, &exec, &proc, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_run_start(box, &run, &r, &w.e), HUTCH_E_INVALID);
+	is_str(w.e.message, "0x100000: no flags of this call in this version");
+	is_int(hutch_job_start(box, &job, NULL, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_restore(box, NULL, NONE, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_reset_start(box, NONE, &op, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_restore_start(box, NULL, NONE, &op, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_fork_start(box, NULL, NULL, 1, HUTCH_START_NOWAIT, &op, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_box_fork(box, NULL, NULL, 1, HUTCH_START_ONCE, &none, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_file_open(box, "/tmp", HUTCH_FILE_DIRECTORY | HUTCH_FILE_RECURSIVE, 0, &fd, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_file_stat(box, "/tmp", HUTCH_FILE_READ, &st, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_file_set(box, "/tmp", HUTCH_FILE_RECURSIVE, &st, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_file_mkdir(box, "/tmp/x", HUTCH_FILE_RECURSIVE, 0755, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_file_remove(box, "/tmp/x", HUTCH_FILE_PARENTS, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_copy_in(box, "/etc/passwd", "/tmp", NONE, &w.e), HUTCH_E_INVALID);
+	is_int(hutch_copy_out(box, "/etc/passwd", w.s.path, NONE, &w.e), HUTCH_E_INVALID);
+	hutch_box_delete(box, NULL);
+}
+
 int main(void)
 {
 	static const struct tap_test t[] = {
+		TAP_TEST(flags_that_a_call_does_not_have_are_refused),
 		TAP_TEST(each_does_what_the_whole_one_does),
 		TAP_TEST(one_at_a_time_and_nothing_is_started_that_it_would_end),
 		TAP_TEST(failures_are_those_of_the_whole_one),

@@ -13,7 +13,7 @@ static struct run *to_run(struct hutch_run *r)
 	return (struct run *)r;
 }
 
-static void to_ask(const struct hutch_run_options *o, struct run_ask *ask)
+static int to_ask(const struct hutch_run_options *o, struct run_ask *ask, struct err *e)
 {
 	unsigned flags = HAS(o, flags) ? o->flags : 0;
 
@@ -41,6 +41,7 @@ static void to_ask(const struct hutch_run_options *o, struct run_ask *ask)
 	ask->input = HAS(o, input_len) ? o->input : NULL;
 	ask->input_len = ask->input ? o->input_len : 0;
 	ask->clean |= ask->input != NULL;
+	return api_check_flags(flags, HUTCH_RUN_CLEAN | HUTCH_RUN_APART, e);
 }
 
 int hutch_run_start(struct hutch_box *box, const struct hutch_run_options *opts,
@@ -53,8 +54,9 @@ int hutch_run_start(struct hutch_box *box, const struct hutch_run_options *opts,
 
 	if (!box || !opts)
 		return api_missing("box or options", err);
-	to_ask(opts, &ask);
-	code = run_start(to_box(box), &ask, &r, &e);
+	code = to_ask(opts, &ask, &e);
+	if (code == 0)
+		code = run_start(to_box(box), &ask, &r, &e);
 	if (code == 0)
 		*ret_run = (struct hutch_run *)r;
 	return api_give(code, &e, err);

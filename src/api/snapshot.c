@@ -20,10 +20,14 @@ int hutch_box_snapshot(struct hutch_box *box, const char *tag, char **ret_name, 
 int hutch_box_restore(struct hutch_box *box, const char *name, unsigned flags, struct hutch_error *err)
 {
 	struct err e = {0};
+	int r;
 
 	if (!box)
 		return api_missing("box", err);
-	return api_give(box_restore(to_box(box), name, flags & HUTCH_RESTORE_KEEP_PROCESSES, &e), &e, err);
+	r = api_check_flags(flags, HUTCH_RESTORE_KEEP_PROCESSES, &e);
+	if (r == 0)
+		r = box_restore(to_box(box), name, flags & HUTCH_RESTORE_KEEP_PROCESSES, &e);
+	return api_give(r, &e, err);
 }
 
 static_assert(sizeof(((struct hutch_snapshot *)0)->name) == sizeof(((struct snapshot_listed *)0)->name),
@@ -80,9 +84,12 @@ int hutch_box_fork(struct hutch_box *box, const char *snapshot, const char *cons
 		   struct hutch_box **ret_boxes, struct hutch_error *err)
 {
 	struct err e = {0};
+	int r;
 
 	if (!box || (n && !ret_boxes))
 		return api_missing("box or room for the new ones", err);
-	return api_give(box_fork(to_box(box), snapshot, names, n, api_life(flags),
-				 (struct box **)ret_boxes, &e), &e, err);
+	r = api_check_flags(flags, HUTCH_START_DETACHED | HUTCH_START_REMOVE, &e);
+	if (r == 0)
+		r = box_fork(to_box(box), snapshot, names, n, api_life(flags), (struct box **)ret_boxes, &e);
+	return api_give(r, &e, err);
 }

@@ -103,9 +103,9 @@ int hutch_spec_preset(struct hutch_spec *spec, const char *name, const char *con
 
 	if (!spec || !name || (npaths && !paths))
 		return api_missing("spec, name or paths", err);
-	if (flags & ~(unsigned)HUTCH_PRESET_WITHOUT_LIMITS)
-		return api_give(err_set(&e, ERR_INVALID, "unknown flags 0x%x", flags), &e, err);
-	r = spec_preset(to_spec(spec), name, paths, npaths, flags & HUTCH_PRESET_WITHOUT_LIMITS, &left, &e);
+	r = api_check_flags(flags, HUTCH_PRESET_WITHOUT_LIMITS, &e);
+	if (r == 0)
+		r = spec_preset(to_spec(spec), name, paths, npaths, flags & HUTCH_PRESET_WITHOUT_LIMITS, &left, &e);
 	if (r == 0 && ret_left_out)
 		*ret_left_out = take_ptr(&left);
 	free(left);

@@ -386,6 +386,14 @@ static int one_out(struct copy *c, const char *path, int dir, const char *name, 
 	return finish_out(-1, dir, name, &is.facts, e);
 }
 
+/* Of the one that is named; in trees they are passed over. */
+static int check_kind(uint32_t mode, const char *path, struct err *e)
+{
+	if (S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode))
+		return err_set(e, ERR_INVALID, "'%s' is a %s, which is not copied", path, S_ISSOCK(mode) ? "socket" : "device");
+	return 0;
+}
+
 /* ---- where to --------------------------------------------------------------------------------- */
 
 /* The last component, "" for "/", "." and "..": then there is none to be called by. */
@@ -463,7 +471,9 @@ int box_copy_in(struct box *b, const char *host, const char *path, unsigned flag
 
 	if (fstatat(AT_FDCWD, host, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(e, errno, "'%s'", host);
-	r = dir_inside(&c, path, &there, e);
+	r = check_kind(st.st_mode, host, e);
+	if (r == 0)
+		r = dir_inside(&c, path, &there, e);
 	if (r == 0)
 		r = place(&c, host, S_ISDIR(st.st_mode), path, there, name, e);
 	if (r == 0)
@@ -506,6 +516,8 @@ int box_copy_out(struct box *b, const char *path, const char *host, unsigned fla
 	struct stat st;
 	int there, r = box_file(b, &ask, path, NULL, &is, e);
 
+	if (r == 0)
+		r = check_kind(is.facts.mode, path, e);
 	if (r < 0)
 		return r;
 	there = stat(host, &st) < 0 ? -1 : S_ISDIR(st.st_mode);
