@@ -542,6 +542,21 @@ class Directories(FaultCase):
         self.nothing_left()
 
     @only("root", "plain")
+    def test_a_start_waits_for_the_end_of_one_that_lost_its_state_directory(self):
+        """Else two would write to the same files."""
+        self.create("lost")
+        self.run_ok("exec", "-d", "lost", "sh", "-c", "while :; do echo x >/root/f; sleep 0.01; done")
+        before = {pid for pid, (_, what) in census.count_processes().items() if "keeper" in what}
+        shutil.rmtree(self.home / "run")
+        self.run_ok("start", "lost")
+        census.reap_orphans({process.pid for process in self._started})
+        self.assertTrue(before)
+        self.assertEqual(before & set(census.count_processes()), set(), "it is there beside the new one")
+        self.run_ok("exec", "lost", "true")
+        self.run_ok("rm", "lost")
+        self.nothing_left()
+
+    @only("root", "plain")
     def test_without_any_directory_a_clean_up_and_a_new_one_work_and_no_process_stays(self):
         self.create("lost")
         self.run_ok("exec", "-d", "lost", "sleep", "4733")

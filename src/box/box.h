@@ -370,6 +370,9 @@ bool kept_is(struct home *h, const char *name);
 bool kept_is_clean(struct home *h, const char *name);
 int64_t kept_since(struct home *h, const char *name); /* seconds since 1970 */
 int kept_write(struct home *h, const char *name, const struct spec *spec, struct err *e);
+/* A descriptor of the record, for the keeper: as long as he has it nobody else gets one, also where the state directory, with the
+ * lock of the name, was removed. Waits for one who is about to end. */
+int kept_hold(struct home *h, const char *name, struct err *e);
 int kept_read(struct home *h, const char *name, struct spec *spec, struct err *e);
 int kept_json(struct home *h, const char *name, char **ret, struct err *e);
 int kept_root(struct home *h, const char *name, char *ret, size_t room); /* a directory, or "host" */

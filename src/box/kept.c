@@ -22,7 +22,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -33,6 +35,7 @@
 #include "sys/proc.h"
 
 enum { RECORD_MAX = 24 << 20 };
+#define HOLD_WAITS_NS 10000000000ull /* a keeper looks every five seconds whether its name is there, and ends */
 
 static bool is_there(struct home *h, const char *name, const char *file)
 {
@@ -104,6 +107,27 @@ int kept_write(struct home *h, const char *name, const struct spec *spec, struct
 		return err_set(e, ERR_LIMIT, "what is asked for is over %d bytes, or memory is short", RECORD_MAX);
 	r = dir = open_dir(h, name, e);
 	return r < 0 ? r : whole_write_synced(dir, KEPT_FILE, text.data, text.len, e);
+}
+
+int kept_hold(struct home *h, const char *name, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	uint64_t by = sys_now_ns() + HOLD_WAITS_NS;
+	auto_fd int dir = open_dir(h, name, e), fd = -1;
+
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, KEPT_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open '%s/boxes/%s/%s'", h->data_path, name, KEPT_FILE);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, errno, "lock '%s/boxes/%s/%s'", h->data_path, name, KEPT_FILE);
+		if (sys_now_ns() >= by)
+			return err_set(e, ERR_BUSY, "a process of it from before does not end (its state directory was removed?)");
+		nanosleep(&nap, NULL);
+	}
+	return take_fd(&fd);
 }
 
 /* The record, of which the first part ends with a NUL. */

@@ -148,20 +148,24 @@ static bool needs_upper(const struct spec *s)
 static int step_record(struct start *s, struct err *e)
 {
 	struct box *b = s->b;
-	int r;
+	int r = 0;
 
 	if (!s->life || s->life & BOX_UNTIL_END)
 		return 0;
-	if (s->again)
-		return kept_set_unclean(s->h, b->name, e);
-	if (!b->has_upper) {
+	if (!s->again && !b->has_upper) {
 		r = place_upper_take(s->h, b->name, e);
-		if (r < 0)
-			return r;
-		b->has_upper = true;
+		b->has_upper = r == 0;
 	}
-	b->kept = true;
-	return kept_write(s->h, b->name, b->spec, e);
+	if (r == 0 && !s->again) {
+		b->kept = true;
+		r = kept_write(s->h, b->name, b->spec, e);
+	}
+	if (r == 0)
+		r = kept_hold(s->h, b->name, e);
+	if (r < 0)
+		return r;
+	(void)draft_fd(&s->d, r); /* the keeper just has it */
+	return s->again ? kept_set_unclean(s->h, b->name, e) : 0;
 }
 
 /* A directory for them, or the one that was left. To make one may take long: where nobody but the keeper needs it yet, he
