@@ -1049,6 +1049,34 @@ static void in_a_session_no_loop_is_around_a_text(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* A text may define functions and set parameters of a session, so there it is in none; and then a loop is around it. */
+static void in_a_plain_sh_no_text_leaves_the_loop_around_it(void)
+{
+	static const char *const how[] = {"break 2", "break", "continue", "continue 2", "for i in 1 2; do continue 2; done; break"};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	ok(hutch_spec_set(w.spec, "shell", "sh", &w.e) == 0, "%s", w.e.message);
+	box = world_start(&w);
+	expect(&w, box, "s", "kept=1; set -- 2 3", 0, "");
+	for (size_t i = 0; i < sizeof(how) / sizeof(*how); i++) {
+		char text[100];
+
+		snprintf(text, sizeof(text), "%s; echo rest", how[i]);
+		expect(&w, box, NULL, text, 0, "rest\n");
+		if (!i) /* in a session it ends the shell, as exit does */
+			continue;
+		snprintf(text, sizeof(text), "echo begin; %s", how[i]);
+		expect(&w, box, "s", text, 0, "begin\n");
+		expect(&w, box, "s", "echo $kept $*", 0, "1 2 3\n");
+	}
+	expect(&w, box, "s", "for i in 1 2; do continue 3; done", 0, "");
+	expect(&w, box, "s", "echo $kept $*", 0, "1 2 3\n");
+	hutch_box_delete(box, NULL);
+}
+
 /* It may be `rm -rf *`. */
 static void a_session_runs_nothing_where_it_was_not_to_be(void)
 {
@@ -1433,6 +1461,7 @@ int main(void)
 		TAP_TEST(a_text_that_is_stopped_has_not_ended_well),
 		TAP_TEST(who_follows_a_shell_that_was_killed_is_run),
 		TAP_TEST(in_a_session_no_loop_is_around_a_text),
+		TAP_TEST(in_a_plain_sh_no_text_leaves_the_loop_around_it),
 		TAP_TEST(a_session_runs_nothing_where_it_was_not_to_be),
 		TAP_TEST(the_next_shell_of_a_session_stands_where_the_last_one_ended),
 		TAP_TEST(a_text_may_begin_with_a_hyphen),

@@ -60,7 +60,7 @@
 #define TEXT(name)                                                                                                     \
 	"(eval :; _hp; printf 'R%d %d\\0' $_hw $_hb >&8; _hr || " OR_NOBODY_IS_THERE name TURN_OUTPUT                     \
 	"case $_hk in 5|6) eval \"$_hx\"; :;; esac; "                                                                   \
-	"eval $_hd \"$_ht\"); "                                                                                          \
+	"$_hd \"$_ht\"); "                                                                                               \
 	"printf 'E%d %d\\0' $((_hi=_hi+1)) $? >&8; " name
 static const char warm_bash[] =
 	"if [ -n \"$BASH_VERSION\" ]; then _hk=; " WHICH_BASH
@@ -76,9 +76,12 @@ static const char warm_begin[] =
 	"_hn=${_ht%%\" \"*}; _ht=${_ht#*\" \"}; _hk=${_hn%\"${_hn#?}\"}; _hn=${_hn#?}; "
 	"case $_ht in $_hm*) IFS= read -r -N \"${_ht#?}\" -u 7 _ht || return 1;; esac; "
 	"case $_hk in 3|4) " TEXT_FROM_FILE ";; 5|6) IFS= read -r -d '' -u 7 _he || return 1;; esac; return 0; }; "
-	"_hp() { _hw=$BASHPID; }; _hd=--; "
+	"_hp() { _hw=$BASHPID; }; _hd='eval --'; "
 	"else exec 6<&-; " READ_IN_SH
-	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; _hd=; " /* a text may begin with a hyphen; of those that have no options to eval */
+	/* In a function, so that our loop is none that the text could leave (dash, ksh): "break" would end it without a word, where it
+	 * has none itself. In that of zsh it is, and $0 is another. Of those that have no options to eval: a text may begin with a hyphen. */
+	"_hp() { read -r _hw _ </proc/self/stat; }; _hb=0; _hv() { shift; eval \"$_ht\"; }; "
+	"_hd=_hv; case ${ZSH_VERSION-} in ?*) _hd=eval;; esac; "
 	"fi; ";
 static const char warm_loop[] = "while :; do " TEXT("") "done";
 /* Before the others, where the sandbox got its name only when somebody asked for it (twin.c). Also in those that are started
@@ -92,7 +95,8 @@ static const char warm_named[] = TEXT(READ_NAME);
  * At a timeout what the text has started is killed, and the shell is told to run no more of the text. From then on its
  * debugging trap passes over every command, and leaves every loop and function in which it is called, up to ours behind the
  * text, which ends that with one step; ours around the text, of one round, is there to be left. What is behind the text is also
- * before the first one (an end that nobody awaits), and so where even a "continue 2" leads. Told when it is about to wait
+ * before the first one (an end that nobody awaits), and so where even a "continue 2" leads. In a plain sh it is the same, but
+ * for the first one: a "break" or "continue" of no loop of the text's own leaves out the rest of it. Told when it is about to wait
  * for the next text, it may come to the trap only with that: run_shell_settle(). */
 static const char loop_session[] =
 	"if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hi=0; _hf=9; "
@@ -113,7 +117,8 @@ static const char loop_session[] =
 	"7<&- 8>&- 9<&-'; exit; fi\n"
 	"exec 6<&-; " READ_IN_SH
 	"_hi=0; printf 'R0 0\\0' >&8; "
-	"while _hr; do eval \"$_ht\" 7<&- 8>&- 9<&-; printf 'E%d %d %s\\0' $((_hi=_hi+1)) $? \"$PWD\" >&8; done";
+	"while :; do while _hs=$?; case $_hi in 0) ;; *) printf 'E%d %d %s\\0' \"$_hi\" \"$_hs\" \"$PWD\" >&8;; esac; _hi=$((_hi+1)); "
+	"_hr || exit; do eval \"$_ht\" 7<&- 8>&- 9<&-; done; done";
 
 /* ---- what else it needs ------------------------------------------------------------------------ */
 
