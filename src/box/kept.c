@@ -120,9 +120,7 @@ int kept_hold(struct home *h, const char *name, struct err *e)
 	fd = openat(dir, KEPT_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, errno, "open '%s/boxes/%s/%s'", h->data_path, name, KEPT_FILE);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return err_sys(e, errno, "lock '%s/boxes/%s/%s'", h->data_path, name, KEPT_FILE);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) { /* else a file system without locks, or NFS */
 		if (sys_now_ns() >= by)
 			return err_set(e, ERR_BUSY, "a process of it from before does not end (its state directory was removed?)");
 		nanosleep(&nap, NULL);
