@@ -96,7 +96,7 @@ static const char warm_named[] = TEXT(READ_NAME);
  * debugging trap passes over every command, and leaves every loop and function in which it is called, up to ours behind the
  * text, which ends that with one step; ours around the text, of one round, is there to be left. What is behind the text is also
  * before the first one (an end that nobody awaits), and so where even a "continue 2" leads. In a plain sh it is the same, but
- * for the first one: a "break" or "continue" of no loop of the text's own leaves out the rest of it. Told when it is about to wait
+ * for the first one: a "break" or "continue" of no loop of the text's own leaves out the rest of it, and "break 2" ends the shell. Told when it is about to wait
  * for the next text, it may come to the trap only with that: run_shell_settle(). */
 static const char loop_session[] =
 	"if [ -n \"$BASH_VERSION\" ]; then shopt -s expand_aliases; _hi=0; _hf=9; "
