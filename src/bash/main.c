@@ -36,6 +36,7 @@
 
 #include "bash/kernel.h"
 #include "bash/standing.h"
+#include "bash/stat.h"
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
@@ -263,38 +264,17 @@ static void share(void)
 	ask_fd(SYS_close, at);
 }
 
-/* In a line of /proc/PID/stat; proc(5) counts them so. */
-static unsigned long field(const char *line, const char *end, int number)
-{
-	const char *at = end;
-
-	while (at > line && *at != ')') /* the name before it may have spaces */
-		at--;
-	for (int i = 2; i < number && at < end; i++) {
-		while (at < end && *at != ' ')
-			at++;
-		at++;
-	}
-	return at < end ? (unsigned long)number_of(at) : 0;
-}
-
-/* Somebody has killed the shell. It may take a while until it ends of that: meanwhile a text would begin that ends with it, or tell that
- * it has ended well after it has done that itself. With that signal pending it has not come to it, with the flag it has; for what is
- * between there is the code, which Linux 6.18 tells from the kill on. */
+/* Somebody has killed the shell, which may not have come to its end: meanwhile a text would begin that ends with it, or tell that
+ * it has ended well after it has done that itself. */
 static bool shell_is_killed(void)
 {
-	enum { FLAGS = 9, PENDING = 31, CODE = 52, EXITING = 4, KILLED = 1 << (9 - 1) };
 	char line[1024];
-	unsigned long code;
 	long n;
 
 	if (ask_fd(SYS_getppid, 0) != shared->shell)
 		return true;
 	n = ask_more(SYS_pread64, STAT, (long)line, sizeof(line), 0, 0, 0);
-	if (n <= 0)
-		return false;
-	code = field(line, line + n, CODE); /* of one that is stopped: by which signal */
-	return field(line, line + n, FLAGS) & EXITING || field(line, line + n, PENDING) & KILLED || (code & 127 && (code < 19 || code > 22));
+	return n == -ESRCH || (n > 0 && stat_is_killed(line, line + n));
 }
 
 /* Traps have run, and all output is written. Whatever the sub-shell forked comes here, too. The way to the caller was closed
