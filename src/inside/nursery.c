@@ -41,7 +41,7 @@
 #include "sys/proc.h"
 #include "wire/birth.h"
 
-enum { STORE = 4, END_NAP_MS = 5, END_WITHIN_MS = 500 };
+enum { STORE = 4, END_NAP_MS = 5, END_WITHIN_MS = 500, TRIES = 3 };
 
 struct nursery {
 	int sock, owner;
@@ -99,10 +99,12 @@ static int mapper_wait(pid_t p, const char *program, struct err *e)
 	if (p <= 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127))
 		return err_set(e, ERR_UNSUPPORTED,
 			       "%s is not installed (apt install uidmap)", program);
+	if (WIFSIGNALED(status))
+		return err_set(e, ERR_DIED, "%s was killed by signal %d", program, WTERMSIG(status));
 	if (status)
 		return err_set(e, ERR_PERMISSION,
 			       "%s refused the ids of /etc/subuid and /etc/subgid (status %d)",
-			       program, WIFEXITED(status) ? WEXITSTATUS(status) : status);
+			       program, WEXITSTATUS(status));
 	return 0;
 }
 
@@ -111,7 +113,7 @@ static int enter_subids(struct nursery *n, struct err *e)
 {
 	auto_fd int hold_r = -1, hold_w = -1, ns = -1;
 	const struct hello *h = &n->hello;
-	int pipefd[2], r, r2;
+	int pipefd[2], r, r2, status = 0;
 	char path[64];
 	pid_t holder, u, g;
 
@@ -134,22 +136,39 @@ static int enter_subids(struct nursery *n, struct err *e)
 	g = mapper_start("newgidmap", holder, h->gid, h->gids);
 	r = mapper_wait(u, "newuidmap", e);
 	r2 = mapper_wait(g, "newgidmap", r < 0 ? NULL : e);
-	if (r < 0 || r2 < 0) {
-		close_fd(&hold_w);
-		waitpid(holder, NULL, 0);
-		return r < 0 ? r : r2;
+	r = r < 0 ? r : r2;
+	if (r == 0) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/user", holder);
+		ns = open(path, O_RDONLY | O_CLOEXEC);
+		r = ns < 0 ? -errno : sys_setns(ns, CLONE_NEWUSER);
+		if (r < 0)
+			r = err_sys(e, r, "enter the user namespace of /etc/subuid");
 	}
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", holder);
-	ns = open(path, O_RDONLY | O_CLOEXEC);
-	r = ns < 0 ? -errno : sys_setns(ns, CLONE_NEWUSER);
 	close_fd(&hold_w);
-	waitpid(holder, NULL, 0);
+	if (waitpid(holder, &status, 0) == holder && r < 0 && WIFSIGNALED(status))
+		return err_set(e, ERR_DIED, "the holder of the new user namespace was killed by signal %d", WTERMSIG(status));
 	if (r < 0)
-		return err_sys(e, r, "enter the user namespace of /etc/subuid");
+		return r;
 	/* Whoever gains powers is no longer dumpable, and then the maps of its children could not be
 	 * opened. Nothing inside can name this process. */
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return 0;
+}
+
+/* What it says is told to all who start something here; so that somebody was killed over it, once, is not the end of that. */
+static void have_subids(struct nursery *n)
+{
+	struct err e;
+	int r = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		e = (struct err){0};
+		r = enter_subids(n, &e);
+		if (r != ERR_DIED)
+			break;
+	}
+	if (r < 0)
+		n->bad = e;
 }
 
 /* ---- one keeper ------------------------------------------------------------------------------- */
@@ -318,7 +337,7 @@ static void one_message(struct nursery *n)
 		n->owner = m.fds[0];
 		m.fds[0] = -1;
 		if (n->hello.ids == PLAN_IDS_SUB)
-			(void)enter_subids(n, &n->bad);
+			have_subids(n);
 	} else if (m.head.op == OP_SWEEP) {
 		hear_of_sweep(n, &m);
 	} else if (m.head.op == OP_PREPARE && m.head.body == sizeof(struct prepare) && m.nfds >= 1) {
