@@ -623,7 +623,9 @@ class Faults(HostBox):
 
     @only("root", "plain")
     def test_a_stop_loop_inside_holds_nobody_up(self):
-        self.box_ok("exec >/dev/null 2>&1; echo x >/root/f; setsid sh -c 'while :; do kill -STOP -1; done' & :")
+        # not before this command itself has ended: stopped, it would never
+        begin = """while kill -0 $0; do :; done; exec sh -c "while :; do kill -STOP -1; done\""""
+        self.box_ok(f"exec >/dev/null 2>&1; echo x >/root/f; setsid sh -c '{begin}' $$ & :")
         wait_for(lambda: states("sh -c while :; do kill -STOP -1; done"), what="the loop")
         for _ in range(3):
             result = self.hutch("snapshot", "box")
