@@ -2,6 +2,7 @@
 """Commands are begun by a process that waits for them, from the third on: nobody sees a difference."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -32,11 +33,13 @@ class Starter(Case):
     def has_begun(self, sb: Sandbox) -> int:
         """How often the starter, if there is one, had something to do. That a command has ended is heard before it waits again."""
         pids = self.starters(sb)
-        seen: list[tuple[str, int]] = []
-        while pids and (len(seen) < 2 or seen[-1] != seen[-2] or seen[-1][0] != "S"):
-            fields = dict(line.split(":", 1) for line in sb.run(f"cat /proc/{pids[0]}/status").stdout.splitlines())
-            seen.append((fields["State"].split()[0], int(fields["voluntary_ctxt_switches"])) if fields else ("S", 0))
-        return seen[-1][1] if pids else 0
+        until, seen = time.monotonic() + 10, [("", 0)]
+        while pids and (len(seen) < 3 or seen[-1] != seen[-2] or seen[-1][0] != "S"):
+            text = sb.run(f"cat /proc/{pids[0]}/status").stdout
+            state, slept = re.search(r"^State:\s+(\S)", text, re.M), re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)
+            seen.append((state[1], int(slept[1])) if state and slept else ("S", 0))  # it may have ended
+            assert time.monotonic() < until, seen
+        return seen[-1][1]
 
     def with_starter(self, **fields: Any) -> Sandbox:
         return self.warm(self.sandbox(**fields))

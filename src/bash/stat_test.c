@@ -73,6 +73,8 @@ static void the_kernel_tells_it_from_the_kill_on(void)
 		if (pid == 0)
 			for (;;)
 				pause();
+		if (!ok(pid > 0, "fork"))
+			return;
 		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		n = pread(fd, line, sizeof(line), 0);
