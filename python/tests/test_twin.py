@@ -379,11 +379,19 @@ def live(times):
         with Sandbox(config(), name="third") as sb:
             assert sb.run(f"echo {number}; hostname").output == f"{number}\\nthird\\n"
 
+def at_rest():  # those of the last ones take a moment to end, and the next one to begin
+    seen = [[]]
+    for _ in range(100):
+        time.sleep(0.1)
+        seen.append(sorted(pid for nursery in children(os.getpid()) for pid in children(nursery)))
+        if seen[-1] == seen[-2] and len(seen[-1]) == 2:
+            break
+    return seen
+
 for _ in range(3):
     live(2)
-    time.sleep(0.1)
-    keepers = [pid for nursery in children(os.getpid()) for pid in children(nursery)]
-    assert len(keepers) == 2, keepers  # the one that waits, and one without a plan
+    *_, keepers = seen = at_rest()
+    assert len(keepers) == 2, seen  # the one that waits, and one without a plan
     for pid in keepers:
         os.kill(pid, signal.SIGKILL)
     while any(os.path.exists(f"/proc/{pid}") for pid in keepers):
