@@ -654,7 +654,7 @@ HUTCH_PUBLIC const char *hutch_box_name(const struct hutch_box *box);
 HUTCH_PUBLIC const struct hutch_spec *hutch_box_spec(const struct hutch_box *box);
 
 /* A remark about the start: what was given and is less than one may think (a root file system of
- * another owner, whose directories cannot be written). Return: one line, which belongs to the box; ""
+ * an owner or a group whom the sandbox does not know: its directories cannot be written). Return: one line, which belongs to the box; ""
  * when there is none. Threads: one call at a time on the same box. Since: 0.1 */
 HUTCH_PUBLIC const char *hutch_box_remark(const struct hutch_box *box);
 

@@ -122,6 +122,30 @@ class Volumes(RunCase):
         self.assertIn("Value too large for defined data type", result.err)
         self.assertEqual(path.read_text(), "x")
 
+    @only("subuid", "plain")
+    @needs(lambda case: case.persona.changes_user(), "needs files of others")
+    def test_a_root_file_system_of_others_is_remarked(self):
+        root = self.tmp / "root"
+        shutil.copytree(self.rootfs, root, symlinks=True)
+        ask = ("run", "--rootfs", root, "--", "sh", "-c", "echo x >/srv/new")
+        ours = (self.persona.uid, self.persona.gid)
+        for uid, gid, whose in ((*ours, ""), (ours[0], 0, "group 0"), (0, ours[1], "uid 0"), (0, 0, "uid 0")):
+            for path in (root, root / "srv"):
+                path.mkdir(exist_ok=True)
+                os.chown(path, uid, gid)
+            result = self.hutch(*ask)
+            if not whose:
+                self.assertEqual((result.code, result.err), (0, ""))
+                continue
+            self.assertNotEqual(result.code, 0, whose)
+            self.assertIn(f"the root file system belongs to {whose}, whom the sandbox does not know", result.err)
+            said = "Permission denied" if uid == 0 else "Value too large for defined data type"
+            self.assertEqual(result.err.count(said), 2, result.err)
+            result = self.hutch("run", "--read-only", *ask[1:])
+            self.assertNotIn("belongs to", result.err)
+            result = self.hutch("run", "-q", *ask[1:])
+            self.assertNotIn("belongs to", result.err)
+
     def test_a_source_is_taken_from_the_current_directory(self):
         self.write("sub/d/file", "x")
         for source in ("./d", ".", "../sub/d", "./d/../d/."):

@@ -102,20 +102,30 @@ __attribute__((format(printf, 2, 3))) static void remark(struct box *b, const ch
 	va_end(ap);
 }
 
+/* What belongs to somebody else cannot be copied when it is written to: EOVERFLOW, which says little; where its mode already forbids
+ * that, EACCES. */
+static void check_owner(struct start *s, const struct stat *st, const char *what, const char *so)
+{
+	bool user = start_knows_user(s, st->st_uid);
+
+	if (s->b->spec->ids == SPEC_IDS_HOST || (user && start_knows_group(s, st->st_gid)))
+		return;
+	remark(s->b,
+	       "%s belongs to %s %u, whom the sandbox does not know: %s (\"Value too large for defined data type\" or "
+	       "\"Permission denied\")", what, user ? "group" : "uid", user ? st->st_gid : st->st_uid, so);
+}
+
 static int step_root(struct start *s, struct err *e)
 {
 	auto_free char *name = NULL, *path = NULL;
-	uid_t owner;
+	struct stat st;
 	int r;
 
 	switch (s->b->spec->root) {
 	case SPEC_ROOT_DIR:
-		r = layers_check_rootfs(s->b->spec->rootfs, &owner, e);
-		if (r == 0 && !s->b->spec->read_only && !start_knows_user(s, owner))
-			remark(s->b,
-				 "the root file system belongs to uid %u, whom the sandbox does not "
-				 "know: its directories cannot be written",
-				 (unsigned)owner);
+		r = layers_check_rootfs(s->b->spec->rootfs, &st, e);
+		if (r == 0 && !s->b->spec->read_only)
+			check_owner(s, &st, "the root file system", "its directories cannot be written");
 		return r < 0 ? r : add_lower(s, s->b->spec->rootfs, e);
 	case SPEC_ROOT_HOST:
 		r = layers_skeleton(s->h->layers, &name, e);
@@ -292,19 +302,17 @@ static int step_network(struct start *s, struct err *e)
 	return net_plan(&s->d, s->b->spec, s->b->hostname, e);
 }
 
-/* What belongs to somebody else cannot be copied when it is written to: EOVERFLOW, which says little. (A volume that
- * is a file was copied before.) */
-static void check_owner(struct start *s, const struct spec_mount *m)
+/* A volume that is a file was copied before. */
+static void check_volume(struct start *s, const struct spec_mount *m)
 {
+	auto_free char *what = NULL;
 	struct stat st;
 
-	if (m->kind != SPEC_BIND_COW || s->b->spec->ids == SPEC_IDS_HOST || stat(m->source, &st) < 0 || !S_ISDIR(st.st_mode))
+	if (m->kind != SPEC_BIND_COW || stat(m->source, &st) < 0 || !S_ISDIR(st.st_mode))
 		return;
-	if (!start_knows_user(s, st.st_uid) || !start_knows_group(s, st.st_gid))
-		remark(s->b,
-		       "'%s' belongs to %s %u, whom the sandbox does not know: what is theirs cannot be written "
-		       "(\"Value too large for defined data type\")", m->source,
-		       start_knows_user(s, st.st_uid) ? "group" : "uid", start_knows_user(s, st.st_uid) ? st.st_gid : st.st_uid);
+	if (asprintf(&what, "'%s'", m->source) < 0)
+		what = NULL;
+	check_owner(s, &st, what ? what : "a volume", "what is theirs cannot be written");
 }
 
 static int step_mounts(struct start *s, struct err *e)
@@ -312,7 +320,7 @@ static int step_mounts(struct start *s, struct err *e)
 	const char *const own[2] = {s->h->data_path, s->h->state_path};
 
 	for (size_t i = 0; i < s->b->spec->nmounts; i++)
-		check_owner(s, &s->b->spec->mounts[i]);
+		check_volume(s, &s->b->spec->mounts[i]);
 	return ns_mounts_plan(&s->d, s->b->userns, &s->keeper.prep, s->b->spec, own, e);
 }
 

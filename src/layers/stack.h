@@ -5,12 +5,12 @@
 #ifndef HUTCH_LAYERS_STACK_H
 #define HUTCH_LAYERS_STACK_H
 
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 
-/* Is @path an unpacked root file system? One clear error for what it is instead. *ret_owner: whose
- * it is. */
-int layers_check_rootfs(const char *path, uid_t *ret_owner, struct err *e);
+/* Is @path an unpacked root file system? One clear error for what it is instead. *ret: what
+ * the kernel says of it, as whose it is. */
+int layers_check_rootfs(const char *path, struct stat *ret, struct err *e);
 
 #endif

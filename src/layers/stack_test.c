@@ -11,11 +11,11 @@
 static int check(const struct scratch *s, const char *name, struct err *e)
 {
 	char path[256];
-	uid_t owner = (uid_t)-1;
+	struct stat st;
 
 	*e = (struct err){0};
 	snprintf(path, sizeof(path), "%s/%s", s->path, name);
-	return layers_check_rootfs(path, &owner, e);
+	return layers_check_rootfs(path, &st, e);
 }
 
 static void a_directory_is_taken_also_through_a_link(void)
@@ -32,19 +32,20 @@ static void a_directory_is_taken_also_through_a_link(void)
 	scratch_close(&s);
 }
 
-static void its_owner_is_told(void)
+static void its_owner_and_group_are_told(void)
 {
-	uid_t owner = (uid_t)-1;
+	struct stat st = {.st_uid = (uid_t)-1, .st_gid = (gid_t)-1};
 	struct scratch s;
 	struct err e;
 
 	if (!ok(scratch_open(&s)))
 		return;
-	is_int(layers_check_rootfs(s.path, &owner, &e), 0);
-	is_int(owner, geteuid());
-	if (fchown(s.fd, 12345, 12345) == 0) {
-		is_int(layers_check_rootfs(s.path, &owner, &e), 0);
-		is_int(owner, 12345);
+	is_int(layers_check_rootfs(s.path, &st, &e), 0);
+	is_int(st.st_uid, geteuid());
+	if (fchown(s.fd, 12345, 12346) == 0) {
+		is_int(layers_check_rootfs(s.path, &st, &e), 0);
+		is_int(st.st_uid, 12345);
+		is_int(st.st_gid, 12346);
 	}
 	scratch_close(&s);
 }
@@ -92,7 +93,7 @@ int main(void)
 {
 	static const struct tap_test t[] = {
 		TAP_TEST(a_directory_is_taken_also_through_a_link),
-		TAP_TEST(its_owner_is_told),
+		TAP_TEST(its_owner_and_group_are_told),
 		TAP_TEST(anything_else_is_named),
 		TAP_TEST(a_directory_that_may_not_be_read_is_refused),
 	};
