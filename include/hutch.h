@@ -319,8 +319,8 @@ enum {
 	/* The sandbox lives until it is deleted, also without its maker, and every process of the same
 	 * user can attach to it by its name. */
 	HUTCH_START_DETACHED = 2,
-	/* With DETACHED: when it has ended, however, it cannot be started again, and what it left is removed by the
-	 * next operation of anybody. */
+	/* With DETACHED: when it has ended, however, it cannot be started again, is not listed any more, and what it left
+	 * is removed by the next operation of anybody. */
 	HUTCH_START_REMOVE = 4,
 	/* With DETACHED: it is there for a job. When its maker ends, or closes it, before hutch_job_start() has begun
 	 * one, it ends. */

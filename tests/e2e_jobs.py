@@ -272,6 +272,8 @@ class Detached(JobCase):
         result = self.finish(following)
         self.assertEqual((result.code, result.out), (0, "begin\nend\n"), str(result))
         self.assertEqual((self.gone(), states("sleep 411")), (True, ""))
+        self.assertEqual(self.run_ok("ps", "-aq").out, "")
+        self.assert_fails(self.hutch("inspect", "box"), 125, "no sandbox has the name")
         self.assert_fails(self.hutch("logs", "box"), 125, "ended")
         self.detach("--rm", "sleep 412")  # the name is free
         self.run_ok("rm", "box")
@@ -382,6 +384,7 @@ class Detached(JobCase):
         pid = json.loads(self.run_ok("ps", "--json").out)[0]["pid"]
         self.shell(f"kill -9 {pid}")
         wait_for(lambda: not states("sleep 418"), what="the end of it")
+        wait_for(lambda: not self.run_ok("ps", "-aq").out, what="no name")
         self.run_ok("cleanup")
         self.assertEqual(self.run_ok("ps", "-aq").out, "")
 
