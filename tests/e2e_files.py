@@ -55,12 +55,17 @@ class Copies(BoxCase):
             (("box:/etc", tree.parent / "a"), "Not a directory"),
             ((tree, tree), "neither"),
             (("box:/tmp", "box:/srv"), "both"),
+            (("box:/etc/hosts", "-"), "hutch exec NAME tar"),
+            (("-", "box:/tmp"), "hutch exec -i NAME tar"),
             ((tree.parent / "none", "box:/tmp"), "none"),
             (("nobody:/tmp", tree), "no sandbox has the name 'nobody'"),
             ((tree,), "a source and a destination"),
         ):
             self.assert_fails(self.hutch("cp", *words), 125, said)
         self.assertEqual(list(tree.iterdir()), [])
+        self.assertFalse((self.tmp / "-").exists())
+        self.cp_ok("box:/etc/hosts", "./-")
+        self.assertTrue((self.tmp / "-").exists())
 
     def test_modes_times_links_and_kinds_are_kept(self):
         tree = self.mkdir("tree")

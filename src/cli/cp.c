@@ -52,6 +52,10 @@ static int copy(char **w, unsigned flags, long *ret_left_out, struct err *e)
 			       out ? "both '%s' and '%s' are in sandboxes; one must be on the host" :
 				     "neither '%s' nor '%s' names a sandbox (NAME:PATH)",
 			       w[0], w[1]);
+	if (strcmp(w[out ? 1 : 0], "-") == 0) /* an archive, to docker cp */
+		return err_set(e, ERR_UNSUPPORTED,
+			       "'-': archives on standard %s are not in this version; `hutch exec%s NAME tar ...` goes, and a file of that name "
+			       "is ./-", out ? "output" : "input", out ? "" : " -i");
 	r = split(w[out ? 0 : 1], &name, &path, e);
 	if (r == 0)
 		r = living_open(&l, name, e);
