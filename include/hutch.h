@@ -817,6 +817,7 @@ struct hutch_result {
 	int exit_code, signal;
 	uint64_t user_us, system_us; /* CPU time of the command and what it waited for */
 	uint64_t maxrss_bytes;	     /* largest resident set among them */
+	uint64_t duration_us; /* from its start to its end; of a run: from hutch_run_start() on, until its end was heard. NOT_RUN: 0 */
 	char message[480];	     /* NOT_RUN: why; or that output was lost, and why; else "" */
 };
 

@@ -42,6 +42,8 @@ class Jobs(JobCase, BoxCase):
         self.assertEqual((one["state"], one["end"], one["exit_code"], one["written"], one["kept"]),
                          ("ended", "exit", 3, 12, 12), one)
         self.assertGreater(one["maxrss_bytes"], 100_000)
+        self.assertGreaterEqual(one["duration_us"], 500_000)
+        self.assertLess(abs(one["duration_us"] / 1000 - (one["ended_ms"] - one["started_ms"])), 1000)
         self.assertLess(abs(time.time() - one["ended_ms"] / 1000), 10)
         self.assert_logs("out\nerr\nend\n", "box", job)
         self.assert_waits(3, "box", job)

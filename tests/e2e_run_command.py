@@ -344,6 +344,15 @@ class Verdict(RunCase):
         self.assertLess(verdict["user_us"] + verdict["system_us"], 60_000_000)
         self.assertGreater(verdict["maxrss_bytes"], 20_000_000)
 
+    def test_it_tells_how_long_it_took(self):
+        verdict = self.host("--json", "sleep 0.3").verdict
+        self.assertGreaterEqual(verdict["duration_us"], 300_000)
+        self.assertLess(verdict["duration_us"], 20_000_000)
+        verdict = self.host("--json", "--timeout", "100ms", "sleep 100").verdict
+        self.assertGreaterEqual(verdict["duration_us"], 100_000)
+        self.assertLess(verdict["duration_us"], 20_000_000)
+        self.assertEqual(self.hutch("run", "--json", "--", "no-such-command").verdict["duration_us"], 0)
+
     def test_it_goes_to_the_descriptor_asked_for(self):
         read, write = os.pipe()
         process = self.start("run", f"--json={write}", "--", "sh", "-c", "ls /proc/self/fd; exit 4", pass_fds=[write])

@@ -347,10 +347,12 @@ int hutch_box_exec(struct hutch_box *box, const struct hutch_exec_options *opts,
 void api_result(const struct exited *x, struct hutch_result *ret)
 {
 	struct hutch_result r = {.size = ret->size, .user_us = x->user_us, .system_us = x->system_us,
-				 .maxrss_bytes = x->maxrss_kb * 1024, .exit_code = proc_exit_code(x), .end = HUTCH_END_EXIT};
+				 .maxrss_bytes = x->maxrss_kb * 1024, .duration_us = x->wall_us,
+				 .exit_code = proc_exit_code(x), .end = HUTCH_END_EXIT};
 
 	if (x->how == EXITED_FAULT) {
 		r.end = HUTCH_END_NOT_RUN;
+		r.duration_us = 0;
 		memcpy(r.message, x->e.msg, sizeof(r.message));
 	} else {
 		r.signal = WIFSIGNALED(x->status) ? WTERMSIG(x->status) : 0;

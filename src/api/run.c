@@ -68,15 +68,17 @@ static void to_result(const struct run_result *x, struct hutch_result *ret)
 				   [RUN_TIMEOUT] = HUTCH_END_TIMEOUT, [RUN_FAULT] = HUTCH_END_NOT_RUN,
 				   [RUN_SHELL_DIED] = HUTCH_END_SHELL_DIED};
 	struct hutch_result r = {.size = ret->size, .end = ends[x->end], .exit_code = x->exit_code,
-				 .signal = x->signal};
+				 .signal = x->signal, .duration_us = x->ns / 1000};
 
 	if (x->counted) {
 		r.user_us = x->user_us;
 		r.system_us = x->system_us;
 		r.maxrss_bytes = x->maxrss_kb * 1024;
 	}
-	if (x->end == RUN_FAULT)
+	if (x->end == RUN_FAULT) {
+		r.duration_us = 0;
 		memcpy(r.message, x->e.msg, sizeof(r.message));
+	}
 	memcpy(ret, &r, ret->size < sizeof(r) ? ret->size : sizeof(r));
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/world_test.h"
 
@@ -44,6 +45,11 @@ static struct ran run_with(struct world *w, struct hutch_box *box, struct hutch_
 		return x;
 	ok(hutch_run_wait(run, 20000, -1, &x.r, &w->e) == 1, "%s", w->e.message);
 	x.seconds = now() - since;
+	if (x.r.end == HUTCH_END_NOT_RUN)
+		is_int((int)x.r.duration_us, 0);
+	else
+		ok(x.r.duration_us > 0 && (double)x.r.duration_us <= x.seconds * 1e6, "%llu us, of %f s",
+		   (unsigned long long)x.r.duration_us, x.seconds);
 	take(run, 1, x.out, sizeof(x.out), &x.total);
 	take(run, 2, x.err, sizeof(x.err), NULL);
 	hutch_run_free(run);
@@ -65,6 +71,56 @@ static void expect(struct world *w, struct hutch_box *box, const char *session, 
 
 	ok(x.r.exit_code == code && !strcmp(x.out, out), "'%s': %d, not %d; '%s', not '%s'", script,
 	   x.r.exit_code, code, x.out, out);
+}
+
+static void how_long_it_took_is_told_of_each_way(void)
+{
+	const char *const words[] = {"sleep", "0.05", NULL};
+	struct hutch_run_options asks[] = {{.text = "sleep 0.05; :"}, {.text = "sleep 0.05", .session = "s"},
+					   {.text = "sleep 0.05", .flags = HUTCH_RUN_CLEAN}, {.text = "sleep 0.05"}, {.argv = words}};
+	auto_world w;
+	struct hutch_box *box;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int round = 0; round < 4; round++) /* from the third one on without a shell */
+		for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
+			struct ran x = run_with(&w, box, &asks[i]);
+
+			ok(x.r.exit_code == 0 && x.r.duration_us >= 50000, "%d %zu: %llu us", round, i,
+			   (unsigned long long)x.r.duration_us);
+		}
+	hutch_box_delete(box, NULL);
+}
+
+static void how_long_a_command_took_is_not_how_late_one_asks(void)
+{
+	const char *const words[] = {"sleep", "0.05", NULL};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = words, .io = {[1] = {.kind = HUTCH_STDIO_PIPE}}};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_proc *proc = NULL;
+	auto_world w;
+	struct hutch_box *box;
+	double since, ended;
+	char c;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int round = 0; round < 3; round++) { /* from the third one on it is the starter's */
+		since = now();
+		if (!ok(hutch_box_exec(box, &o, &proc, &w.e) == 0, "%s", w.e.message))
+			return;
+		is_int((int)read(hutch_proc_fd(proc, 1), &c, 1), 0);
+		ended = now() - since;
+		usleep(1000000);
+		is_int(hutch_proc_wait(proc, 20000, -1, &r, &w.e), 1);
+		ok(r.duration_us >= 50000 && (double)r.duration_us < (ended + 0.9) * 1e6, "%llu us, of %f s",
+		   (unsigned long long)r.duration_us, ended);
+		hutch_proc_free(proc);
+	}
+	hutch_box_delete(box, NULL);
 }
 
 static void text_runs_fresh_each_time(void)
@@ -1427,6 +1483,8 @@ static void wrong_asks_are_refused(void)
 int main(void)
 {
 	static const struct tap_test t[] = {
+		TAP_TEST(how_long_it_took_is_told_of_each_way),
+		TAP_TEST(how_long_a_command_took_is_not_how_late_one_asks),
 		TAP_TEST(text_runs_fresh_each_time),
 		TAP_TEST(a_text_ends_once_and_when_its_traps_have_run),
 		TAP_TEST(bad_text_is_reported_and_the_next_is_well),

@@ -324,6 +324,8 @@ static void tell_json(struct foreground *f, int status, const struct err *e)
 	js_uint(&o, x->system_us);
 	js_key(&o, "maxrss_bytes");
 	js_uint(&o, x->maxrss_bytes);
+	js_key(&o, "duration_us");
+	js_uint(&o, x->duration_us);
 	js_key(&o, "message");
 	snprintf(message, sizeof(message), "%s", ran ? x->message : e->msg);
 	if (!str_utf8(message, strlen(message)))

@@ -91,6 +91,7 @@ static void add_result(struct js_out *o, const struct hutch_job *j)
 	key_int(o, "user_us", (int64_t)x->user_us);
 	key_int(o, "system_us", (int64_t)x->system_us);
 	key_int(o, "maxrss_bytes", (int64_t)x->maxrss_bytes);
+	key_int(o, "duration_us", (int64_t)x->duration_us);
 }
 
 static void print_json(const struct hutch_job *v, size_t n)

@@ -97,7 +97,7 @@ static int launch_here(struct keeper *k, struct child *c, struct slot *s, struct
 /* @m NULL: by ourselves. */
 static int launch(struct keeper *k, struct child *c, struct slot *s, struct msg *m, struct err *e)
 {
-	uint64_t exec_by_ns = sys_now_ns() + (m ? EXEC_WITHIN_NS : EXEC_AGAIN_NS);
+	uint64_t now_ns = sys_now_ns(), exec_by_ns = now_ns + (m ? EXEC_WITHIN_NS : EXEC_AGAIN_NS);
 	int r = 0;
 
 	s->pid = 0;
@@ -106,6 +106,8 @@ static int launch(struct keeper *k, struct child *c, struct slot *s, struct msg 
 		r = launch_here(k, c, s, e);
 	if (r < 0)
 		return r;
+	if (!s->began_ns) /* else it is started again */
+		s->began_ns = now_ns;
 	if (s->exec_by_ns < exec_by_ns)
 		s->exec_by_ns = exec_by_ns;
 	if (c->call->timeout_ms && !s->end_by_ns)
@@ -265,6 +267,11 @@ static void unlink_slot(struct keeper *k, struct slot *s)
 	*at = s->next;
 }
 
+static uint64_t lasted_us(const struct slot *s)
+{
+	return (sys_now_ns() - s->began_ns) / 1000;
+}
+
 /* A command of which nothing runs any more, or never did. */
 static void tell_end(const struct slot *s, const struct exited *x)
 {
@@ -279,6 +286,7 @@ void exec_again(struct keeper *k, struct slot *s, struct msg *m, bool lost)
 	struct exited x = {.status = SIGKILL, .how = s->timed_out ? EXITED_TIMEOUT : EXITED_STATUS};
 	uint64_t early = s->early;
 
+	x.wall_us = lasted_us(s);
 	unlink_slot(k, s);
 	s->number = 0;
 	s->early = 0;
@@ -416,6 +424,7 @@ void exec_ended(struct keeper *k, pid_t pid, int status, const void *rusage)
 	x.user_us = (uint64_t)ru->ru_utime.tv_sec * 1000000u + (uint64_t)ru->ru_utime.tv_usec;
 	x.system_us = (uint64_t)ru->ru_stime.tv_sec * 1000000u + (uint64_t)ru->ru_stime.tv_usec;
 	x.maxrss_kb = (uint64_t)ru->ru_maxrss;
+	x.wall_us = lasted_us(s);
 	if (!look(s, &x.e) && x.e.code)
 		x.how = EXITED_FAULT;
 	else if (s->stuck && (x.how = EXITED_FAULT))

@@ -60,6 +60,8 @@ static bool put_job(int fd, struct job *j)
 		f.running = 0;
 		f.ended_ms = job_now_ms();
 		f.end = (struct exited){.how = EXITED_STATUS, .status = SIGKILL};
+		if (f.ended_ms > f.began_ms) /* or the clock was set back */
+			f.end.wall_us = (f.ended_ms - f.began_ms) * 1000;
 	}
 	return put(fd, &f, sizeof(f)) && put_output(fd, &j->ring, f.total - f.kept, f.total);
 }

@@ -68,6 +68,7 @@ struct slot {
 	pid_t pid;
 	int pidfd;
 	int news; /* closes at exec; a struct err comes when it fails. -1: looked at */
+	uint64_t began_ns;
 	uint64_t exec_by_ns; /* killed when it has not exec'ed by then */
 	uint64_t end_by_ns;  /* 0: no timeout */
 	uint32_t flags;	     /* enum call_flags */

@@ -243,6 +243,7 @@ struct exited {
 	uint32_t how;
 	int32_t status;
 	uint64_t user_us, system_us, maxrss_kb;
+	uint64_t wall_us; /* from its start to its end */
 	struct err e; /* FAULT: codes NO_COMMAND and CANNOT_EXEC are the command's */
 };
 
