@@ -68,8 +68,21 @@ static int write_env(int dir, const struct spec *spec, struct err *e)
 	return whole_write(dir, "env", text.data ? text.data : "", text.len, e);
 }
 
-int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,
-		  struct err *e)
+#define UNTIL_END "until-end" /* a file, with nothing in it */
+
+static int note_until_end(int dir, struct err *e)
+{
+	auto_fd int fd = openat(dir, UNTIL_END, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_sys(e, errno, "write '" UNTIL_END "'") : 0;
+}
+
+bool attach_until_end(int dir)
+{
+	return faccessat(dir, UNTIL_END, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int attach_listen(struct home *h, const char *name, const struct spec *spec, bool until_end, int *ret_listen, struct err *e)
 {
 	auto_fd int dir = -1, s = -1;
 	auto_free char *json = NULL;
@@ -86,6 +99,8 @@ int attach_listen(struct home *h, const char *name, const struct spec *spec, int
 	r = write_env(dir, spec, e);
 	if (r == 0)
 		r = whole_write(dir, "spec.json", json, strlen(json), e);
+	if (r == 0 && until_end)
+		r = note_until_end(dir, e);
 	if (r < 0)
 		return r;
 	*ret_listen = take_fd(&s);

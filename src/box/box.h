@@ -396,9 +396,9 @@ int kept_refuse(struct home *h, const char *name, struct err *e); /* DIED, with 
 /* attach.c: a connection, or -1. */
 int attach_connect(struct home *h, const char *name);
 
-/* attach.c: the socket and the spec of a detached sandbox. */
-int attach_listen(struct home *h, const char *name, const struct spec *spec, int *ret_listen,
-		  struct err *e);
+/* attach.c: the socket and the spec of a detached sandbox, which when it has ended is gone or not. */
+int attach_listen(struct home *h, const char *name, const struct spec *spec, bool until_end, int *ret_listen, struct err *e);
+bool attach_until_end(int dir); /* of its directory among the state: that it is */
 
 /* env.c: the environment of a command. */
 int env_build(const struct box *b, const struct exec_ask *ask, char ***ret, size_t *ret_n,

@@ -43,10 +43,8 @@ static int list_one(struct home *h, const char *name, struct box_listed *x)
 	x->since_s = fstatat(dir, x->detached ? "spec.json" : ".", &st, 0) == 0 ? (int64_t)st.st_mtime : 0;
 	x->snapshots = nodes_count(h, name);
 	if (!place_held(dir)) {
-		/* Deleted: its owner has left the rest to a sweeper. Or it was to be gone with its end (HUTCH_START_REMOVE), or
-		 * nobody has come to keep it: a later call removes what is left. */
-		if (!x->kept && (x->detached || place_being_removed(dir)))
-			return -1;
+		if (attach_until_end(dir) || (!x->kept && place_being_removed(dir)))
+			return -1; /* deleted, or gone with its end: its owner or a later call leaves the rest to a sweeper */
 		dead_or_stopped(h, x);
 	}
 	return 0;

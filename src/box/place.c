@@ -142,7 +142,7 @@ static int make_name(struct home *h, const char *name)
 /* What attach.c puts beside the lock. */
 static void forget_files(struct home *h, const char *name)
 {
-	static const char *const files[] = {"sock", "spec.json", "env", ".new-spec.json", ".new-env"};
+	static const char *const files[] = {"sock", "spec.json", "env", "until-end", ".new-spec.json", ".new-env"};
 	char path[300];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {

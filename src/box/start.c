@@ -345,7 +345,7 @@ static int step_plan(struct start *s, struct err *e)
 	int r = 0, listen = -1;
 
 	if (s->life) {
-		r = attach_listen(s->h, s->b->name, s->b->spec, &listen, e);
+		r = attach_listen(s->h, s->b->name, s->b->spec, s->life & BOX_UNTIL_END, &listen, e);
 		if (r < 0)
 			return r;
 		d->plan.listen = draft_fd(d, listen);

@@ -166,7 +166,7 @@ static void to_trash(int boxes, int trash, const char *name)
 /* A name whose lock is free belongs to nobody any more (box/place.c has the rules). */
 static void bury(int state, int boxes, int trash, const char *name)
 {
-	static const char *const files[] = {"sock", "spec.json", "env", ".new-spec.json", ".new-env",
+	static const char *const files[] = {"sock", "spec.json", "env", "until-end", ".new-spec.json", ".new-env",
 					    "lock"}; /* the lock last */
 	auto_fd int dir = openat(state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int lock = -1;
