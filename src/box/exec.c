@@ -26,7 +26,7 @@
 #define PIPEFS 0x50495045 /* linux/magic.h, PIPEFS_MAGIC */
 
 struct ends {
-	int child[3]; /* what the command gets */
+	int child[3]; /* what the command gets; -1: /dev/null */
 	bool own[3];  /* ours to close */
 };
 
@@ -35,13 +35,6 @@ static void ends_done(struct ends *n)
 	for (int i = 0; i < 3; i++)
 		if (n->own[i])
 			close_fd(&n->child[i]);
-}
-
-static int null_end(struct ends *n, int i, struct err *e)
-{
-	n->child[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-	n->own[i] = true;
-	return n->child[i] < 0 ? err_sys(e, errno, "open '/dev/null'") : 0;
 }
 
 /* A pipe with one end for the command. Both modes are open: the inside may run as anybody, and
@@ -94,11 +87,9 @@ static int make_ends(struct ends *n, struct proc *p, const struct exec_ask *ask,
 	for (int i = 0; i < 3 && r == 0; i++) {
 		if (ask->io[i].kind == STDIO_SAME && i)
 			n->child[i] = n->child[i - 1];
-		else if (ask->io[i].kind == STDIO_NULL)
-			r = null_end(n, i, e);
 		else if (ask->io[i].kind == STDIO_PIPE)
 			r = pipe_end(n, i, &p->io[i], e);
-		else
+		else if (ask->io[i].kind == STDIO_FD)
 			r = given_end(n, p, i, ask->io[i].fd, e);
 	}
 	return r;
@@ -192,20 +183,24 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	auto_buf struct buf blob = BUF_INIT(MSG_BODY_MAX);
 	struct msg_head head = {.op = OP_EXEC, .id = p->id};
 	auto_with(ends_done) struct ends n = {.child = {-1, -1, -1}};
-	unsigned first = ask->tty ? 0 : 3;
 	int fds[3 + CALL_FDS_MAX];
+	unsigned nfds = 0;
 	int r = check_fds(ask, e);
 
 	if (r == 0)
 		r = exec_pack(&blob, b, ask, e);
-	if (r == 0 && first)
+	if (r == 0 && !ask->tty)
 		r = make_ends(&n, p, ask, e);
 	if (r < 0)
 		return r;
-	memcpy(fds, n.child, first * sizeof(int));
-	if (ask->nfds)
-		memcpy(fds + first, ask->fds, ask->nfds * sizeof(int));
-	r = box_ask(b, &head, blob.data, blob.len, fds, first + (unsigned)ask->nfds, e);
+	for (unsigned i = 0; i < 3; i++)
+		if (n.child[i] >= 0)
+			fds[nfds++] = n.child[i];
+		else
+			((struct call *)blob.data)->nulls |= 1u << i;
+	for (size_t i = 0; i < ask->nfds; i++)
+		fds[nfds++] = ask->fds[i];
+	r = box_ask(b, &head, blob.data, blob.len, fds, nfds, e);
 	return r < 0 && b->why.code ? err_wrap(e, "start '%s'", b->name) : r;
 }
 

@@ -113,13 +113,12 @@ int box_talk(struct box *b, int timeout_ms, struct err *e)
 	char buf[TALK_ROOM] __attribute__((aligned(8)));
 	struct pollfd wait = {b->ctl, POLLIN, 0};
 	struct msg m;
-	int r;
+	int r = 1;
 
 	if (b->dead)
 		return err_set(e, ERR_DIED, "sandbox '%s' has ended", b->name);
-	do {
-		r = poll(&wait, 1, timeout_ms);
-	} while (r < 0 && errno == EINTR && timeout_ms < 0);
+	while (timeout_ms && (r = poll(&wait, 1, timeout_ms)) < 0 && errno == EINTR && timeout_ms < 0)
+		;
 	if (r <= 0)
 		return r < 0 && errno != EINTR ? err_sys(e, errno, "poll") : 0;
 	r = msg_recv(b->ctl, &m, b->wide ? b->wide : buf, b->wide ? MSG_BUF : sizeof(buf), MSG_DONTWAIT);

@@ -43,6 +43,11 @@ static int own_descriptors(int sock, struct err *e)
 	return 0;
 }
 
+int keeper_null(const struct keeper *k)
+{
+	return openat(k->proc, "self/fd/0", O_RDWR | O_CLOEXEC);
+}
+
 int inside_begin(const char *name, int sock, int *ret_sock, struct err *e)
 {
 	struct sigaction sa = {.sa_handler = on_child};

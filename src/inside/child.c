@@ -121,10 +121,27 @@ static int child_numbers(const struct child *c, struct err *e)
 	return 0;
 }
 
+/* One of its own, as far as there is no other: what of it is changed or locked is no other's. */
+static int child_null(struct child *c, struct err *e)
+{
+	int null = -1;
+
+	for (int i = 0; i < 3; i++) {
+		if (c->in[i] >= 0)
+			continue;
+		if (null < 0)
+			null = keeper_null(c->k);
+		if (null < 0)
+			return err_sys(e, errno, "open '/dev/null'");
+		c->in[i] = null;
+	}
+	return 0;
+}
+
 static int child_stdio(const struct child *c, struct err *e)
 {
 	for (int i = 0; i < 3; i++)
-		if (dup2(c->in[i], i) < 0)
+		if (c->in[i] >= 0 && dup2(c->in[i], i) < 0)
 			return err_sys(e, errno, "standard descriptor %d", i);
 	if (setsid() < 0)
 		return err_sys(e, errno, "setsid");
@@ -383,17 +400,43 @@ static int child_run(struct child *c, int news, struct err *e)
 	return r < 0 ? r : child_exec(c, e);
 }
 
+bool child_ends(struct child *c, const struct msg *m)
+{
+	unsigned at = 0;
+
+	for (int i = 0; i < 3; i++) {
+		c->in[i] = -1;
+		if (c->call->flags & CALL_TTY || c->call->nulls & 1u << i)
+			continue;
+		if (at == m->nfds)
+			return false;
+		c->in[i] = m->fds[at++];
+	}
+	if (m->nfds != at + c->call->nnumbers)
+		return false;
+	memcpy(c->more, m->fds + at, c->call->nnumbers * sizeof(int));
+	return true;
+}
+
 int child_vectors(struct child *c, struct err *e)
 {
-	uint32_t n = c->call->env.count;
-	char **env;
+	size_t words = (size_t)c->call->argv.count + 1, all = words + c->call->env.count + 2;
 
-	c->argv = pack_get_vector(c->pack, c->call->argv);
-	c->env = pack_get_vector(c->pack, c->call->env);
-	env = c->env ? realloc(c->env, (n + 2) * sizeof(*env)) : NULL;
-	if (env)
-		c->env = env;
-	return c->argv && env ? 0 : err_set(e, ERR_INTERNAL, "arguments that are none");
+	c->argv = all <= CHILD_VECTORS ? c->vectors : calloc(all, sizeof(*c->argv));
+	if (!c->argv)
+		return err_oom(e);
+	c->env = c->argv + words;
+	if (pack_get_vector(c->pack, c->call->argv, c->argv) && pack_get_vector(c->pack, c->call->env, c->env))
+		return 0;
+	child_done(c);
+	return err_set(e, ERR_INTERNAL, "arguments that are none");
+}
+
+void child_done(struct child *c)
+{
+	if (c->argv != c->vectors)
+		free(c->argv);
+	c->argv = c->env = NULL;
 }
 
 int child_again(struct child *c, int *say, struct err *e)
@@ -413,7 +456,7 @@ void child_main(struct child *c, int news)
 {
 	struct err e = {0};
 
-	if (child_raise(c, &news, &e) == 0)
+	if (child_null(c, &e) == 0 && child_raise(c, &news, &e) == 0)
 		(void)child_run(c, news, &e);
 	(void)!write(news, &e, sizeof(e));
 	_exit(127);

@@ -75,8 +75,10 @@ static bool reaper_ends(const struct keeper *k)
 
 static int launch_here(struct keeper *k, struct child *c, struct slot *s, struct err *e)
 {
-	int pipefd[2];
+	int pipefd[2], r = child_vectors(c, e);
 
+	if (r < 0)
+		return r;
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
 	s->pid = sys_fork(0, &s->pidfd);
@@ -151,14 +153,11 @@ static int check_groups(const struct keeper *k, const struct who *w, struct err 
 static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_master, int *ret_slave,
 		   struct err *e)
 {
-	unsigned first;
 	int r;
 
 	if (k->stop_by_ns)
 		return err_set(e, ERR_STATE, "the sandbox is being stopped");
 	r = reset_revive(k, e);
-	if (r == 0)
-		r = child_vectors(c, e);
 	if (r == 0)
 		r = who_find(k, c->pack, c->call, &c->who, e);
 	if (r == 0 && k->prep.ids == PLAN_IDS_SELF)
@@ -167,12 +166,9 @@ static int prepare(struct keeper *k, struct msg *m, struct child *c, int *ret_ma
 		r = check_groups(k, &c->who, e);
 	if (r < 0)
 		return r;
-	first = c->call->flags & CALL_TTY ? 0 : 3;
-	if (m->nfds != first + c->call->nnumbers)
+	if (!child_ends(c, m))
 		return err_set(e, ERR_INTERNAL, "%u descriptors", m->nfds);
-	memcpy(c->in, m->fds, first * sizeof(int));
-	memcpy(c->more, m->fds + first, c->call->nnumbers * sizeof(int));
-	if (first)
+	if (!(c->call->flags & CALL_TTY))
 		return 0;
 	r = open_pty(k, c, ret_master, ret_slave, e);
 	for (int i = 0; i < 3; i++)
@@ -190,9 +186,7 @@ static int start(struct keeper *k, struct child *c, struct slot *s, struct msg *
 		r = launch(k, c, s, again ? NULL : m, e);
 	if (r == 0 && master >= 0)
 		(void)client_tell(s->client, &(struct msg_head){.op = OP_PTY, .id = s->id}, NULL, 0, &master, 1);
-	free(c->argv);
-	free(c->env);
-	c->argv = c->env = NULL;
+	child_done(c);
 	return r;
 }
 

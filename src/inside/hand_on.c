@@ -95,7 +95,7 @@ static int begin(struct keeper *k, struct err *e)
 	static const char *const argv[] = {"hutch-init", "starter"};
 	static const uint32_t numbers[] = {STARTER_SOCK};
 	auto_buf struct buf blob = BUF_INIT(4096);
-	struct call c = {.umask = 022, .flags = CALL_RUNNER, .nnumbers = 1};
+	struct call c = {.umask = 022, .flags = CALL_RUNNER, .nulls = 7, .nnumbers = 1};
 	struct msg m = {.head = {.op = OP_SHELL}};
 	int r;
 
@@ -109,8 +109,6 @@ static int begin(struct keeper *k, struct err *e)
 	memcpy(blob.data, &c, sizeof(c));
 	m.body = blob.data;
 	m.head.body = (uint32_t)blob.len;
-	for (int i = 0; i < 3; i++)
-		m.fds[m.nfds++] = fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null */
 	m.fds[m.nfds++] = fcntl(k->starter.theirs, F_DUPFD_CLOEXEC, 3);
 	r = exec_start(k, NULL, &m, NULL, e);
 	msg_done(&m);
@@ -153,34 +151,48 @@ void starter_begin(struct keeper *k)
 
 /* ---- what is handed on ------------------------------------------------------------------------ */
 
+enum { WAITING_ROOM = 1024 };
+
 struct waiting {
-	struct msg m; /* ours, with a copy of its body behind */
+	struct msg m; /* ours */
 	uint64_t hear_ns, pause_ns; /* when to look next, and how long after the last time */
+	size_t room;
+	_Alignas(8) char body[];
 };
 
-static void waiting_free(struct waiting *w)
+/* One is kept for the next: memory that goes back to the kernel and is had from it again is dear. */
+static void waiting_free(struct keeper *k, struct waiting *w)
 {
 	if (!w)
 		return;
 	for (unsigned i = 0; i < w->m.nfds; i++)
 		close_fd(&w->m.fds[i]);
-	free(w->m.big);
-	free(w);
+	if (k->starter.free || w->room > WAITING_ROOM)
+		free(w);
+	else
+		k->starter.free = w;
+}
+
+void starter_lean(struct keeper *k)
+{
+	free(take_ptr(&k->starter.free));
 }
 
 /* What is kept of a message, without its descriptors. NULL: no memory. */
-static struct waiting *keep(const struct msg *m)
+static struct waiting *keep(struct keeper *k, const struct msg *m)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
-	void *body = w ? malloc(m->head.body) : NULL;
+	size_t room = m->head.body > WAITING_ROOM ? m->head.body : WAITING_ROOM;
+	struct waiting *w = room > WAITING_ROOM ? NULL : take_ptr(&k->starter.free);
 
-	if (!body) {
-		free(w);
+	if (!w)
+		w = malloc(sizeof(*w) + room);
+	if (!w)
 		return NULL;
-	}
-	memcpy(body, m->body, m->head.body);
+	w->room = room;
 	w->m.head = m->head;
-	w->m.body = w->m.big = body;
+	w->m.body = memcpy(w->body, m->body, m->head.body);
+	w->m.big = NULL;
+	w->m.nfds = 0;
 	w->pause_ns = HEAR_NS;
 	w->hear_ns = sys_now_ns() + w->pause_ns;
 	return w;
@@ -197,9 +209,9 @@ bool starter_takes(struct keeper *k, struct slot *s, const struct call *c, struc
 		k->starter.want = ++k->starter.plain >= PLAIN_BEFORE;
 		return false;
 	}
-	w = work_holds(k) ? NULL : keep(m);
+	w = work_holds(k) ? NULL : keep(k, m);
 	if (!w || msg_try(k->starter.sock, &head, m->body, m->head.body, m->fds, m->nfds) < 0) {
-		waiting_free(w);
+		waiting_free(k, w);
 		return false;
 	}
 	for (; w->m.nfds < m->nfds; w->m.nfds++)
@@ -227,6 +239,12 @@ static struct waiting *no_longer(struct keeper *k, struct slot *s)
 	return take_ptr(&s->waiting);
 }
 
+/* Only as long as we hear: who sends with it on gets a name of the network's. */
+static void hear_who(const struct keeper *k, int on)
+{
+	(void)setsockopt(k->starter.sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+}
+
 /* Return: 1 one was heard, 0 nothing is there, or less than 0. */
 static int hear_one(const struct keeper *k, struct starter_said *ret, pid_t *ret_pid)
 {
@@ -236,20 +254,15 @@ static int hear_one(const struct keeper *k, struct starter_said *ret, pid_t *ret
 	} control;
 	struct iovec iov = {ret, sizeof(*ret)};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control)};
-	const int on = 1, off = 0;
 	struct ucred who = {0};
 	struct cmsghdr *c;
 	ssize_t n;
 
-	/* Only as long as we hear: who sends with it on gets a name of the network's. */
-	(void)setsockopt(k->starter.sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	do {
 		n = recvmsg(k->starter.sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
-	n = n < 0 ? -errno : n;
-	(void)setsockopt(k->starter.sock, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
 	if (n < 0)
-		return n == -EAGAIN ? 0 : (int)n;
+		return errno == EAGAIN ? 0 : -errno;
 	c = CMSG_FIRSTHDR(&mh);
 	if (n != (ssize_t)sizeof(*ret) || !c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
 		return -EPIPE;
@@ -262,7 +275,7 @@ static int hear_one(const struct keeper *k, struct starter_said *ret, pid_t *ret
 static void has_begun(struct keeper *k, struct slot *s, pid_t pid)
 {
 	s->pid = pid;
-	waiting_free(no_longer(k, s));
+	waiting_free(k, no_longer(k, s));
 	if (pid == k->starter.ended)
 		return;
 	s->pidfd = sys_pidfd_open(pid);
@@ -282,6 +295,7 @@ static bool hear(struct keeper *k)
 	pid_t pid = 0;
 	int r;
 
+	hear_who(k, true);
 	while ((r = hear_one(k, &said, &pid)) > 0) {
 		s = by_number(k, said.number);
 		if (s && s->waiting && !said.error && pid > 0)
@@ -291,6 +305,7 @@ static bool hear(struct keeper *k)
 		else if (s && pid == s->pid && said.why.code && !s->why && (s->why = malloc(sizeof(*s->why))))
 			*s->why = said.why;
 	}
+	hear_who(k, false);
 	return r == 0;
 }
 
@@ -307,7 +322,7 @@ static void start_again(struct keeper *k, bool lost)
 			continue;
 		w = no_longer(k, s);
 		exec_again(k, s, &w->m, lost);
-		waiting_free(w);
+		waiting_free(k, w);
 		next = k->slots; /* the list is another one */
 	}
 }

@@ -183,7 +183,7 @@ static struct job *make(struct keeper *k, const struct pack *p, const struct cal
 }
 
 /* Fills the message as if the client had sent descriptors. */
-static int make_ends(struct job *j, struct msg *m, struct err *e)
+static int make_ends(const struct keeper *k, struct job *j, struct msg *m, struct err *e)
 {
 	int fd[2];
 
@@ -193,7 +193,7 @@ static int make_ends(struct job *j, struct msg *m, struct err *e)
 		return err_sys(e, errno, "pipe");
 	j->out = fd[0];
 	m->fds[1] = fd[1];
-	m->fds[0] = fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null */
+	m->fds[0] = keeper_null(k);
 	m->fds[2] = fcntl(fd[1], F_DUPFD_CLOEXEC, 3);
 	m->nfds = 3;
 	(void)fchmod(fd[0], 0666); /* whoever it runs as, /dev/stdout is an open of it */
@@ -210,7 +210,7 @@ static int start(struct keeper *k, struct client *c, struct msg *m, struct err *
 
 	if (!j)
 		return e->code;
-	r = make_ends(j, m, e);
+	r = make_ends(k, j, m, e);
 	if (r == 0)
 		r = exec_start(k, c, m, NULL, e);
 	if (r < 0) {

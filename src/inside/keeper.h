@@ -145,6 +145,7 @@ struct keeper {
 		int sock, theirs; /* both ends, made before the network is, in which they would be seen; -1: it can have none */
 		unsigned plain;	 /* commands of this generation that it could have started */
 		unsigned waiting; /* slots */
+		struct waiting *free;	 /* for the next slot that waits; NULL: none */
 		uint32_t number, before; /* the last; that before this starter */
 		uint64_t key;	 /* with which the filter lets it make our children; 0: it does not */
 		bool want, never, listen, hearing, lost; /* never: not in this generation */
@@ -190,6 +191,7 @@ void keeper_serve(struct keeper *k) __attribute__((noreturn)); /* serve.c */
 
 /* The end of all. @by_itself: nobody has asked for it. */
 void keeper_end(const struct keeper *k, bool by_itself) __attribute__((noreturn));
+int keeper_null(const struct keeper *k); /* begin.c: /dev/null, of whoever gets it: what of it is locked or changed ends with him. -1: errno */
 bool keeper_welcome(struct keeper *k); /* takes who wants to be a client; false: there is no room for him */
 void keeper_reaped(struct keeper *k, pid_t pid, int status, const struct rusage *ru); /* of a child that was waited for, with 0 */
 
@@ -324,6 +326,7 @@ void starter_hear(struct keeper *k); /* what it has said by now */
 void starter_hear_of(struct keeper *k, pid_t ended); /* we have waited for that one already */
 void starter_reset(struct keeper *k); /* after the end of all */
 void starter_ended(struct keeper *k, pid_t pid);
+void starter_lean(struct keeper *k); /* gives memory back that the next command would use */
 bool starter_is(const struct keeper *k, pid_t pid);
 uint64_t starter_due(struct keeper *k, uint64_t now_ns); /* as exec_due(), before it */
 

@@ -303,6 +303,7 @@ static void when_idle(struct keeper *k)
 static void get_lean(struct keeper *k)
 {
 	pieces_drop();
+	starter_lean(k);
 	sys_stack_trim(0);
 	k->lean = true;
 }

@@ -164,11 +164,11 @@ static int add_pipe(struct shell *s, struct msg *m, int at, enum shell_end end, 
 }
 
 /* Without it a shell does as much by itself. */
-static int open_module(void)
+static int open_module(const struct keeper *k)
 {
 	int fd = bash_module_open();
 
-	return fd >= 0 ? fd : fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null */
+	return fd >= 0 ? fd : keeper_null(k);
 }
 
 /* Fills the message as if the client had sent its descriptors: standard ones, then 7, 8, 9, and a shell's 6. */
@@ -194,7 +194,7 @@ static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apar
 	if (r == 0 && (m->fds[5] < 0 || s->ends[SHELL_END_DIR] < 0))
 		r = err_sys(e, errno, "the directory for fifos");
 	for (int i = 0; i < 3 && r == 0; i++) {
-		m->fds[i] = fcntl(0, F_DUPFD_CLOEXEC, 3); /* /dev/null */
+		m->fds[i] = i ? fcntl(m->fds[0], F_DUPFD_CLOEXEC, 3) : keeper_null(k);
 		if (m->fds[i] < 0)
 			r = err_sys(e, errno, "standard descriptors");
 	}
@@ -202,7 +202,7 @@ static int make_ends(struct keeper *k, struct shell *s, struct msg *m, bool apar
 		r = add_pipe(s, m, 3, SHELL_END_COMMANDS, true, e);
 	if (r == 0)
 		r = add_pipe(s, m, 4, SHELL_END_RESULTS, false, e);
-	if (r == 0 && n > 6 && (m->fds[6] = open_module()) < 0)
+	if (r == 0 && n > 6 && (m->fds[6] = open_module(k)) < 0)
 		r = err_sys(e, errno, "standard descriptors");
 	if (r == 0 && fstat(m->fds[3], &st) == 0) {
 		s->pipe_dev = st.st_dev;

@@ -77,12 +77,8 @@ static int carry_out(struct msg *m, uint64_t key)
 
 	o = (struct order){.c = {.pack = &p, .image = -1}, .number = m->head.id};
 	o.c.call = call_open(&p, &e);
-	if (!o.c.call || m->nfds != 3 + o.c.call->nnumbers)
+	if (!o.c.call || !child_ends(&o.c, m)) /* a standard descriptor that did not come is ours */
 		return EINVAL;
-	for (unsigned i = 0; i < 3; i++)
-		o.c.in[i] = m->fds[i];
-	for (unsigned i = 0; i < o.c.call->nnumbers; i++)
-		o.c.more[i] = m->fds[3 + i];
 	strcpy(o.c.who.home, "/root"); /* as of root alone (who_find()) */
 	if (child_vectors(&o.c, &e) < 0)
 		r = ENOMEM;
@@ -91,8 +87,7 @@ static int carry_out(struct msg *m, uint64_t key)
 		r = errno;
 	else if (!o.said) /* it was killed before */
 		r = ESRCH;
-	free(o.c.argv);
-	free(o.c.env);
+	child_done(&o.c);
 	return r;
 }
 

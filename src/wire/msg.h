@@ -51,7 +51,7 @@ enum msg_op {
 	/* caller to keeper */
 	OP_PLAN,   /* body: plan; fds: those of the plan */
 	OP_NAME,   /* body: struct naming: of a sandbox that had none. Answer: OP_NAMED or OP_FAILED */
-	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty) */
+	OP_EXEC,   /* body: struct call; fds: standard input, output, error (none with a pty, nor for call.nulls) */
 	OP_SIGNAL, /* arg: signal number, and SIGNAL_GROUP; to call id */
 	OP_RESET,  /* the next generation; arg: 1 files only, processes are kept, 2 in no shell of his does anything run */
 	OP_END,	   /* the end of the sandbox; arg: 1 say when nothing of it runs any more, 2 as of OP_RESET */

@@ -80,19 +80,13 @@ const char *pack_get_item(const struct pack *p, struct pack_list l, uint32_t i)
 	return v ? pack_get_str(p, v[i]) : NULL;
 }
 
-char **pack_get_vector(const struct pack *p, struct pack_list l)
+bool pack_get_vector(const struct pack *p, struct pack_list l, char **room)
 {
-	char **v;
-
-	if (l.count > p->len / sizeof(pack_ref))
-		return NULL;
-	v = calloc((size_t)l.count + 1, sizeof(*v));
-	for (uint32_t i = 0; v && i < l.count; i++) {
-		v[i] = (char *)(uintptr_t)pack_get_item(p, l, i);
-		if (!v[i]) {
-			free(v);
-			return NULL;
-		}
+	for (uint32_t i = 0; i < l.count; i++) {
+		room[i] = (char *)(uintptr_t)pack_get_item(p, l, i);
+		if (!room[i])
+			return false;
 	}
-	return v;
+	room[l.count] = NULL;
+	return true;
 }

@@ -39,8 +39,7 @@ const char *pack_get_str(const struct pack *p, pack_ref at);	    /* NULL: none, 
 /* Element @i of a list of strings; NULL: none. */
 const char *pack_get_item(const struct pack *p, struct pack_list l, uint32_t i);
 
-/* The list as a NULL-terminated vector (malloc'ed, the strings stay in the blob). NULL: a blob
- * that lies, or no memory. */
-char **pack_get_vector(const struct pack *p, struct pack_list l);
+/* The list as a NULL-terminated vector in @room, for l.count + 1; the strings stay in the blob. Return: false, a blob that lies. */
+bool pack_get_vector(const struct pack *p, struct pack_list l, char **room);
 
 #endif

@@ -89,6 +89,7 @@ const struct call *call_open(const struct pack *p, struct err *e)
 	if (p->len < sizeof(*c) || !c->argv.count || !pack_get_item(p, c->argv, 0) ||
 	    !str_ok(p, c->cwd) || !str_ok(p, c->cwd_last) || !str_ok(p, c->user) || !str_ok(p, c->session) ||
 	    !str_ok(p, c->job) || c->nnumbers > CALL_FDS_MAX ||
+	    c->argv.count > p->len / sizeof(pack_ref) || c->env.count > p->len / sizeof(pack_ref) ||
 	    (c->nnumbers && !pack_at(p, c->numbers, c->nnumbers * sizeof(uint32_t)))) {
 		err_set(e, ERR_INTERNAL, "a call that is not one");
 		return NULL;

@@ -192,8 +192,9 @@ struct call {
 	pack_ref cwd_last; /* where the shell before stood: stands in for cwd if it is there still; 0: none */
 	pack_ref user; /* "name|uid[:group|gid]"; 0: 0:0 */
 	struct pack_list groups; /* names or ids, supplementary */
-	pack_ref numbers;	 /* uint32_t: what the descriptors behind the first three are called */
+	uint32_t nulls;		 /* standard descriptors that do not go along, a bit for each: /dev/null */
 	uint32_t nnumbers;
+	pack_ref numbers;	 /* uint32_t: what the descriptors behind the first three are called */
 	uint16_t rows, cols; /* of the terminal */
 	pack_ref session;    /* OP_SHELL: its name; 0: a shell of this client's own */
 	pack_ref job;	     /* OP_JOB_START: what it is called; 0: the keeper chooses */

@@ -81,10 +81,11 @@ static void walk_plan(const struct pack *p, const struct plan *pl)
 
 static void walk_list(const struct pack *p, struct pack_list l)
 {
-	char **v = pack_get_vector(p, l);
+	char **v = calloc((size_t)l.count + 1, sizeof(*v));
 
-	for (char **s = v; s && *s; s++)
-		seen += strlen(*s);
+	if (v && pack_get_vector(p, l, v))
+		for (char **s = v; *s; s++)
+			seen += strlen(*s);
 	free(v);
 }
 
