@@ -22,11 +22,15 @@ struct entry {
 	char name[];
 };
 
+/* Who looks for any name has one among the first; the room is for one of NAME_MAX. */
+enum { FIRST_ROOM = 320 };
+
 void sys_names_begin(struct sys_names *n, int dir)
 {
 	n->dir = dir;
 	n->failed = 0;
 	n->at = n->len = 0;
+	n->room = FIRST_ROOM;
 }
 
 const char *sys_names_next(struct sys_names *n)
@@ -35,8 +39,9 @@ const char *sys_names_next(struct sys_names *n)
 		const struct entry *x = (const void *)(n->buf + n->at);
 
 		if (n->at == n->len) {
-			long got = syscall(SYS_getdents64, n->dir, n->buf, sizeof(n->buf));
+			long got = syscall(SYS_getdents64, n->dir, n->buf, n->room);
 
+			n->room = sizeof(n->buf);
 			n->failed = got < 0 ? -errno : 0;
 			if (got <= 0)
 				return NULL;

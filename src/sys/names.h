@@ -16,7 +16,7 @@
 
 struct sys_names {
 	int dir, failed; /* failed: -errno, or 0 */
-	size_t at, len;
+	size_t at, len, room;
 	char buf[2048] __attribute__((aligned(8)));
 };
 
