@@ -157,6 +157,38 @@ static void is_forked(struct world *w, struct hutch_box *box, const char *change
 	is_int(hutch_box_delete(made, &w->e), 0);
 }
 
+/* What was written is frozen by then, and the others have been told so before it has a file tree of its own again. */
+static void a_fork_that_fails_leaves_it_on_files_of_its_own(void)
+{
+	enum { OFTEN = 30 };
+	auto_with(world_done) struct world w;
+	struct hutch_box *box, *made;
+	char text[64], want[16];
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	world_text(&w, box, "mkdir /root/d; cd /root/d", "s", "");
+	for (int i = 0; i < OFTEN; i++) {
+		const char *taken = hutch_box_name(box);
+
+		is_int(hutch_box_fork(box, NULL, &taken, 1, 0, &made, &w.e), HUTCH_E_EXISTS);
+		snprintf(text, sizeof(text), "echo %d >>/root/g; tail -n 1 /root/g", i);
+		snprintf(want, sizeof(want), "%d\n", i);
+		if (i % 3 == 0)
+			ok(write_number(&w, box, i));
+		if (i % 2)
+			world_text(&w, box, text, NULL, want);
+		else
+			world_text(&w, box, text, "s", want);
+	}
+	world_text(&w, box, "pwd; wc -l </root/g", "s", "/root/d\n30\n");
+	ok(hutch_box_fork(box, NULL, NULL, 1, 0, &made, &w.e) == 0, "%s", w.e.message);
+	world_text(&w, box, "echo x >>/root/g", NULL, "");
+	world_text(&w, made, "cat /root/f; wc -l </root/g", NULL, "27\n30\n");
+	is_int(hutch_box_delete(made, &w.e), 0);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 /* And of the root directory every change counts. */
 static void where_nothing_was_written_there_is_no_layer(void)
 {
@@ -245,6 +277,7 @@ int main(void)
 		TAP_TEST(list_and_delete),
 		TAP_TEST(records_of_a_comparison),
 		TAP_TEST(forks_share_what_was),
+		TAP_TEST(a_fork_that_fails_leaves_it_on_files_of_its_own),
 		TAP_TEST(where_nothing_was_written_there_is_no_layer),
 		TAP_TEST(a_chain_of_a_thousand),
 		TAP_TEST(what_is_missing_is_an_error),

@@ -41,6 +41,7 @@ struct layers_answer {
 	uint32_t id; /* of the question that is open; 0: none */
 	uint32_t generation; /* the present one */
 	bool copied; /* the topmost is not under it */
+	uint32_t early; /* OP_LAYERS_ON of that number is to come; 0: none */
 	struct stack stack;
 	struct err bad;
 };
@@ -486,6 +487,7 @@ void shell_moved(struct box *b);
 
 /* snapshot.c: the keeper's word; after a reset. */
 void layers_given(struct box *b, struct msg *m);
+void layers_on(struct box *b, const struct msg *m);
 int snapshots_at_start(struct box *b, struct err *e);
 
 /* files.c: one operation on a file of the inside; see wire/plan.h. @path: absolute; @other: as the operation

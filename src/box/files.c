@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "box/box.h"
+#include "box/op.h"
 #include "sys/proc.h"
 #include "wire/msg.h"
 
@@ -125,6 +125,7 @@ int box_file(struct box *b, const struct file_ask *a, const char *path, const ch
 	*ret = (struct file_answer){.fd = -1};
 	if (*path != '/')
 		return err_set(e, ERR_INVALID, "'%s' is no absolute path of the sandbox", path);
+	freeze_end(b); /* another file tree is about to take its place */
 	r = buf ? send_ask(b, &head, a, path, other ? other : "", e) : err_oom(e);
 	if (r < 0)
 		return r;

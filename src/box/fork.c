@@ -3,7 +3,8 @@
  * fork.c - new sandboxes on the files of one
  *
  * How it works: what was written in it is frozen, as for a snapshot without a name, and each new sandbox is an
- * ordinary start on that list of layers: from then on they share what was, and nothing of what comes.
+ * ordinary start on that list of layers: from then on they share what was, and nothing of what comes. They start as soon as
+ * that list is known, while the sandbox itself gets another file tree on it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,9 +83,13 @@ static int next(struct op *o, struct err *e)
 	if (r <= 0)
 		return r;
 	o->frozen = true;
-	o->moves = false;
 	r = o->made < o->n ? start_all(o, e) : 0;
-	for (; r == 0 && o->nready < o->made; o->nready++) {
+	if (r == 0)
+		r = freeze_over(o, e);
+	if (r <= 0)
+		return r;
+	o->moves = false;
+	for (r = 0; r == 0 && o->nready < o->made; o->nready++) {
 		struct box *x = o->boxes[o->nready];
 
 		if (!x->ready && !x->why.code && !x->dead) {
@@ -101,6 +106,8 @@ static int look(struct op *o, struct err *e)
 {
 	int r = next(o, e);
 
+	if (r < 0)
+		freeze_end(o->b);
 	return r < 0 ? err_wrap(e, "fork '%s'", o->b->name) : r;
 }
 

@@ -33,8 +33,9 @@ void layers_given(struct box *b, struct msg *m)
 		return;
 	}
 	x->id = 0;
-	x->generation = m->head.arg & ~LAYERS_COPIED;
+	x->generation = m->head.arg & ~(LAYERS_COPIED | LAYERS_EARLY);
 	x->copied = m->head.arg & LAYERS_COPIED;
+	x->early = m->head.arg & LAYERS_EARLY ? m->head.id : 0;
 	if (!m->head.arg) {
 		if (m->head.body == sizeof(x->bad))
 			memcpy(&x->bad, m->body, sizeof(x->bad));
@@ -47,6 +48,21 @@ void layers_given(struct box *b, struct msg *m)
 	}
 }
 
+/* What had the file tree before it open knows another one. */
+static void stands_on(struct box *b)
+{
+	shell_moved(b);
+	close_fd(&b->files);
+}
+
+void layers_on(struct box *b, const struct msg *m)
+{
+	if (!b->layers.early || m->head.id != b->layers.early)
+		return;
+	b->layers.early = 0;
+	stands_on(b);
+}
+
 static int ask(struct box *b, uint16_t op, const void *body, size_t len, const int *fd, struct err *e)
 {
 	struct msg_head head = {.op = op, .id = ++b->next_id, .arg = op == OP_SNAPSHOT && shell_all_wait(b) ? 2 : 0};
@@ -54,6 +70,7 @@ static int ask(struct box *b, uint16_t op, const void *body, size_t len, const i
 
 	stack_done(&b->layers.stack);
 	b->layers.bad = (struct err){0};
+	b->layers.early = 0;
 	b->layers.id = head.id;
 	r = box_ask(b, &head, body, len, fd, fd ? 1 : 0, e);
 	if (r < 0)
@@ -143,9 +160,9 @@ static int take_over(struct box *b, struct nodes *n, const char *layer, struct e
 	return r < 0 ? r : layer_name_new(LAYER_FROZEN, n->next_layer, e);
 }
 
-static int take(struct op *o, struct err *e)
+static int take(struct op *o, bool early, struct err *e)
 {
-	struct snapshot_ask ask_for = {0};
+	struct snapshot_ask ask_for = {.early = early};
 	struct nodes *n = &o->nodes;
 	bool changed;
 	int r = reserve(n, &changed, e);
@@ -170,8 +187,8 @@ static int taken(struct op *o, const char *name, struct err *e)
 
 	if (r != 1)
 		return r;
-	shell_moved(b);
-	close_fd(&b->files);
+	if (!b->layers.early)
+		stands_on(b);
 	r = name ? node_add(n, name, &b->layers.stack, time(NULL), e) : 0;
 	if (r == 0)
 		r = take_over(b, n, o->layer, e);
@@ -225,7 +242,7 @@ int box_snapshot_start(struct box *b, const char *tag, struct op **ret, struct e
 	if (r == 0)
 		r = choose_name(o, tag, e);
 	if (r == 0)
-		r = take(o, e);
+		r = take(o, false, e);
 	if (r < 0 && r != ERR_EXISTS)
 		err_wrap(e, "snapshot of '%s'", b->name);
 	return op_began(o, r, ret, e);
@@ -257,7 +274,7 @@ int freeze_ask(struct op *o, struct err *e)
 {
 	int r = open_nodes(o->b, true, &o->nodes, e);
 
-	return r < 0 ? r : take(o, e);
+	return r < 0 ? r : take(o, true, e);
 }
 
 int freeze_look(struct op *o, struct err *e)
@@ -269,6 +286,21 @@ int freeze_look(struct op *o, struct err *e)
 	if (r == 1)
 		nodes_close(&o->nodes); /* those who start on them need the lock */
 	return r;
+}
+
+int freeze_over(const struct op *o, struct err *e)
+{
+	struct box *b = o->b;
+
+	if (b->layers.early && !b->why.code && !b->dead)
+		return 0;
+	return b->layers.early ? box_gone(b, e) : 1;
+}
+
+void freeze_end(struct box *b)
+{
+	while (b->layers.early && !b->why.code && !b->dead)
+		(void)box_talk(b, -1, NULL);
 }
 
 /* ---- go back ---------------------------------------------------------------------------------- */

@@ -76,6 +76,9 @@ static void take(struct box *b, struct msg *m)
 	case OP_LAYERS:
 		layers_given(b, m);
 		break;
+	case OP_LAYERS_ON:
+		layers_on(b, m);
+		break;
 	case OP_FILES_IS:
 		files_given(b, m);
 		break;

@@ -369,8 +369,8 @@ int generation_finish(struct keeper *k, struct generation *g, struct err *e)
 	return r;
 }
 
-/* Its namespaces are ours from now on. */
-static int stand_in(struct keeper *k, struct generation *g, struct err *e)
+/* Those of its namespaces that @which (CLONE_NEW*) has are ours from now on. */
+static int stand_in(struct keeper *k, struct generation *g, int which, struct err *e)
 {
 	int own = own_spaces(k->plan->flags), n = 0, r;
 
@@ -379,7 +379,8 @@ static int stand_in(struct keeper *k, struct generation *g, struct err *e)
 			continue;
 		if (kinds[i].flag == CLONE_NEWPID)
 			g->pid_space = n;
-		r = sys_setns(g->spaces[n++], kinds[i].flag);
+		r = kinds[i].flag & which ? sys_setns(g->spaces[n], kinds[i].flag) : 0;
+		n++;
 		if (r < 0)
 			return err_sys(e, r, "enter the %s namespace of the inside", kinds[i].file);
 	}
@@ -397,12 +398,17 @@ int generation_setns(const struct generation *g, int flag)
 
 int generation_return(struct keeper *k, struct err *e)
 {
-	return k->now.pid ? stand_in(k, &k->now, e) : 0;
+	return k->now.pid ? stand_in(k, &k->now, CLONE_NEWPID | CLONE_NEWNS, e) : 0;
+}
+
+int generation_stand(struct keeper *k, struct err *e)
+{
+	return stand_in(k, &k->now, ~0, e);
 }
 
 int generation_enter(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = stand_in(k, g, e);
+	int r = stand_in(k, g, ~0, e);
 
 	if (r < 0)
 		return r;

@@ -232,7 +232,8 @@ void generation_init(struct keeper *k, struct generation *g, const struct stack 
 int generation_start(struct keeper *k, struct generation *g, struct err *e);
 int generation_finish(struct keeper *k, struct generation *g, struct err *e);
 int generation_enter(struct keeper *k, struct generation *g, struct err *e);
-int generation_return(struct keeper *k, struct err *e); /* into the present one, from home */
+int generation_stand(struct keeper *k, struct err *e); /* in the present one, from another */
+int generation_return(struct keeper *k, struct err *e); /* into the present one, from home: see reset_go_home() */
 void generation_kill(struct generation *g);
 
 /* overlay.c: directories for changes below @name; an overlay of @n lower directories (topmost first), attached
@@ -422,11 +423,16 @@ bool work_holds(const struct keeper *k); /* all that runs inside, or is about to
 bool work_merges(const struct keeper *k); /* layers are being made one */
 void work_forget(struct keeper *k, const struct client *c);
 
-/* swap.c: another root file tree under what runs: @on: the layers it stands on; @frozen: the name under which what
- * was written becomes the topmost of them, NULL: it is left behind, and *ret_left is its generation's number.
- * Return: 0, 1 it cannot be done with what runs inside or is mounted there, or an error, nothing having
- * changed. */
-int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e);
+/* swap.c: another root file tree under what runs, on the layers @on. @frozen: the name under which what was written becomes
+ * the topmost of them; NULL: it is left behind. ready: all that can fail, after which what was written never changes again;
+ * then it is to be followed by go, which returns the number of the generation that was left behind. */
+enum swap_ready {
+	SWAP_CANNOT = 1, /* with what runs inside or is mounted there; nothing has changed */
+	SWAP_UNWRITTEN,	 /* nothing to be frozen: the layers are all there is */
+};
+int swap_ready(struct keeper *k, const struct stack *on, const char *frozen, struct err *e); /* 0, enum swap_ready, or an error */
+const struct stack *swap_stack(uint32_t *ret_number); /* in between: on what it will stand, and the number of the generation */
+uint32_t swap_go(struct keeper *k);
 void swap_done(void); /* after the answer: what it has left open */
 
 /* present.c: on what the sandbox stands, on disk: ready for that, while we are at home; it has changed. */

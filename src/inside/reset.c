@@ -453,9 +453,10 @@ static int change_files(struct keeper *k, struct stack *on, uint32_t *ret_left, 
 	int r = reset_revive(k, e);
 
 	if (r == 0)
-		r = swap_root(k, on, NULL, ret_left, e);
-
-	return r == 1 ? err_set(e, ERR_UNSUPPORTED,
+		r = swap_ready(k, on, NULL, e);
+	if (r == 0)
+		*ret_left = swap_go(k);
+	return r == SWAP_CANNOT ? err_set(e, ERR_UNSUPPORTED,
 				"with a read-only root file system, nested powers, volumes of kind cow or a mount that was "
 				"moved processes cannot be kept: the file tree below them cannot be replaced") : r;
 }

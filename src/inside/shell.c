@@ -334,7 +334,7 @@ static void stand(struct keeper *k, const struct generation *now)
 	struct err e;
 
 	k->now = *now;
-	if (reset_go_home(k, &e) < 0 || generation_return(k, &e) < 0)
+	if (reset_go_home(k, &e) < 0 || generation_stand(k, &e) < 0)
 		_exit(1); /* nothing could be started any more */
 }
 

@@ -30,10 +30,10 @@ enum { QUIET_TRIES = 12, QUIET_NAP_NS = 300000 };
 
 /* ---- answers ---------------------------------------------------------------------------------- */
 
-static void tell_layers(const struct keeper *k, struct client *c, uint32_t id, const struct stack *s,
-			uint32_t copied)
+/* @arg: of OP_LAYERS. */
+static void tell_layers(struct client *c, uint32_t id, const struct stack *s, uint32_t arg)
 {
-	struct msg_head is = {.op = OP_LAYERS, .id = id, .arg = k->now.number | copied};
+	struct msg_head is = {.op = OP_LAYERS, .id = id, .arg = arg};
 	auto_buf struct buf text = BUF_INIT(STACK_MAX * LAYER_NAME);
 
 	stack_to_text(s, &text);
@@ -171,7 +171,7 @@ static void copied(struct keeper *k, struct work *w, const struct err *e)
 	if (e->code)
 		tell_failed(w->client, w->id, e);
 	else if (w->client)
-		tell_layers(k, w->client, w->id, &w->stack, LAYERS_COPIED);
+		tell_layers(w->client, w->id, &w->stack, k->now.number | LAYERS_COPIED);
 	present_note(k);
 }
 
@@ -281,12 +281,33 @@ static int is_unwritten(struct keeper *k, struct err *e)
 	return r;
 }
 
+/* What was written is what @ask calls it, and will not change any more. */
+static void go_on(struct keeper *k, struct client *c, uint32_t id, const struct snapshot_ask *ask)
+{
+	uint32_t number;
+
+	if (ask->early) {
+		const struct stack *on = swap_stack(&number);
+
+		tell_layers(c, id, on, number | LAYERS_EARLY);
+	}
+	(void)swap_go(k);
+	if (ask->early)
+		(void)client_tell(c, &(struct msg_head){.op = OP_LAYERS_ON, .id = id}, NULL, 0, NULL, 0);
+	else
+		tell_layers(c, id, &k->stack, k->now.number);
+	swap_done();
+	present_note(k);
+	if (*ask->merged)
+		merge_later(k, ask->merged);
+}
+
 /* Return: 1 it was answered, 0 it will be. */
 static int take(struct keeper *k, struct client *c, const struct msg *m, struct err *e)
 {
 	const struct snapshot_ask *ask = m->body;
-	uint32_t id = m->head.id, left;
-	int r = 1;
+	uint32_t id = m->head.id;
+	int r;
 
 	if (!layer_name_ok(ask->layer, strnlen(ask->layer, LAYER_NAME)) ||
 	    (*ask->merged && !layer_name_ok(ask->merged, strnlen(ask->merged, LAYER_NAME))))
@@ -303,21 +324,18 @@ static int take(struct keeper *k, struct client *c, const struct msg *m, struct 
 	reset_settle(k);
 	if (!is_quiet(k, m->head.arg & 2))
 		return start_copy(k, c, id, ask->layer, e);
-	r = is_unwritten(k, e);
-	if (r == 1)
-		tell_layers(k, c, id, &k->stack, 0);
-	if (r != 0)
-		return r;
-	r = swap_root(k, &k->stack, ask->layer, &left, e);
-	if (r == 1)
-		return start_copy(k, c, id, ask->layer, e);
+	r = swap_ready(k, &k->stack, ask->layer, e);
+	if (r == SWAP_CANNOT) {
+		r = is_unwritten(k, e);
+		if (r == 0)
+			return start_copy(k, c, id, ask->layer, e);
+	}
 	if (r < 0)
 		return r;
-	tell_layers(k, c, id, &k->stack, 0);
-	swap_done();
-	present_note(k);
-	if (*ask->merged)
-		merge_later(k, ask->merged);
+	if (r == 0)
+		go_on(k, c, id, ask);
+	else
+		tell_layers(c, id, &k->stack, k->now.number);
 	return 1;
 }
 

@@ -38,6 +38,7 @@ static struct swap {
 	unsigned n;
 	struct stack stack; /* of the new one */
 	struct generation next; /* its number only */
+	const char *frozen; /* as it was given */
 	bool readonly, renamed;
 } the_swap = {.old_root = -1, .new_root = -1};
 
@@ -113,26 +114,28 @@ static void path_of(const char *name, char ret[64])
 	snprintf(ret, 64, "store/layers/%s", name);
 }
 
-/* Return: 0, 1 somebody writes, or less than 0. */
+/* Return: 0, SWAP_CANNOT: somebody writes, or less than 0. */
 static int no_more_writes(struct swap *s, struct err *e)
 {
 	int r = sys_set_attr(s->old_root, "", MOUNT_ATTR_RDONLY, 0);
 
 	if (r == -EBUSY || r == -ENOSYS)
-		return 1;
+		return SWAP_CANNOT;
 	if (r < 0)
 		return err_sys(e, r, "make the present file tree read-only");
 	s->readonly = true;
 	return 0;
 }
 
-/* At home: the layer gets its name, and the new overlay is stacked upon it. */
+/* At home: the layer gets its name, and the new overlay is stacked upon it. Return: 0, SWAP_UNWRITTEN, or less than 0. */
 static int stack_it(struct keeper *k, struct swap *s, const char *frozen, struct err *e)
 {
 	char old[32], layer[64];
 	int r;
 
 	snprintf(old, sizeof(old), "up/g%u", k->now.number);
+	if (frozen && overlay_unwritten(k))
+		return SWAP_UNWRITTEN;
 	if (frozen) {
 		path_of(frozen, layer);
 		r = sys_rename_new(AT_FDCWD, old, AT_FDCWD, layer);
@@ -199,7 +202,7 @@ static int prepare(struct keeper *k, struct swap *s, const struct stack *on, con
 	if (s->old_root < 0)
 		return err_sys(e, errno, "open the root of the inside");
 	if (!find_moves(k, s))
-		return 1;
+		return SWAP_CANNOT;
 	r = frozen ? no_more_writes(s, e) : 0;
 	if (r != 0)
 		return r;
@@ -209,29 +212,44 @@ static int prepare(struct keeper *k, struct swap *s, const struct stack *on, con
 		if (generation_return(k, &back) < 0)
 			_exit(1);
 	}
-	return r < 0 ? r : open_places(s, e);
+	return r == 0 ? open_places(s, e) : r;
 }
 
-int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint32_t *ret_left, struct err *e)
+int swap_ready(struct keeper *k, const struct stack *on, const char *frozen, struct err *e)
 {
 	struct swap *s = &the_swap;
 	int r;
 
 	if (k->plan->flags & (PLAN_NESTED | PLAN_READONLY_ROOT) || (frozen && !k->plan->box))
-		return 1;
+		return SWAP_CANNOT;
 	r = prepare(k, s, on, frozen, e);
 	if (r != 0) {
 		undo(k, s, frozen);
 		swap_done();
 		return r;
 	}
+	s->frozen = frozen;
+	return 0;
+}
+
+const struct stack *swap_stack(uint32_t *ret_number)
+{
+	*ret_number = the_swap.next.number;
+	return &the_swap.stack;
+}
+
+uint32_t swap_go(struct keeper *k)
+{
+	struct swap *s = &the_swap;
+	uint32_t left = k->now.number;
+	struct err e;
+
 	exchange(s);
 	files_reset(k);
 	shell_moved(k);
-	*ret_left = k->now.number;
-	if (!frozen && reset_go_home(k, e) == 0) { /* what is in memory is given back */
+	if (!s->frozen && reset_go_home(k, &e) == 0) { /* what is in memory is given back */
 		root_overlay_done(k, &k->now);
-		if (generation_return(k, e) < 0)
+		if (generation_return(k, &e) < 0)
 			_exit(1);
 	}
 	k->now.number = s->next.number;
@@ -239,5 +257,5 @@ int swap_root(struct keeper *k, const struct stack *on, const char *frozen, uint
 	stack_done(&k->stack);
 	k->stack = s->stack;
 	s->stack = (struct stack){0};
-	return 0;
+	return left;
 }

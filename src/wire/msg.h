@@ -71,7 +71,9 @@ enum msg_op {
 	OP_DIFF,     /* body: struct diff_ask and two such texts; fd: a file to write to */
 	OP_LAYERS,   /* keeper to caller; arg: number of the present generation and whether the topmost was
 		      * copied and is not under it (LAYERS_COPIED), body: such a text, of what
-		      * was asked; arg 0: it was not done, body: struct err */
+		      * was asked; arg 0: it was not done, body: struct err. LAYERS_EARLY: the sandbox goes on on them
+		      * only with OP_LAYERS_ON, which does not fail */
+	OP_LAYERS_ON,
 	/* caller to keeper, about the whole */
 	OP_STOP,       /* arg: signal for all commands; body: uint64_t, ms until it ends whatever they do */
 	OP_KILL_ALL,   /* arg: signal for the main command, where there is one, else for all */
@@ -93,6 +95,7 @@ struct msg_head {
 
 #define MSG_BODY_IN_FD 1
 #define LAYERS_COPIED  0x80000000u
+#define LAYERS_EARLY   0x40000000u
 
 struct msg {
 	struct msg_head head;
