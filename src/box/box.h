@@ -227,6 +227,7 @@ struct box_listed {
 int box_list(struct home *h, struct box_listed **ret, size_t *ret_n, struct err *e);
 /* The keeper's pid; 0: not known. What the processes of its sandbox have in memory that is no file's. */
 pid_t box_keeper_pid(struct home *h, const char *name);
+pid_t box_pid_of(int pidfd); /* 0: it is of no process, or of one that cannot be seen */
 uint64_t box_memory(pid_t keeper);
 int box_wait_ready(struct box *b, struct err *e);
 

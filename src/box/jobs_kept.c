@@ -58,8 +58,14 @@ int jobs_kept_list(struct home *h, const char *name, struct job_facts **ret, siz
 	auto_fd int fd = -1;
 	uint64_t size, at = 0;
 	size_t n = 0;
+	uint32_t wire = WIRE;
 	int r = open_file(h, name, &fd, &size, e);
 
+	if (r == 0 && size)
+		r = read_all(fd, &wire, sizeof(wire), 0, e);
+	if (r == 0 && wire != WIRE)
+		r = err_set(e, ERR_UNSUPPORTED, "the jobs of sandbox '%s' were kept by another version of hutch, which alone can read them",
+			    name);
 	while (r == 0 && at < size && n < JOBS_KEPT_MAX) {
 		struct job_facts *more = realloc(v, (n + 1) * sizeof(*v));
 

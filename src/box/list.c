@@ -129,8 +129,8 @@ int box_list(struct home *h, struct box_listed **ret, size_t *ret_n, struct err 
 
 /* ---- of one that runs ------------------------------------------------------------------------- */
 
-/* What "/proc/self/fdinfo" says of a pidfd, or 0. */
-static pid_t pid_of(int pidfd)
+/* What "/proc/self/fdinfo" says. */
+pid_t box_pid_of(int pidfd)
 {
 	char path[48], text[512], *at;
 	auto_fd int fd = -1;
@@ -158,7 +158,7 @@ pid_t box_keeper_pid(struct home *h, const char *name)
 	if (s < 0 || poll(&p, 1, ANSWER_WITHIN_MS) != 1 || msg_recv(s, &m, buf, sizeof(buf), MSG_DONTWAIT) <= 0)
 		return 0;
 	if (m.head.op == OP_STARTED && m.nfds >= 1)
-		pid = pid_of(m.fds[0]);
+		pid = box_pid_of(m.fds[0]);
 	msg_done(&m);
 	return pid;
 }

@@ -35,6 +35,16 @@ static struct proc *find(struct box *b, uint32_t id)
 	return p;
 }
 
+static void is_of_another(struct box *b)
+{
+	pid_t pid = box_pid_of(b->pidfd);
+	char way[64] = "";
+
+	if (pid > 0)
+		snprintf(way, sizeof(way), "; `kill -KILL %d` ends it", (int)pid);
+	err_set(&b->why, ERR_UNSUPPORTED, "it was started by another version of hutch, which alone can use it%s", way);
+}
+
 static void take(struct box *b, struct msg *m)
 {
 	struct proc *p;
@@ -47,7 +57,9 @@ static void take(struct box *b, struct msg *m)
 			b->userns = take_fd(&m->fds[1]);
 		break;
 	case OP_READY:
-		if (m->head.body == sizeof(struct ready)) {
+		if (m->head.arg != WIRE)
+			is_of_another(b);
+		else if (m->head.body == sizeof(struct ready)) {
 			b->ready = true;
 			memcpy(b->marks, m->body, sizeof(b->marks));
 		}
@@ -193,7 +205,7 @@ int box_wait_ready(struct box *b, struct err *e)
 	if (b->why.code) {
 		if (e)
 			*e = b->why;
-		return err_wrap(e, "start '%s'", b->name);
+		return b->asked_ns ? err_wrap(e, "start '%s'", b->name) : b->why.code; /* or it was started long ago, by whomever */
 	}
 	if (b->spec && b->spec->spare && !b->shared && !b->told_ready)
 		shell_ask_ahead(b);

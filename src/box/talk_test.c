@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "base/scratch.h"
 #include "box/box.h"
+#include "sys/proc.h"
 #include "tap.h"
 #include "wire/msg.h"
 
@@ -29,7 +30,7 @@ static void begin(struct made *m)
 		exit(1);
 	m->h.owner = getpid();
 	m->b = (struct box){.home = &m->h, .name = (char *)(uintptr_t)"ab", .ctl = pair[0],
-			    .pidfd = -1, .userns = -1, .files = -1, .procs = &m->p};
+			    .pidfd = -1, .userns = -1, .files = -1, .procs = &m->p, .asked_ns = 1};
 	m->p = (struct proc){.box = &m->b, .id = 7, .pty = -1, .io = {-1, -1, -1}};
 	m->keeper = pair[1];
 }
@@ -46,7 +47,7 @@ static void made_done(struct made *m)
 static void say(struct made *m, uint16_t op, uint32_t id, const void *body, size_t len,
 		unsigned nfds)
 {
-	struct msg_head h = {.op = op, .id = id};
+	struct msg_head h = {.op = op, .id = id, .arg = op == OP_READY ? WIRE : 0};
 	int fds[] = {0, 0, 0, 0};
 
 	for (int i = 0; i < 4; i++)
@@ -99,6 +100,20 @@ static void readiness_is_a_message_of_the_right_size(void)
 	say(&m, OP_READY, 0, &ready, sizeof(ready), 0);
 	is_int(box_wait_ready(&m.b, &m.e), 0);
 	is_int(m.b.marks[2], 3);
+}
+
+static void who_attaches_to_one_of_another_version_is_told(void)
+{
+	struct msg_head h = {.op = OP_READY, .arg = WIRE + 1};
+	auto_with(made_done) struct made m;
+	char pid[32];
+
+	begin(&m);
+	m.b.pidfd = sys_pidfd_open(getpid());
+	snprintf(pid, sizeof(pid), "`kill -KILL %d`", getpid());
+	is_int(msg_send(m.keeper, &h, "its form is another one", 23, NULL, 0), 0);
+	is_int(box_wait_ready(&m.b, &m.e), ERR_UNSUPPORTED);
+	ok(strstr(m.e.msg, "another version of hutch") && strstr(m.e.msg, pid), "%s", m.e.msg);
 }
 
 static void a_failed_start_says_why(void)
@@ -197,6 +212,7 @@ int main(void)
 		TAP_TEST(the_keepers_descriptors_are_kept),
 		TAP_TEST(descriptors_nobody_asked_for_are_closed),
 		TAP_TEST(readiness_is_a_message_of_the_right_size),
+		TAP_TEST(who_attaches_to_one_of_another_version_is_told),
 		TAP_TEST(a_failed_start_says_why),
 		TAP_TEST(a_failure_that_lies_is_one_all_the_same),
 		TAP_TEST(the_end_of_a_command_is_told_once),

@@ -31,6 +31,7 @@ struct job_facts job_facts_of(const struct job *j)
 {
 	struct job_facts f = j->facts;
 
+	f.wire = WIRE;
 	f.total = j->ring.total;
 	f.kept = ring_kept(&j->ring);
 	return f;

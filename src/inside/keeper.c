@@ -273,7 +273,7 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 		_exit(1);
 	}
 	memcpy(ready.marks, k.marks, sizeof(ready.marks));
-	(void)tell(k.ctl, OP_READY, &ready, sizeof(ready));
+	(void)msg_send(k.ctl, &(struct msg_head){.op = OP_READY, .arg = WIRE}, &ready, sizeof(ready), NULL, 0);
 	k.want_spare = k.plan->flags & PLAN_SPARE && !(k.plan->flags & PLAN_TWIN);
 	k.for_job = k.plan->flags & PLAN_FOR_JOB;
 	reset_begins(&k, sys_now_ns());

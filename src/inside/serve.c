@@ -77,7 +77,7 @@ bool keeper_welcome(struct keeper *k)
 	if (!c)
 		return false;
 	(void)client_tell(c, &h, NULL, 0, &k->self, 1);
-	h = (struct msg_head){.op = OP_READY};
+	h = (struct msg_head){.op = OP_READY, .arg = WIRE};
 	(void)client_tell(c, &h, &ready, sizeof(ready), NULL, 0);
 	return true;
 }

@@ -42,11 +42,12 @@ struct job_ask {
 };
 
 struct job_facts {
+	uint32_t wire; /* WIRE, for who reads it from a file */
+	uint32_t main; /* the sandbox ends with it */
 	char id[JOB_ID];
 	char command[JOB_COMMAND]; /* its words with blanks between */
 	int32_t inside;		   /* its pid, as the inside sees it */
 	uint32_t running;
-	uint32_t main, unused; /* main: the sandbox ends with it */
 	uint64_t began_ms, ended_ms; /* since 1970 */
 	uint64_t total, kept;	     /* bytes that it wrote; of those the last so many are there */
 	struct exited end;	     /* when it does not run any more */

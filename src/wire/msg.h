@@ -26,6 +26,10 @@ enum sweep_when {
 
 enum { SWEEP_AFTER_MS = 20 }; /* that moment: no sweep that answers a question begins earlier after it, though one may that answers another */
 
+/* Of which form all this is: messages, plan.h, job.h. A sandbox may outlive the library that made it; whoever comes with
+ * another one is told so. One more with every change, once a version was released. */
+enum { WIRE = 1 };
+
 enum msg_op {
 	/* caller to nursery */
 	OP_HELLO = 1, /* body: struct hello; fd: pidfd of the owner */
@@ -37,7 +41,7 @@ enum msg_op {
 	OP_IDS,	  /* its ids are mapped (where it does not do so itself) */
 	/* nursery or keeper to caller, on the keeper's socket */
 	OP_STARTED, /* fds: pidfd of the keeper, its user namespace */
-	OP_READY,   /* body: struct ready */
+	OP_READY,   /* arg: WIRE; body: struct ready */
 	OP_FAILED,  /* body: struct err; the keeper ends */
 	OP_ENDED,   /* nothing runs any more, and name and directory of changes are free; what the keeper holds ends now */
 	OP_PTY,	    /* fd: the controlling end of the terminal of call id */
