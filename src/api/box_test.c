@@ -253,6 +253,35 @@ static void pipes_are_the_callers_until_he_takes_them(void)
 	hutch_box_delete(box, NULL);
 }
 
+/* Whoever starts it: the keeper does the first ones, and then the starter. */
+static void what_is_not_given_is_dev_null(void)
+{
+	enum { TIMES = 6 };
+	const char *const look[] = {"sh", "-c", "a=$(for i in 0 1 2; do [ $(stat -Lc %t:%T /proc/$$/fd/$i) = 1:3 ] || echo $i; done); "
+				    "echo x; read y || echo end$a >>/root/o", NULL};
+	const char *const cat[] = {"cat", "/root/o", NULL};
+	struct hutch_exec_options o = {.size = sizeof(o), .argv = cat, .io = {[1] = {.kind = HUTCH_STDIO_PIPE}}};
+	struct hutch_result r = {.size = sizeof(r)};
+	struct hutch_proc *p = NULL;
+	struct hutch_box *box;
+	char text[128] = "";
+	auto_world w;
+
+	if (!world_open(&w))
+		return;
+	box = world_start(&w);
+	for (int i = 0; i < TIMES; i++) {
+		is_int(run_argv(&w, box, look).exit_code, 0);
+		usleep(10000); /* the starter begins when nothing is to do */
+	}
+	ok(hutch_box_exec(box, &o, &p, &w.e) == 0, "%s", w.e.message);
+	is_int(hutch_proc_wait(p, 10000, -1, &r, &w.e), 1);
+	ok(read(hutch_proc_fd(p, 1), text, sizeof(text) - 1) > 0);
+	is_str(text, "end\nend\nend\nend\nend\nend\n");
+	hutch_proc_free(p);
+	hutch_box_delete(box, NULL);
+}
+
 static void a_loop_of_events_can_wait(void)
 {
 	const char *const argv[] = {"true", NULL};
@@ -536,6 +565,7 @@ int main(void)
 		TAP_TEST(a_signal_reaches_the_command),
 		TAP_TEST(a_signal_for_the_group_reaches_what_the_command_waits_for),
 		TAP_TEST(pipes_are_the_callers_until_he_takes_them),
+		TAP_TEST(what_is_not_given_is_dev_null),
 		TAP_TEST(a_loop_of_events_can_wait),
 		TAP_TEST(members_beyond_the_size_are_not_looked_at),
 		TAP_TEST(an_older_open_does_not_ask_for_what_it_does_not_know),
