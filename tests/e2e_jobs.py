@@ -62,6 +62,14 @@ class Jobs(JobCase, BoxCase):
         wait_for(lambda: not states("sleep 401"), what="the end of the tree")
         self.assertIn("timeout", self.run_ok("jobs", "box").out)
 
+    def test_a_lock_on_what_it_reads_ends_with_it(self):
+        self.run_ok("create", "--host", "locks")
+        job = self.run_ok("exec", "-d", "locks", "sh", "-c", "flock 0 && echo locked; sleep 402").out.strip()
+        wait_for(lambda: self.run_ok("logs", "locks", job).out == "locked\n", what="the lock")
+        self.run_ok("reset", "locks")
+        self.assertEqual(self.run_ok("exec", "locks", "sh", "-c", "exec 9</dev/null; flock -n 9 && echo free").out, "free\n")
+        self.run_ok("rm", "locks")
+
     def test_whether_it_can_be_executed_is_told_at_once(self):
         self.assert_fails(self.hutch("exec", "-d", "box", "/no/such"), 127, "/no/such")
         self.assert_fails(self.hutch("exec", "-d", "box", "/usr"), 126, "/usr")
