@@ -41,6 +41,7 @@ static int child_raise(struct child *c, int *news, struct err *e)
 {
 	const uint32_t *number = pack_at(c->pack, c->call->numbers, 0);
 	uint32_t above = 3;
+	int raised;
 
 	for (uint32_t i = 0; i < c->call->nnumbers; i++)
 		if (number[i] >= above)
@@ -50,9 +51,10 @@ static int child_raise(struct child *c, int *news, struct err *e)
 		if (c->more[i] < 0)
 			return err_sys(e, errno, "descriptor %u", number[i]);
 	}
-	*news = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
-	if (*news < 0)
+	raised = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
+	if (raised < 0)
 		return err_sys(e, errno, "descriptors");
+	*news = raised;
 	return c->call->flags & CALL_RUNNER ? open_image(c, (int)above, e) : 0;
 }
 
