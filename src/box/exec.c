@@ -91,6 +91,9 @@ static int make_ends(struct ends *n, struct proc *p, const struct exec_ask *ask,
 			r = pipe_end(n, i, &p->io[i], e);
 		else if (ask->io[i].kind == STDIO_FD)
 			r = given_end(n, p, i, ask->io[i].fd, e);
+		else if (ask->io[i].kind != STDIO_NULL)
+			r = err_set(e, ERR_INVALID, "standard descriptor %d: %d is no kind that it can have (enum hutch_stdio_kind)", i,
+				    (int)ask->io[i].kind);
 	}
 	return r;
 }

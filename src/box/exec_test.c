@@ -274,6 +274,22 @@ static void a_descriptor_that_is_not_open_is_refused(void)
 	ok(!m.b.procs);
 }
 
+static void a_kind_that_there_is_not_is_refused(void)
+{
+	static const char *const sh[] = {"sh", NULL};
+	static const int kinds[][2] = {{0, 99}, {2, 99}, {1, -1}, {0, STDIO_SAME}}; /* as whom could the first be */
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		auto_with(made_done) struct made m;
+
+		begin(&m);
+		argv(&m, sh);
+		m.ask.io[kinds[i][0]].kind = (enum stdio_kind)kinds[i][1];
+		is_int(box_exec(&m.b, &m.ask, &m.p, &m.e), ERR_INVALID);
+		ok(!m.b.procs);
+	}
+}
+
 /* A file as standard output, which the command must not get hold of. */
 static void files_are_carried(void)
 {
@@ -437,6 +453,7 @@ int main(void)
 		TAP_TEST(pipes_are_made_where_asked_with_our_ends_close_on_exec),
 		TAP_TEST(pipes_and_sockets_of_the_caller_go_as_they_are),
 		TAP_TEST(a_descriptor_that_is_not_open_is_refused),
+		TAP_TEST(a_kind_that_there_is_not_is_refused),
 		TAP_TEST(files_are_carried),
 		TAP_TEST(a_file_as_input_is_carried_to_its_end),
 		TAP_TEST(waiting_ends_with_the_command_the_time_or_a_wake),
