@@ -160,6 +160,7 @@ OF_THE_DAY = {
     "cli/ps.c": "the age of a sandbox",
     "box/snapshot.c": "when a snapshot was made, as it is listed",
     "box/cleanup.c": "whether a file is older than a minute",
+    "inside/unused.c": "whether a file was changed long before it was looked at",
 }
 ASKS_THE_DAY = re.compile(r"\bCLOCK_REALTIME\b|\bgettimeofday\s*\(|\btime\s*\(\s*(?:NULL|0|&)|\bTIMER_ABSTIME\b|\btimespec_get\s*\("
                           r"|\b(?:sem|pthread_cond|pthread_mutex|mq)_timed\w+\s*\(|\bFUTEX_CLOCK_REALTIME\b")

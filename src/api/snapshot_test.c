@@ -150,6 +150,7 @@ static void is_forked(struct world *w, struct hutch_box *box, const char *change
 	struct hutch_box *made;
 
 	world_text(w, box, change, NULL, "");
+	usleep(20000); /* where its shell does not wait yet, which takes a busy machine a while, what was written is copied */
 	if (!ok(hutch_box_fork(box, NULL, NULL, 1, 0, &made, &w->e) == 0, "%s", w->e.message))
 		return;
 	world_text(w, made, look, NULL, want);
