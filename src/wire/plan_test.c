@@ -188,7 +188,7 @@ static void a_call_is_taken_and_one_without_a_command_is_not(void)
 static void a_call_that_refers_to_nowhere_is_refused(void)
 {
 	static const size_t at[] = {offsetof(struct call, argv.at),
-				    offsetof(struct call, argv.count), offsetof(struct call, cwd),
+				    offsetof(struct call, argv.count), offsetof(struct call, env.count), offsetof(struct call, cwd),
 				    offsetof(struct call, user)};
 
 	for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++) {
