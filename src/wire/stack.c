@@ -9,8 +9,12 @@
 
 bool layer_name_ok(const char *name, size_t len)
 {
-	return len == LAYER_NAME - 2 && (*name == LAYER_FROZEN || *name == LAYER_MERGED) && name[1] == '.' &&
-	       strspn(name + 2, "0123456789abcdef") >= len - 2;
+	if (len != LAYER_NAME - 2 || (*name != LAYER_FROZEN && *name != LAYER_MERGED) || name[1] != '.')
+		return false;
+	for (size_t i = 2; i < len; i++)
+		if (!name[i] || !strchr("0123456789abcdef", name[i]))
+			return false;
+	return true;
 }
 
 static int room(struct stack *s, uint32_t n, struct err *e)

@@ -5,6 +5,8 @@
 #include "wire/stack.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/own.h"
 #include "tap.h"
@@ -21,6 +23,20 @@ static void names_have_one_form(void)
 	ok(layer_name_ok(A, strlen(A)));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		ok(!layer_name_ok(bad[i], strlen(bad[i])), "%s", bad[i]);
+}
+
+/* A name may be a piece of a file: nothing ends it, and what comes after is not its own. */
+static void a_name_ends_where_it_is_said_to(void)
+{
+	size_t len = strlen(A);
+	auto_free char *alone = malloc(len); /* a sanitizer sees who reads on */
+
+	memcpy(alone, A, len);
+	ok(layer_name_ok(alone, len));
+	alone[len - 1] = '\0';
+	ok(!layer_name_ok(alone, len), "a NUL is no digit");
+	alone[len - 1] = '"';
+	ok(!layer_name_ok(alone, len));
 }
 
 static void a_list_goes_there_and_back(void)
@@ -139,6 +155,7 @@ int main(void)
 {
 	static const struct tap_test tests[] = {
 		TAP_TEST(names_have_one_form),
+		TAP_TEST(a_name_ends_where_it_is_said_to),
 		TAP_TEST(a_list_goes_there_and_back),
 		TAP_TEST(an_empty_text_is_an_empty_list),
 		TAP_TEST(what_is_no_list_is_refused),
