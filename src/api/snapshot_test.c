@@ -190,6 +190,53 @@ static void a_fork_that_fails_leaves_it_on_files_of_its_own(void)
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
+/* Whether files stand where its next directories of changes are made: then it gets no other file tree. */
+static void bar(const struct world *w, const char *name, bool yes)
+{
+	char path[300];
+
+	for (int i = 2; i < 8; i++) {
+		snprintf(path, sizeof(path), "data/boxes/%s/g%d", name, i);
+		if (yes)
+			close(openat(w->s.fd, path, O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+		else
+			(void)unlinkat(w->s.fd, path, 0);
+	}
+}
+
+/* The others have begun by then. */
+static void one_that_gets_no_files_anew_keeps_its_own_and_nothing_is_forked(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_box *box, *made[2];
+	int layers, boxes;
+	char want[32];
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	world_text(&w, box, "mkdir /root/d; cd /root/d; echo 1 >/root/f", "s", "");
+	usleep(20000);
+	layers = scratch_names(&w.s, "data/layers");
+	boxes = scratch_names(&w.s, "data/boxes");
+	bar(&w, hutch_box_name(box), true);
+	for (int i = 0; i < 3; i++) {
+		if (ok(hutch_box_fork(box, NULL, NULL, 2, 0, made, &w.e) < 0))
+			ok(strstr(w.e.message, "mkdir 'up/g"), "%s", w.e.message);
+		snprintf(want, sizeof(want), "/root/d\n%d\n", i + 2);
+		world_text(&w, box, "pwd; echo 2 >>/root/f; wc -l </root/f", "s", want);
+		usleep(20000);
+	}
+	is_int(scratch_names(&w.s, "data/layers"), layers);
+	is_int(scratch_names(&w.s, "data/boxes"), boxes);
+	bar(&w, hutch_box_name(box), false);
+	if (ok(hutch_box_fork(box, NULL, NULL, 1, 0, made, &w.e) == 0, "%s", w.e.message)) {
+		world_text(&w, box, "echo 3 >/root/f", "s", "");
+		world_text(&w, made[0], "wc -l </root/f", NULL, "4\n");
+		is_int(hutch_box_delete(made[0], &w.e), 0);
+	}
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 /* And of the root directory every change counts. */
 static void where_nothing_was_written_there_is_no_layer(void)
 {
@@ -279,6 +326,7 @@ int main(void)
 		TAP_TEST(records_of_a_comparison),
 		TAP_TEST(forks_share_what_was),
 		TAP_TEST(a_fork_that_fails_leaves_it_on_files_of_its_own),
+		TAP_TEST(one_that_gets_no_files_anew_keeps_its_own_and_nothing_is_forked),
 		TAP_TEST(where_nothing_was_written_there_is_no_layer),
 		TAP_TEST(a_chain_of_a_thousand),
 		TAP_TEST(what_is_missing_is_an_error),

@@ -4,7 +4,8 @@
  *
  * How it works: what was written in it is frozen, as for a snapshot without a name, and each new sandbox is an
  * ordinary start on that list of layers: from then on they share what was, and nothing of what comes. They start as soon as
- * that list is known, while the sandbox itself gets another file tree on it.
+ * that list is known, while the sandbox itself gets another file tree on it. Should it get none, nothing was forked: the
+ * layer is its directory of changes again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,8 +107,10 @@ static int look(struct op *o, struct err *e)
 {
 	int r = next(o, e);
 
-	if (r < 0)
+	if (r < 0) {
 		freeze_end(o->b);
+		(void)freeze_over(o, &(struct err){0}); /* it stands on them all the same */
+	}
 	return r < 0 ? err_wrap(e, "fork '%s'", o->b->name) : r;
 }
 

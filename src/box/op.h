@@ -57,10 +57,11 @@ void op_told(const struct box *b); /* by whoever takes the keeper's words */
 /* reset.c: a reset that @op is (OP_RESET, OP_RESTORE). On failure with b->why it is stopped. */
 int reset_ask(struct op *o, uint16_t op, const char *body, size_t len, struct err *e);
 int reset_look(struct op *o, struct err *e);
-/* snapshot.c: only the layers, o->on. look: they are there, and will not change. over: the sandbox itself goes on on them. */
+/* snapshot.c: only the layers, o->on. look: they are there. over: the sandbox itself stands on them; if that fails, they are
+ * of no use. */
 int freeze_ask(struct op *o, struct err *e);
 int freeze_look(struct op *o, struct err *e);
-int freeze_over(const struct op *o, struct err *e);
+int freeze_over(struct op *o, struct err *e);
 void freeze_end(struct box *b); /* waits for that: it comes soon */
 
 void op_end(struct box *b); /* what is under way comes to its end: the box goes */

@@ -23,6 +23,15 @@
 
 /* ---- words with the keeper -------------------------------------------------------------------- */
 
+static void take_error(struct err *bad, const struct msg *m)
+{
+	if (m->head.body == sizeof(*bad))
+		memcpy(bad, m->body, sizeof(*bad));
+	bad->msg[sizeof(bad->msg) - 1] = '\0';
+	if (bad->code >= 0)
+		bad->code = ERR_INTERNAL;
+}
+
 void layers_given(struct box *b, struct msg *m)
 {
 	struct layers_answer *x = &b->layers;
@@ -37,11 +46,7 @@ void layers_given(struct box *b, struct msg *m)
 	x->copied = m->head.arg & LAYERS_COPIED;
 	x->early = m->head.arg & LAYERS_EARLY ? m->head.id : 0;
 	if (!m->head.arg) {
-		if (m->head.body == sizeof(x->bad))
-			memcpy(&x->bad, m->body, sizeof(x->bad));
-		x->bad.msg[sizeof(x->bad.msg) - 1] = '\0';
-		if (x->bad.code >= 0)
-			x->bad.code = ERR_INTERNAL;
+		take_error(&x->bad, m);
 	} else if (m->head.body && stack_from_text(&x->stack, m->body, m->head.body, NULL) < 0) {
 		x->generation = 0;
 		err_set(&x->bad, ERR_INTERNAL, "an answer of another form");
@@ -57,10 +62,15 @@ static void stands_on(struct box *b)
 
 void layers_on(struct box *b, const struct msg *m)
 {
-	if (!b->layers.early || m->head.id != b->layers.early)
+	struct layers_answer *x = &b->layers;
+
+	if (!x->early || m->head.id != x->early)
 		return;
-	b->layers.early = 0;
-	stands_on(b);
+	x->early = 0;
+	if (m->head.body)
+		take_error(&x->bad, m);
+	else
+		stands_on(b);
 }
 
 static int ask(struct box *b, uint16_t op, const void *body, size_t len, const int *fd, struct err *e)
@@ -178,18 +188,13 @@ static int take(struct op *o, bool early, struct err *e)
 	return ask(o->b, OP_SNAPSHOT, &ask_for, sizeof(ask_for), NULL, e);
 }
 
-/* @name NULL: only the layers. Return: as op.look. */
-static int taken(struct op *o, const char *name, struct err *e)
+/* The sandbox stands on them; @name NULL: there is no snapshot of it. Return: 1, or less than 0. */
+static int note_taken(struct op *o, const char *name, struct err *e)
 {
 	struct nodes *n = &o->nodes;
 	struct box *b = o->b;
-	int r = answered(b, e);
+	int r = name ? node_add(n, name, &b->layers.stack, time(NULL), e) : 0;
 
-	if (r != 1)
-		return r;
-	if (!b->layers.early)
-		stands_on(b);
-	r = name ? node_add(n, name, &b->layers.stack, time(NULL), e) : 0;
 	if (r == 0)
 		r = take_over(b, n, o->layer, e);
 	if (r == 0 && name)
@@ -201,8 +206,12 @@ static int taken(struct op *o, const char *name, struct err *e)
 
 static int look_snapshot(struct op *o, struct err *e)
 {
-	int r = taken(o, o->text, e);
+	int r = answered(o->b, e);
 
+	if (r == 1) {
+		stands_on(o->b);
+		r = note_taken(o, o->text, e);
+	}
 	return r < 0 ? err_wrap(e, "snapshot of '%s'", o->b->name) : r;
 }
 
@@ -279,22 +288,30 @@ int freeze_ask(struct op *o, struct err *e)
 
 int freeze_look(struct op *o, struct err *e)
 {
-	int r = taken(o, NULL, e);
+	struct box *b = o->b;
+	int r = answered(b, e);
 
-	if (r == 1 && stack_copy(&o->on, &o->b->layers.stack, e) < 0)
-		r = e->code;
-	if (r == 1)
-		nodes_close(&o->nodes); /* those who start on them need the lock */
+	if (r == 1 && stack_copy(&o->on, &b->layers.stack, e) < 0)
+		return e->code;
+	if (r == 1 && !b->layers.early)
+		stands_on(b);
 	return r;
 }
 
-int freeze_over(const struct op *o, struct err *e)
+int freeze_over(struct op *o, struct err *e)
 {
 	struct box *b = o->b;
+	int r;
 
-	if (b->layers.early && !b->why.code && !b->dead)
-		return 0;
-	return b->layers.early ? box_gone(b, e) : 1;
+	if (b->layers.early)
+		return b->why.code || b->dead ? box_gone(b, e) : 0;
+	if (o->nodes.dir < 0)
+		return 1;
+	r = answered(b, e);
+	if (r == 1)
+		r = note_taken(o, NULL, e);
+	nodes_close(&o->nodes);
+	return r;
 }
 
 void freeze_end(struct box *b)

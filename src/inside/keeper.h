@@ -424,14 +424,16 @@ bool work_merges(const struct keeper *k); /* layers are being made one */
 void work_forget(struct keeper *k, const struct client *c);
 
 /* swap.c: another root file tree under what runs, on the layers @on. @frozen: the name under which what was written becomes
- * the topmost of them; NULL: it is left behind. ready: all that can fail, after which what was written never changes again;
- * then it is to be followed by go, which returns the number of the generation that was left behind. */
-enum swap_ready {
+ * the topmost of them; NULL: it is left behind. begin: it has that name; then ready: all that can fail, after which what was
+ * written never changes again, or all is as it was; then go, which returns the number of the generation that was left
+ * behind. */
+enum swap_begun {
 	SWAP_CANNOT = 1, /* with what runs inside or is mounted there; nothing has changed */
 	SWAP_UNWRITTEN,	 /* nothing to be frozen: the layers are all there is */
 };
-int swap_ready(struct keeper *k, const struct stack *on, const char *frozen, struct err *e); /* 0, enum swap_ready, or an error */
+int swap_begin(struct keeper *k, const struct stack *on, const char *frozen, struct err *e); /* 0, enum swap_begun, or an error */
 const struct stack *swap_stack(uint32_t *ret_number); /* in between: on what it will stand, and the number of the generation */
+int swap_ready(struct keeper *k, struct err *e);
 uint32_t swap_go(struct keeper *k);
 void swap_done(void); /* after the answer: what it has left open */
 

@@ -453,7 +453,9 @@ static int change_files(struct keeper *k, struct stack *on, uint32_t *ret_left, 
 	int r = reset_revive(k, e);
 
 	if (r == 0)
-		r = swap_ready(k, on, NULL, e);
+		r = swap_begin(k, on, NULL, e);
+	if (r == 0)
+		r = swap_ready(k, e);
 	if (r == 0)
 		*ret_left = swap_go(k);
 	return r == SWAP_CANNOT ? err_set(e, ERR_UNSUPPORTED,

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -281,25 +282,42 @@ static int is_unwritten(struct keeper *k, struct err *e)
 	return r;
 }
 
-/* What was written is what @ask calls it, and will not change any more. */
-static void go_on(struct keeper *k, struct client *c, uint32_t id, const struct snapshot_ask *ask)
+/* Who starts others on the layers need not wait until the sandbox itself stands on them. */
+static void tell_early(struct client *c, uint32_t id)
 {
 	uint32_t number;
+	const struct stack *on = swap_stack(&number);
 
-	if (ask->early) {
-		const struct stack *on = swap_stack(&number);
+	tell_layers(c, id, on, number | LAYERS_EARLY);
+	sched_yield(); /* often the kernel has put him behind us, however idle other processors are */
+}
 
-		tell_layers(c, id, on, number | LAYERS_EARLY);
+/* What was written has the name that @ask gives it. Return: 1 it was answered, or less than 0. */
+static int go_on(struct keeper *k, struct client *c, uint32_t id, const struct snapshot_ask *ask, struct err *e)
+{
+	struct msg_head on = {.op = OP_LAYERS_ON, .id = id};
+	int r;
+
+	if (ask->early)
+		tell_early(c, id);
+	r = swap_ready(k, e);
+	if (r < 0 && ask->early) {
+		(void)client_tell(c, &on, e, sizeof(*e), NULL, 0);
+		*e = (struct err){0};
+		return 1;
 	}
+	if (r < 0)
+		return r;
 	(void)swap_go(k);
 	if (ask->early)
-		(void)client_tell(c, &(struct msg_head){.op = OP_LAYERS_ON, .id = id}, NULL, 0, NULL, 0);
+		(void)client_tell(c, &on, NULL, 0, NULL, 0);
 	else
 		tell_layers(c, id, &k->stack, k->now.number);
 	swap_done();
 	present_note(k);
 	if (*ask->merged)
 		merge_later(k, ask->merged);
+	return 1;
 }
 
 /* Return: 1 it was answered, 0 it will be. */
@@ -324,7 +342,7 @@ static int take(struct keeper *k, struct client *c, const struct msg *m, struct 
 	reset_settle(k);
 	if (!is_quiet(k, m->head.arg & 2))
 		return start_copy(k, c, id, ask->layer, e);
-	r = swap_ready(k, &k->stack, ask->layer, e);
+	r = swap_begin(k, &k->stack, ask->layer, e);
 	if (r == SWAP_CANNOT) {
 		r = is_unwritten(k, e);
 		if (r == 0)
@@ -333,9 +351,8 @@ static int take(struct keeper *k, struct client *c, const struct msg *m, struct 
 	if (r < 0)
 		return r;
 	if (r == 0)
-		go_on(k, c, id, ask);
-	else
-		tell_layers(c, id, &k->stack, k->now.number);
+		return go_on(k, c, id, ask, e);
+	tell_layers(c, id, &k->stack, k->now.number);
 	return 1;
 }
 

@@ -8,7 +8,8 @@
  *
  * For a snapshot what was written shall never change again. So the old mount is made read-only first: the kernel
  * refuses that as long as somebody has a file open for writing or mapped. All that can fail is done before the first
- * mount moves, and undone; what comes then does not fail, or the sandbox ends.
+ * mount moves, and undone; what comes then does not fail, or the sandbox ends. Whoever wants only the layer can go on
+ * when that has its name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,7 @@ static struct swap {
 	struct generation next; /* its number only */
 	const char *frozen; /* as it was given */
 	bool readonly, renamed;
+	bool at_home; /* we stand there */
 } the_swap = {.old_root = -1, .new_root = -1};
 
 void swap_done(void)
@@ -127,44 +129,53 @@ static int no_more_writes(struct swap *s, struct err *e)
 	return 0;
 }
 
-/* At home: the layer gets its name, and the new overlay is stacked upon it. Return: 0, SWAP_UNWRITTEN, or less than 0. */
-static int stack_it(struct keeper *k, struct swap *s, const char *frozen, struct err *e)
+static int go_home(struct keeper *k, struct swap *s, struct err *e)
+{
+	s->at_home = true; /* or half of the way */
+	return reset_go_home(k, e);
+}
+
+static void come_back(struct keeper *k, struct swap *s)
+{
+	struct err e;
+
+	if (s->at_home && generation_return(k, &e) < 0)
+		_exit(1); /* nothing could be started any more */
+	s->at_home = false;
+}
+
+/* At home: the layer gets its name. Return: 0, SWAP_UNWRITTEN, or less than 0. */
+static int name_layer(struct keeper *k, struct swap *s, const char *frozen, struct err *e)
 {
 	char old[32], layer[64];
 	int r;
 
-	snprintf(old, sizeof(old), "up/g%u", k->now.number);
-	if (frozen && overlay_unwritten(k))
+	if (overlay_unwritten(k))
 		return SWAP_UNWRITTEN;
-	if (frozen) {
-		path_of(frozen, layer);
-		r = sys_rename_new(AT_FDCWD, old, AT_FDCWD, layer);
-		if (r < 0)
-			return err_sys(e, r, "put what was written among the layers");
-		s->renamed = true;
-	}
-	generation_init(k, &s->next, &s->stack);
-	r = root_overlay(k, &s->next, e);
-	if (r == 0)
-		s->new_root = take_fd(&s->next.root);
-	return r;
+	snprintf(old, sizeof(old), "up/g%u", k->now.number);
+	path_of(frozen, layer);
+	r = sys_rename_new(AT_FDCWD, old, AT_FDCWD, layer);
+	if (r < 0)
+		return err_sys(e, r, "put what was written among the layers");
+	s->renamed = true;
+	return 0;
 }
 
-static void undo(struct keeper *k, struct swap *s, const char *frozen)
+static void undo(struct keeper *k, struct swap *s)
 {
 	char old[32], layer[64];
 	struct err e;
 
-	if (s->renamed && reset_go_home(k, &e) == 0) {
+	if (s->renamed) {
 		snprintf(old, sizeof(old), "up/g%u", k->now.number);
-		path_of(frozen, layer);
-		if (sys_rename_new(AT_FDCWD, layer, AT_FDCWD, old) < 0)
+		path_of(s->frozen, layer);
+		if ((!s->at_home && go_home(k, s, &e) < 0) || sys_rename_new(AT_FDCWD, layer, AT_FDCWD, old) < 0)
 			_exit(1); /* better no sandbox than one whose changes are elsewhere */
-		if (generation_return(k, &e) < 0)
-			_exit(1);
 	}
+	come_back(k, s);
 	if (s->readonly && sys_clear_attr(s->old_root, "", MOUNT_ATTR_RDONLY) < 0)
 		_exit(1);
+	swap_done();
 }
 
 static int open_places(struct swap *s, struct err *e)
@@ -189,9 +200,8 @@ static void exchange(struct swap *s)
 		_exit(1);
 }
 
-static int prepare(struct keeper *k, struct swap *s, const struct stack *on, const char *frozen, struct err *e)
+static int begin(struct keeper *k, struct swap *s, const struct stack *on, const char *frozen, struct err *e)
 {
-	struct err back;
 	int r = stack_copy(&s->stack, on, e);
 
 	if (r == 0 && frozen)
@@ -204,38 +214,48 @@ static int prepare(struct keeper *k, struct swap *s, const struct stack *on, con
 	if (!find_moves(k, s))
 		return SWAP_CANNOT;
 	r = frozen ? no_more_writes(s, e) : 0;
-	if (r != 0)
-		return r;
-	r = reset_go_home(k, e);
-	if (r == 0) {
-		r = stack_it(k, s, frozen, e);
-		if (generation_return(k, &back) < 0)
-			_exit(1);
-	}
-	return r == 0 ? open_places(s, e) : r;
+	if (r == 0)
+		r = go_home(k, s, e);
+	if (r == 0 && frozen)
+		r = name_layer(k, s, frozen, e);
+	return r;
 }
 
-int swap_ready(struct keeper *k, const struct stack *on, const char *frozen, struct err *e)
+int swap_begin(struct keeper *k, const struct stack *on, const char *frozen, struct err *e)
 {
 	struct swap *s = &the_swap;
 	int r;
 
 	if (k->plan->flags & (PLAN_NESTED | PLAN_READONLY_ROOT) || (frozen && !k->plan->box))
 		return SWAP_CANNOT;
-	r = prepare(k, s, on, frozen, e);
-	if (r != 0) {
-		undo(k, s, frozen);
-		swap_done();
-		return r;
-	}
 	s->frozen = frozen;
-	return 0;
+	r = begin(k, s, on, frozen, e);
+	if (r != 0)
+		undo(k, s);
+	else
+		generation_init(k, &s->next, &s->stack);
+	return r;
 }
 
 const struct stack *swap_stack(uint32_t *ret_number)
 {
 	*ret_number = the_swap.next.number;
 	return &the_swap.stack;
+}
+
+int swap_ready(struct keeper *k, struct err *e)
+{
+	struct swap *s = &the_swap;
+	int r = root_overlay(k, &s->next, e);
+
+	if (r == 0)
+		s->new_root = take_fd(&s->next.root);
+	come_back(k, s);
+	if (r == 0)
+		r = open_places(s, e);
+	if (r < 0)
+		undo(k, s);
+	return r;
 }
 
 uint32_t swap_go(struct keeper *k)

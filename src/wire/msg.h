@@ -75,9 +75,9 @@ enum msg_op {
 	OP_DIFF,     /* body: struct diff_ask and two such texts; fd: a file to write to */
 	OP_LAYERS,   /* keeper to caller; arg: number of the present generation and whether the topmost was
 		      * copied and is not under it (LAYERS_COPIED), body: such a text, of what
-		      * was asked; arg 0: it was not done, body: struct err. LAYERS_EARLY: the sandbox goes on on them
-		      * only with OP_LAYERS_ON, which does not fail */
-	OP_LAYERS_ON,
+		      * was asked; arg 0: it was not done, body: struct err. LAYERS_EARLY: it stands on them only with
+		      * OP_LAYERS_ON, and if that brings an error neither it nor anybody else can */
+	OP_LAYERS_ON, /* body: nothing, or struct err: all is as it was */
 	/* caller to keeper, about the whole */
 	OP_STOP,       /* arg: signal for all commands; body: uint64_t, ms until it ends whatever they do */
 	OP_KILL_ALL,   /* arg: signal for the main command, where there is one, else for all */

@@ -308,7 +308,7 @@ struct file_said {
 struct snapshot_ask {
 	char layer[LAYER_NAME];	 /* for what was written */
 	char merged[LAYER_NAME]; /* should many layers be worth to be made one; "": they stay */
-	uint32_t early;		 /* 1: the layers are told as soon as they will not change, if it does not stand on them yet */
+	uint32_t early;		 /* 1: the layers are told as soon as they are there, if it does not stand on them yet */
 	uint32_t unused;
 };
 
