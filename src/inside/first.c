@@ -273,6 +273,8 @@ int generation_build(struct keeper *k, struct generation *g, struct err *e)
 		r = send_go(k, g, e);
 	if (r == 0)
 		r = root_build(k, g, e);
+	if (r == 0 && k->plan->flags & PLAN_NESTED) /* what is mounted is locked by that */
+		r = root_drop(k, e);
 	close_fd(&g->root);
 	if (r == 0)
 		r = name_it(k, g, e);

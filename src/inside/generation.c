@@ -175,6 +175,8 @@ static void reaper_main(struct keeper *k, struct generation *g, int news)
 	if (r == 0)
 		r = root_build(k, g, &e);
 	if (r == 0)
+		r = root_drop(k, &e);
+	if (r == 0)
 		r = reaper_names(k, &e);
 	if (r == 0 && flags & PLAN_NESTED)
 		r = reaper_nest(flags, news, &e);
@@ -408,7 +410,8 @@ int generation_stand(struct keeper *k, struct err *e)
 
 int generation_enter(struct keeper *k, struct generation *g, struct err *e)
 {
-	int r = stand_in(k, g, ~0, e);
+	/* Of the first generation we made the mount namespace ourselves; to enter it would lead to what lies on its root. */
+	int r = stand_in(k, g, k->undropped ? ~CLONE_NEWNS : ~0, e);
 
 	if (r < 0)
 		return r;

@@ -274,6 +274,8 @@ void keeper_main(const struct prepare *prep, int ctl, int owner, int go, uint64_
 	}
 	memcpy(ready.marks, k.marks, sizeof(ready.marks));
 	(void)msg_send(k.ctl, &(struct msg_head){.op = OP_READY, .arg = WIRE}, &ready, sizeof(ready), NULL, 0);
+	if (root_drop(&k, &e) < 0)
+		_exit(1);
 	k.want_spare = k.plan->flags & PLAN_SPARE && !(k.plan->flags & PLAN_TWIN);
 	k.for_job = k.plan->flags & PLAN_FOR_JOB;
 	reset_begins(&k, sys_now_ns());

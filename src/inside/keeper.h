@@ -118,6 +118,7 @@ struct keeper {
 	} nameless;
 	char **targets; /* where each mount of the plan goes, links resolved */
 	bool tmpfs_lower; /* the generated layer is there */
+	bool undropped; /* the storage lies on the root that was built from it still (root.c): nothing of the inside may run */
 	struct stack base, stack; /* layers above those of the plan: right after start, and now */
 	struct generation now, spare; /* spare.pid 0: none; now.pid 0: it has not begun, or has ended */
 	struct generation left;	      /* the one before, as long as its namespaces are held (reset.c) */
@@ -253,6 +254,7 @@ void root_overlay_done(struct keeper *k, const struct generation *g); /* at home
 /* root.c: in a generation's mount namespace, the file tree that the inside sees. */
 int root_attach(struct generation *g, struct err *e);
 int root_build(struct keeper *k, struct generation *g, struct err *e);
+int root_drop(struct keeper *k, struct err *e); /* the storage, from which it was built */
 
 /* reset.c: the next generation, or the next one on other layers; a spare one, when nothing else is to do. */
 int reset_go_home(struct keeper *k, struct err *e);

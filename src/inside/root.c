@@ -6,7 +6,9 @@
  * or a later generation's reaper, stands in a copy of the storage (storage.c): below that may still be the
  * caller's tree, so all paths are relative. He attaches the overlay to new, moves the ready-made trees into
  * it, mounts what belongs to a generation alone (proc, shm, mqueue, terminals), covers what must not be
- * seen, and makes it the root. What is dropped there is only the copy.
+ * seen, and makes it the root. What is dropped there is only the copy: the kernel waits for all processors then, so
+ * of the first generation it is done beside the caller, who knows already that the sandbox is ready, and before
+ * anything is heard of him.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -353,7 +355,7 @@ int root_attach(struct generation *g, struct err *e)
 	return r < 0 ? err_sys(e, r, "attach the overlay") : 0;
 }
 
-/* Makes it the root of this mount namespace, of which nothing else stays. */
+/* Makes it the root of this mount namespace; on top of it lies still what was there. */
 static int enter_root(const struct keeper *k, struct err *e)
 {
 	/* What is on top of the root falls first; so that the caller's tree falls in one, the storage leaves
@@ -365,10 +367,16 @@ static int enter_root(const struct keeper *k, struct err *e)
 	if (chdir("new") < 0)
 		return err_sys(e, errno, "enter the new root");
 	r = sys_pivot_here();
-	if (r < 0)
-		return err_sys(e, r, "pivot_root");
-	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	return r < 0 ? err_sys(e, r, "pivot_root") : 0;
+}
+
+int root_drop(struct keeper *k, struct err *e)
+{
+	if (!k->undropped)
+		return 0;
+	if (umount2("/", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_sys(e, errno, "drop the storage");
+	k->undropped = false;
 	return 0;
 }
 
@@ -408,6 +416,7 @@ int root_build(struct keeper *k, struct generation *g, struct err *e)
 		r = sysfs(k, g, e);
 	if (r == 0)
 		r = enter_root(k, e);
+	k->undropped = r == 0;
 	k->marks[MARK_PIVOT] = sys_now_ns();
 	return r;
 }
