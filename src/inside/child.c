@@ -51,10 +51,12 @@ static int child_raise(struct child *c, int *news, struct err *e)
 		if (c->more[i] < 0)
 			return err_sys(e, errno, "descriptor %u", number[i]);
 	}
-	raised = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
-	if (raised < 0)
-		return err_sys(e, errno, "descriptors");
-	*news = raised;
+	if (*news < (int)above) {
+		raised = fcntl(*news, F_DUPFD_CLOEXEC, (int)above);
+		if (raised < 0)
+			return err_sys(e, errno, "descriptors");
+		*news = raised;
+	}
 	return c->call->flags & CALL_RUNNER ? open_image(c, (int)above, e) : 0;
 }
 
@@ -90,8 +92,11 @@ static int child_close(const struct child *c, int news, struct err *e)
 /* Links are followed, but not those of /proc that lead out of any root. */
 static int enter(const char *dir)
 {
-	auto_fd int fd = sys_open_no_magic(*dir ? dir : "/", O_PATH | O_DIRECTORY);
+	auto_fd int fd = -1;
 
+	if (!*dir || !strcmp(dir, "/")) /* there is nothing on the way */
+		return chdir("/") < 0 ? -errno : 0;
+	fd = sys_open_no_magic(dir, O_PATH | O_DIRECTORY);
 	return fd < 0 ? fd : fchdir(fd) < 0 ? -errno : 0;
 }
 
