@@ -557,14 +557,15 @@ struct hutch_snapshot {
 	int present;	  /* the files are those, and what was written since */
 };
 
-/* The snapshots of a sandbox, in the order in which they were made. The caller frees *ret with free(). Return: 0,
- * NOMEM or SYSTEM. Threads: one call at a time on the same box. Since: 0.1 */
+/* The snapshots of a sandbox, in the order in which they were made; one that is under way (hutch_snapshot_start()) is none yet.
+ * The caller frees *ret with free(). Return: 0, NOMEM or SYSTEM. Threads: one call at a time on the same box. Since: 0.1 */
 HUTCH_PUBLIC int hutch_box_snapshots(struct hutch_box *box, struct hutch_snapshot **ret, size_t *ret_n,
 				     struct hutch_error *err);
 
 /* Forgets a snapshot. What grew from it stays, and grows from its parent then; disk space that no other needs is freed in
- * the background. Return: 0, NOT_FOUND (the message names those there are), or SYSTEM. Threads: one call at a
- * time on the same box. Since: 0.1 */
+ * the background. Return: 0, NOT_FOUND (the message names those there are), BUSY (what was begun with the box and holds them is
+ * not over: a snapshot, a restore, a comparison, a fork), or SYSTEM. Threads: one call at a time on the same box.
+ * Since: 0.1 */
 HUTCH_PUBLIC int hutch_box_snapshot_delete(struct hutch_box *box, const char *name, struct hutch_error *err);
 
 /**

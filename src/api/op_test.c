@@ -108,6 +108,36 @@ static void one_at_a_time_and_nothing_is_started_that_it_would_end(void)
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
+/* Both are of the same thread: one that waited for the other would wait for ever. */
+static void the_list_is_there_while_one_is_made(void)
+{
+	auto_world w;
+	struct hutch_box *box;
+	struct hutch_op *op = NULL;
+	struct hutch_snapshot *v = NULL;
+	char *name = NULL;
+	size_t n = 9;
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	ok(hutch_box_snapshot(box, "first", &name, &w.e) == 0, "%s", w.e.message);
+	free(name);
+	says(&w, box, "echo 1 >/root/f", "");
+	ok(hutch_snapshot_start(box, "second", &op, &w.e) == 0, "%s", w.e.message);
+	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
+	is_int((int)n, 1);
+	free(v);
+	is_int(hutch_box_snapshot_delete(box, "first", &w.e), HUTCH_E_BUSY);
+	ok(strstr(w.e.message, "a snapshot of sandbox") != NULL, "%s", w.e.message);
+	is_int(hutch_op_wait(op, -1, &w.e), 1);
+	hutch_op_free(op);
+	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
+	is_int((int)n, 2);
+	free(v);
+	is_int(hutch_box_snapshot_delete(box, "first", &w.e), 0);
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
 static void failures_are_those_of_the_whole_one(void)
 {
 	auto_world w;
@@ -271,6 +301,7 @@ int main(void)
 		TAP_TEST(flags_that_a_call_does_not_have_are_refused),
 		TAP_TEST(each_does_what_the_whole_one_does),
 		TAP_TEST(one_at_a_time_and_nothing_is_started_that_it_would_end),
+		TAP_TEST(the_list_is_there_while_one_is_made),
 		TAP_TEST(failures_are_those_of_the_whole_one),
 		TAP_TEST(what_nobody_waits_for_is_done_all_the_same),
 		TAP_TEST(a_keeper_that_does_not_answer_is_killed),

@@ -409,18 +409,27 @@ int snapshots_at_start(struct box *b, struct err *e)
 
 /* ---- list, delete ----------------------------------------------------------------------------- */
 
+/* Locked by what is under way: to wait for that here would be to wait for ourselves. NULL: they are not. */
+static const struct nodes *nodes_of_op(const struct box *b)
+{
+	return b->op && b->op->nodes.dir >= 0 ? &b->op->nodes : NULL;
+}
+
 int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, struct err *e)
 {
-	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
+	auto_with(nodes_close) struct nodes own = {.dir = -1, .layers_lock = -1};
+	const struct nodes *n = nodes_of_op(b);
 	struct snapshot_listed *v;
 	struct node *x = NULL;
 	size_t len = 0;
 	int r = home_check_owner(b->home, e);
 
+	if (r == 0 && !n) {
+		n = &own;
+		r = nodes_open(b->home, b->name, false, &own, e);
+	}
 	if (r == 0)
-		r = nodes_open(b->home, b->name, false, &n, e);
-	if (r == 0)
-		r = nodes_list(&n, &x, &len, e);
+		r = nodes_list(n, &x, &len, e);
 	if (r < 0)
 		return r;
 	v = calloc(len + 1, sizeof(*v));
@@ -429,7 +438,7 @@ int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, st
 		snprintf(v[i].parent, sizeof(v[i].parent), "%s", x[i].parent ? x[i].parent : "");
 		v[i].created_s = x[i].created_s;
 		v[i].layers = x[i].layers.n;
-		v[i].present = n.at && !strcmp(n.at, x[i].name);
+		v[i].present = n->at && !strcmp(n->at, x[i].name);
 	}
 	nodes_free(x, len);
 	*ret = v;
@@ -442,6 +451,8 @@ int box_snapshot_delete(struct box *b, const char *name, struct err *e)
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	int r = home_check_owner(b->home, e);
 
+	if (r == 0 && nodes_of_op(b))
+		r = err_set(e, ERR_BUSY, "a %s of sandbox '%s' is under way", b->op->what, b->name);
 	if (r == 0)
 		r = nodes_open(b->home, b->name, false, &n, e);
 	if (r == 0)
