@@ -402,7 +402,7 @@ int attach_connect(struct home *h, const char *name);
 int attach_listen(struct home *h, const char *name, const struct spec *spec, bool until_end, int *ret_listen, struct err *e);
 bool attach_until_end(int dir); /* of its directory among the state: that it is */
 
-/* env.c: the environment of a command. */
+/* env.c: the environment of a command. *ret is to be freed; most of its strings are those of @b and @ask. */
 int env_build(const struct box *b, const struct exec_ask *ask, char ***ret, size_t *ret_n,
 	      bool *ret_home_missing, struct err *e);
 

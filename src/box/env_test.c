@@ -16,8 +16,6 @@ struct made {
 
 static void made_done(struct made *m)
 {
-	for (size_t i = 0; i < m->n; i++)
-		free(m->v[i]);
 	free(m->v);
 	spec_free(m->b.spec);
 }

@@ -23,6 +23,8 @@
 #include "wire/draft.h"
 #include "wire/msg.h"
 
+enum { CALL_ROOM = 1024 }; /* on the stack, for a call of usual size */
+
 #define PIPEFS 0x50495045 /* linux/magic.h, PIPEFS_MAGIC */
 
 struct ends {
@@ -104,20 +106,16 @@ static int pack_argv(struct buf *blob, struct call *c, const struct box *b,
 		     const struct exec_ask *ask, struct err *e)
 {
 	const struct spec *s = b->spec;
-	size_t n = ask->argv ? ask->argc : s->entrypoint.n + s->command.n, at = 0;
-	auto_free char **v = calloc(n + 1, sizeof(*v));
+	size_t n = ask->argv ? ask->argc : s->entrypoint.n + s->command.n;
+	auto_free char **v = NULL;
 
-	if (!v)
-		return err_oom(e);
 	if (!n)
 		return err_set(e, ERR_INVALID, "no command");
-	for (size_t i = 0; ask->argv && i < n; i++)
-		v[at++] = ask->argv[i];
-	for (size_t i = 0; !ask->argv && i < s->entrypoint.n; i++)
-		v[at++] = s->entrypoint.v[i];
-	for (size_t i = 0; !ask->argv && i < s->command.n; i++)
-		v[at++] = s->command.v[i];
-	c->argv = pack_strs(blob, v, n);
+	if (!ask->argv && !(v = calloc(n, sizeof(*v))))
+		return err_oom(e);
+	for (size_t i = 0; v && i < n; i++)
+		v[i] = i < s->entrypoint.n ? s->entrypoint.v[i] : s->command.v[i - s->entrypoint.n];
+	c->argv = pack_strs(blob, v ? v : ask->argv, n);
 	return 0;
 }
 
@@ -129,8 +127,8 @@ int exec_pack(struct buf *blob, const struct box *b, const struct exec_ask *ask,
 	/* Root is nobody whom the image's files would have to be asked about. */
 	const char *user = ask->user ? ask->user : s->user;
 	bool home_missing;
+	auto_free char **env = NULL;
 	size_t nenv = 0;
-	char **env = NULL;
 	int r;
 
 	if (!c.timeout_ms && ask->main)
@@ -151,9 +149,6 @@ int exec_pack(struct buf *blob, const struct box *b, const struct exec_ask *ask,
 		c.nnumbers = (uint32_t)ask->nfds;
 		c.job = pack_str(blob, ask->job);
 	}
-	for (size_t i = 0; i < nenv; i++)
-		free(env[i]);
-	free(env);
 	if (r == 0 && buf_bad(blob))
 		r = err_set(e, ERR_LIMIT, "the command and its environment are over %d bytes",
 			    MSG_BODY_MAX);
@@ -187,9 +182,11 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	struct msg_head head = {.op = OP_EXEC, .id = p->id};
 	auto_with(ends_done) struct ends n = {.child = {-1, -1, -1}};
 	int fds[3 + CALL_FDS_MAX];
+	char room[CALL_ROOM];
 	unsigned nfds = 0;
 	int r = check_fds(ask, e);
 
+	buf_lend(&blob, room, sizeof(room));
 	if (r == 0)
 		r = exec_pack(&blob, b, ask, e);
 	if (r == 0 && !ask->tty)

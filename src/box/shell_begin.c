@@ -219,8 +219,8 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 	struct call c = {.umask = 022, .flags = apart && s->session ? CALL_APART : 0};
 	char born[300], *env_born[] = {born};
 	const struct exec_ask ask = {.env = env_born, .nenv = was_nameless(b, s)};
+	auto_free char **env = NULL;
 	bool home_missing;
-	char **env = NULL;
 	size_t nenv = 0;
 	int r;
 
@@ -244,9 +244,6 @@ static int pack_shell(struct buf *blob, const struct box *b, const struct shell 
 		c.numbers = pack_bytes(blob, numbers, c.nnumbers * sizeof(*numbers));
 		c.session = pack_str(blob, s->session);
 	}
-	for (size_t i = 0; i < nenv; i++)
-		free(env[i]);
-	free(env);
 	if (r == 0 && buf_bad(blob))
 		r = err_oom(e);
 	if (r == 0)
