@@ -9,6 +9,7 @@ has callers that want the same thing at once; src/api/endure_test.c is about the
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -293,6 +294,46 @@ class NoRoom(FaultCase):
     @only("root", "plain")
     def test_no_inodes_on_disk(self):
         self.on_a_small_disk("size=64m,nr_inodes=600", MANY)
+
+    @only("root", "plain")
+    def test_few_inodes_on_disk(self):
+        """Each step gets a little further. What is said to be done is, and what was there stays, and can be written to."""
+        steps = ("create --rootfs ROOT made", "snapshot full", "fork full made", "restore --keep-processes full zero", "restore full zero",
+                 "exec full sh -c 'echo x >/d/x'")
+        with inside_a_mount(self, "small", "tmpfs", "size=64m,nr_inodes=1500") as small:
+            env = {"HUTCH_HOME": str(small)}
+
+            def hutch(*words):
+                return self.hutch(*words, env=env)
+
+            self.assertEqual((made := hutch("create", "--rootfs", self.rootfs, "full")).code, 0, str(made))
+            self.assertEqual(hutch("exec", "full", "sh", "-c", "echo here >/here; mkdir /d").code, 0)
+            self.assertEqual((made := hutch("snapshot", "full", "zero")).code, 0, str(made))
+            ballast = small / "ballast"
+            ballast.mkdir()
+            for free in range(0, 26):
+                for step in steps:
+                    what = f"{free} free: {step}"
+                    self.assertEqual((done := hutch("exec", "full", "sh", "-c", "echo new >/new")).code, 0, f"{what}\n{done}")
+                    n = 0
+                    while os.statvfs(small).f_favail > free:
+                        (ballast / str(n)).touch()
+                        n += 1
+                    done = hutch(*[str(self.rootfs) if word == "ROOT" else word for word in shlex.split(step)])
+                    shutil.rmtree(ballast)
+                    ballast.mkdir()
+                    self.assertIn(done.code, (0, 1, 2, 125), f"{what}\n{done}")
+                    self.assertEqual(hutch("cleanup").code, 0, what)
+                    if step.split()[0] in ("create", "fork") and done.code == 0:
+                        self.assertEqual((now := hutch("exec", "made", "touch", "/w")).code, 0, f"{what}\n{now}")
+                    hutch("rm", "-f", "made")
+                    now = hutch("exec", "full", "sh", "-c", "cat /here; echo w >/w; cat /w; rm /w")
+                    self.assertEqual(now.out, "here\nw\n", f"{what}\n{done}\n{now}")
+                    if step.split()[0] != "restore" or done.code != 0:
+                        now = hutch("exec", "full", "cat", "/new")
+                        self.assertEqual(now.out, "new\n", f"{what}\n{done}\n{now}")
+            self.assertEqual(hutch("rm", "full").code, 0)
+            self.assertEqual(hutch("cleanup", "--all").code, 0)
 
 
 # ---- limits set from inside -------------------------------------------------------------------------

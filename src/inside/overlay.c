@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -57,7 +58,7 @@ static int overlay_by_string(const char *const *lowers, unsigned n, const struct
 	return r < 0 ? err_sys(e, r, "take the overlay") : r;
 }
 
-int overlay_make(const char *const *lowers, unsigned n, const struct places *p, struct err *e)
+static int stack_up(const char *const *lowers, unsigned n, const struct places *p, struct err *e)
 {
 	unsigned attr = MOUNT_ATTR_NODEV | (p ? 0 : MOUNT_ATTR_RDONLY);
 	auto_fd int fs = sys_fsopen("overlay");
@@ -93,6 +94,28 @@ int overlay_make(const char *const *lowers, unsigned n, const struct places *p, 
 			       "this machine's programs; HUTCH_HOME moves the directory)");
 	return r < 0 ? err_sys(e, r, "mount an overlay (can the file system of the data directory "
 				     "be an upper layer? `hutch doctor` tells)") : r;
+}
+
+/* Where the kernel cannot make the work directory that it needs, it says so in its log and mounts read-only. */
+static int is_writable(int mnt, struct err *e)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(mnt, &fs) < 0)
+		return err_sys(e, errno, "look at the overlay");
+	return fs.f_flag & ST_RDONLY ? err_sys(e, ENOSPC, "make room for changes (has the file system of the data directory no "
+							  "space or no inodes left?)") : 0;
+}
+
+int overlay_make(const char *const *lowers, unsigned n, const struct places *p, struct err *e)
+{
+	int mnt = stack_up(lowers, n, p, e), r = mnt;
+
+	if (mnt >= 0 && p)
+		r = is_writable(mnt, e);
+	if (r < 0)
+		close_fd(&mnt);
+	return r < 0 ? r : mnt;
 }
 
 enum { BYTES_OF_INODE = 2048, INODES_MIN = 4096, INODES_MAX = 1000000 };
