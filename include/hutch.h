@@ -298,7 +298,8 @@ HUTCH_PUBLIC void hutch_close(struct hutch *hutch);
 
 /**
  * hutch_cleanup() - Remove what dead sandboxes left
- * @timeout_ms: How long to wait for the end of it; -1 for ever
+ * @timeout_ms: How long to wait for the end of it; -1 for ever. That is what it takes where a snapshot, a restore, a comparison
+ *		or a fork was begun (hutch_snapshot_start()) by this thread and is not over
  *
  * Sandboxes whose process was killed leave a name and a directory, which a later one's end removes
  * in the background; this does it at once. Deleted sandboxes leave empty directories (at most 1,024 of a kind), which

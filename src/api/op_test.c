@@ -111,14 +111,15 @@ static void one_at_a_time_and_nothing_is_started_that_it_would_end(void)
 /* Both are of the same thread: one that waited for the other would wait for ever. */
 static void the_list_is_there_while_one_is_made(void)
 {
+	const struct hutch_start_options detached = {.size = sizeof(detached), .flags = HUTCH_START_DETACHED};
 	auto_world w;
-	struct hutch_box *box;
+	struct hutch_box *box, *second = NULL;
 	struct hutch_op *op = NULL;
 	struct hutch_snapshot *v = NULL;
 	char *name = NULL;
 	size_t n = 9;
 
-	if (!world_open(&w) || !(box = world_start(&w)))
+	if (!world_open(&w) || !ok(hutch_box_start(w.hutch, w.spec, &detached, &box, &w.e) == 0, "%s", w.e.message))
 		return;
 	ok(hutch_box_snapshot(box, "first", &name, &w.e) == 0, "%s", w.e.message);
 	free(name);
@@ -127,6 +128,12 @@ static void the_list_is_there_while_one_is_made(void)
 	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
 	is_int((int)n, 1);
 	free(v);
+	if (ok(hutch_box_attach(w.hutch, hutch_box_name(box), &second, &w.e) == 0, "%s", w.e.message)) {
+		is_int(hutch_box_snapshots(second, &v, &n, &w.e), 0);
+		is_int((int)n, 1);
+		free(v);
+	}
+	hutch_box_close(second);
 	is_int(hutch_box_snapshot_delete(box, "first", &w.e), HUTCH_E_BUSY);
 	ok(strstr(w.e.message, "a snapshot of sandbox") != NULL, "%s", w.e.message);
 	is_int(hutch_op_wait(op, -1, &w.e), 1);

@@ -219,8 +219,8 @@ static void one_that_gets_no_files_anew_keeps_its_own_and_nothing_is_forked(void
 	layers = scratch_names(&w.s, "data/layers");
 	boxes = scratch_names(&w.s, "data/boxes");
 	bar(&w, hutch_box_name(box), true);
-	for (int i = 0; i < 3; i++) {
-		if (ok(hutch_box_fork(box, NULL, NULL, 2, 0, made, &w.e) < 0))
+	for (int i = 0; i < 4; i++) {
+		if (ok(hutch_box_fork(box, NULL, NULL, 2, i % 2 ? HUTCH_START_DETACHED : 0, made, &w.e) < 0))
 			ok(strstr(w.e.message, "mkdir 'up/g"), "%s", w.e.message);
 		snprintf(want, sizeof(want), "/root/d\n%d\n", i + 2);
 		world_text(&w, box, "pwd; echo 2 >>/root/f; wc -l </root/f", "s", want);
@@ -231,9 +231,65 @@ static void one_that_gets_no_files_anew_keeps_its_own_and_nothing_is_forked(void
 	bar(&w, hutch_box_name(box), false);
 	if (ok(hutch_box_fork(box, NULL, NULL, 1, 0, made, &w.e) == 0, "%s", w.e.message)) {
 		world_text(&w, box, "echo 3 >/root/f", "s", "");
-		world_text(&w, made[0], "wc -l </root/f", NULL, "4\n");
+		world_text(&w, made[0], "wc -l </root/f", NULL, "5\n");
 		is_int(hutch_box_delete(made[0], &w.e), 0);
 	}
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+/* As where there was no room to note on what it stands: then only the name of the next layer says so, until the next one. */
+static void a_layer_that_could_not_be_noted_stays(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_box *box, *made;
+	char path[300], was[8192];
+
+	if (!world_open(&w) || !(box = world_start(&w)))
+		return;
+	snapshot(&w, box, "first", "first");
+	snprintf(path, sizeof(path), "data/boxes/%s/layers.json", hutch_box_name(box));
+	snprintf(was, sizeof(was), "%s", scratch_read(w.s.fd, path));
+	is_forked(&w, box, "echo 1 >/root/f", "cat /root/f", "1\n");
+	ok(scratch_file(&w.s, path, 0600, was));
+	world_text(&w, box, "echo 2 >/root/g", NULL, "");
+	usleep(20000);
+	bar(&w, hutch_box_name(box), true);
+	ok(hutch_box_fork(box, NULL, NULL, 1, 0, &made, &w.e) < 0 && strstr(w.e.message, "mkdir 'up/g"), "%s", w.e.message);
+	ok(hutch_cleanup(w.hutch, 10000, &w.e) == 0, "%s", w.e.message);
+	world_text(&w, box, "cat /root/f /root/g", NULL, "1\n2\n");
+	bar(&w, hutch_box_name(box), false);
+	is_forked(&w, box, ":", "cat /root/f /root/g", "1\n2\n");
+	is_int(hutch_box_delete(box, &w.e), 0);
+}
+
+static void one_that_cannot_be_gone_back_to_is_not_the_present_one(void)
+{
+	auto_with(world_done) struct world w;
+	struct hutch_snapshot *v = NULL;
+	struct hutch_box *box;
+	char volume[128];
+	size_t n = 0;
+
+	if (!world_open(&w))
+		return;
+	snprintf(volume, sizeof(volume), "%s/volume:/mnt:cow", w.s.path);
+	scratch_dir(&w.s, "volume", 0777);
+	ok(hutch_spec_set(w.spec, "volumes", volume, &w.e) == 0, "%s", w.e.message);
+	if (!(box = world_start(&w)))
+		return;
+	world_text(&w, box, "echo 1 >/root/f", NULL, "");
+	snapshot(&w, box, "a", "a");
+	world_text(&w, box, "echo 2 >/root/f", NULL, "");
+	snapshot(&w, box, "b", "b");
+	is_int(hutch_box_restore(box, "a", HUTCH_RESTORE_KEEP_PROCESSES, &w.e), HUTCH_E_UNSUPPORTED);
+	world_text(&w, box, "cat /root/f", NULL, "2\n");
+	snapshot(&w, box, "c", "c");
+	is_int(hutch_box_snapshots(box, &v, &n, &w.e), 0);
+	if (is_int((int)n, 3)) {
+		is_str(v[2].parent, "b");
+		ok(!v[0].present && !v[1].present && v[2].present);
+	}
+	free(v);
 	is_int(hutch_box_delete(box, &w.e), 0);
 }
 
@@ -327,6 +383,8 @@ int main(void)
 		TAP_TEST(forks_share_what_was),
 		TAP_TEST(a_fork_that_fails_leaves_it_on_files_of_its_own),
 		TAP_TEST(one_that_gets_no_files_anew_keeps_its_own_and_nothing_is_forked),
+		TAP_TEST(a_layer_that_could_not_be_noted_stays),
+		TAP_TEST(one_that_cannot_be_gone_back_to_is_not_the_present_one),
 		TAP_TEST(where_nothing_was_written_there_is_no_layer),
 		TAP_TEST(a_chain_of_a_thousand),
 		TAP_TEST(what_is_missing_is_an_error),

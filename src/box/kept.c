@@ -356,16 +356,10 @@ void kept_state_done(struct kept_state *s)
 	stack_done(&s->base);
 }
 
-/* What was written became a layer, and the keeper was killed before it could say so: only then has it the form of a
- * generation. */
+/* What was written became a layer, and the keeper was killed before it could say so. */
 static int add_frozen(struct home *h, const char *layer, struct kept_state *s, struct err *e)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "layers/%.24s/work", layer);
-	if (!*layer || stack_has(&s->now, layer) || faccessat(h->data, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	return stack_push(&s->now, layer, e);
+	return stack_has(&s->now, layer) || !layer_was_upper(h->layers, layer) ? 0 : stack_push(&s->now, layer, e);
 }
 
 /* Where a restore was cut short by the end of all, it is done now. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -21,6 +22,8 @@
 #include "wire/job.h"
 
 enum { TEXT_MAX = 1 << 20 };
+
+enum { WAIT_MS = 60000, NAP_NS = 500000, NAP_MAX_NS = 16000000 };
 
 static const char STATE[] = "layers.json", DIRECTORY[] = "snapshots";
 
@@ -158,33 +161,51 @@ int nodes_write(struct nodes *n, struct err *e)
 	return write_file(n, n->dir, STATE, &o, e);
 }
 
+/* Whoever holds them is not long about it, unless he copies much. Or it is we ourselves, by another handle: what this has begun
+ * is over when the caller says so, who waits here. */
+static int lock_dir(int dir, struct err *e)
+{
+	uint64_t end_ns = sys_now_ns() + (uint64_t)WAIT_MS * 1000000;
+	struct timespec nap = {.tv_nsec = NAP_NS};
+
+	while (flock(dir, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EINTR && errno != EWOULDBLOCK)
+			return err_sys(e, errno, "lock the snapshots");
+		if (sys_now_ns() >= end_ns)
+			return err_set(e, ERR_BUSY, "a snapshot, a restore, a comparison or a fork of it was begun by another handle of it, "
+						    "and is not over after %d s", WAIT_MS / 1000);
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < NAP_MAX_NS)
+			nap.tv_nsec *= 2;
+	}
+	return 0;
+}
+
 static int lock(struct home *h, struct nodes *n, struct err *e)
 {
 	n->layers_lock = openat(h->data, "layers", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (n->layers_lock < 0)
 		return err_sys(e, errno, "open '%s/layers'", h->data_path);
 	n->owner = getpid();
-	while (flock(n->layers_lock, LOCK_SH) < 0 || flock(n->dir, LOCK_EX) < 0)
+	while (flock(n->layers_lock, LOCK_SH) < 0)
 		if (errno != EINTR)
-			return err_sys(e, errno, "lock the snapshots");
-	return 0;
+			return err_sys(e, errno, "lock the layers");
+	return lock_dir(n->dir, e);
 }
 
-int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, struct err *e)
+/* @locked: as long as it is open. */
+static int open_them(struct home *h, const char *box, bool locked, struct nodes *ret, struct err *e)
 {
 	struct js *root = NULL;
 	int r;
 
-	*ret = (struct nodes){.dir = -1, .layers_lock = -1};
-	if (make && (r = sys_mkdir(h->boxes, box, 0700)) < 0 && r != -EEXIST)
-		return err_sys(e, r, "make '%s/boxes/%s'", h->data_path, box);
 	ret->dir = openat(h->boxes, box, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ret->dir < 0 && errno == ENOENT)
 		return 0; /* nothing was ever written */
 	if (ret->dir < 0)
 		return err_sys(e, errno, "open '%s/boxes/%s'", h->data_path, box);
 	ret->kept = faccessat(ret->dir, KEPT_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	r = lock(h, ret, e);
+	r = locked ? lock(h, ret, e) : 0;
 	if (r == 0)
 		r = read_json(ret->dir, STATE, &root, e);
 	if (r == 1)
@@ -195,6 +216,22 @@ int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, st
 		return err_wrap(e, "'%s/boxes/%s'", h->data_path, box);
 	}
 	return 0;
+}
+
+int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, struct err *e)
+{
+	int r;
+
+	*ret = (struct nodes){.dir = -1, .layers_lock = -1};
+	if (make && (r = sys_mkdir(h->boxes, box, 0700)) < 0 && r != -EEXIST)
+		return err_sys(e, r, "make '%s/boxes/%s'", h->data_path, box);
+	return open_them(h, box, true, ret, e);
+}
+
+int nodes_look(struct home *h, const char *box, struct nodes *ret, struct err *e)
+{
+	*ret = (struct nodes){.dir = -1, .layers_lock = -1};
+	return open_them(h, box, false, ret, e);
 }
 
 bool nodes_exist(struct home *h, const char *box)
@@ -218,6 +255,7 @@ int nodes_drop_base(int dir)
 void nodes_close(struct nodes *n)
 {
 	free(n->at);
+	free(n->was_at);
 	free(n->last);
 	stack_done(&n->base);
 	stack_done(&n->now);
@@ -228,7 +266,7 @@ void nodes_close(struct nodes *n)
 	}
 	close_fd(&n->dir);
 	close_fd(&n->layers_lock);
-	n->at = n->last = NULL;
+	n->at = n->was_at = n->last = NULL;
 }
 
 int nodes_set_at(struct nodes *n, const char *name, struct err *e)
@@ -240,6 +278,20 @@ int nodes_set_at(struct nodes *n, const char *name, struct err *e)
 	free(n->at);
 	n->at = copy;
 	return 0;
+}
+
+bool layer_was_upper(int layers, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%.24s/work", name);
+	return *name && faccessat(layers, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int nodes_add_frozen(struct nodes *n, struct err *e)
+{
+	return stack_has(&n->now, n->next_layer) || !layer_was_upper(n->layers_lock, n->next_layer) ? 0 :
+		stack_push(&n->now, n->next_layer, e);
 }
 
 /* ---- snapshots -------------------------------------------------------------------------------- */

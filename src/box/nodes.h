@@ -35,6 +35,7 @@ struct nodes {
 	uint64_t order;		   /* of the last one that was made */
 	struct stack base, now, was; /* right after start; at present; while that changes: before */
 	char *at;		   /* the snapshot from which the present comes; NULL: the start */
+	char *was_at;		   /* with @was, not on disk */
 	char *last;		   /* the one that was made last, which may be deleted; NULL: not known */
 	/* Names that the keeper may use, noted before he does; "": none yet. */
 	char next_layer[LAYER_NAME], next_merged[LAYER_NAME];
@@ -44,8 +45,10 @@ struct nodes {
 enum { SNAPSHOT_NAME_MAX = 200 };
 
 /* Opens, and locks until nodes_close(). @make: the directory too, where there is none yet. Where there is nothing to be
- * read all is empty. */
+ * read all is empty. BUSY: it is locked for long. */
 int nodes_open(struct home *h, const char *box, bool make, struct nodes *ret, struct err *e);
+/* Only to be looked at: what is written to it is written whole, so no lock is needed for that, nor had. */
+int nodes_look(struct home *h, const char *box, struct nodes *ret, struct err *e);
 /* Is there something to be kept in step at all? */
 bool nodes_exist(struct home *h, const char *box);
 /* What says on what one stands that has no snapshots, and has ended. @dir: boxes/NAME. */
@@ -54,6 +57,8 @@ int nodes_drop_base(int dir); /* 0 or -errno */
 void nodes_close(struct nodes *n);
 int nodes_write(struct nodes *n, struct err *e); /* all but the snapshots */
 int nodes_set_at(struct nodes *n, const char *name, struct err *e); /* NULL: the start */
+/* The next layer is there and was the directory of changes: so it stands on it, although nobody could note that. */
+int nodes_add_frozen(struct nodes *n, struct err *e);
 
 bool node_is_there(const struct nodes *n, const char *name);
 /* NULL: the one that was made last. NOT_FOUND, with the names that are there. */
@@ -69,6 +74,8 @@ unsigned nodes_count(struct home *h, const char *box);
 int nodes_list(const struct nodes *n, struct node **ret, size_t *ret_n, struct err *e);
 void nodes_free(struct node *v, size_t n);
 
+/* It was a directory of changes, not made as a copy: it has the form of a generation. */
+bool layer_was_upper(int layers, const char *name);
 /* A name that no layer has. */
 int layer_name_new(char kind, char ret[LAYER_NAME], struct err *e);
 

@@ -133,14 +133,21 @@ static bool is_number(const char *name, uint64_t *ret)
 	return *name >= '0' && *name <= '9' && !*end;
 }
 
+static bool is_used_up(const struct nodes *n)
+{
+	return *n->next_layer && faccessat(n->layers_lock, n->next_layer, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* Names for what the keeper makes. Those of before are used up, or still good. */
 static int reserve(struct nodes *n, bool *ret_changed, struct err *e)
 {
 	int r = 0;
 
 	*ret_changed = false;
-	if (!*n->next_layer || faccessat(n->layers_lock, n->next_layer, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		r = layer_name_new(LAYER_FROZEN, n->next_layer, e);
+	if (!*n->next_layer || is_used_up(n)) {
+		r = nodes_add_frozen(n, e);
+		if (r == 0)
+			r = layer_name_new(LAYER_FROZEN, n->next_layer, e);
 		*ret_changed = true;
 	}
 	/* One more than now may be enough. */
@@ -279,11 +286,12 @@ int box_snapshot(struct box *b, const char *tag, char **ret_name, struct err *e)
 	return r < 0 ? r : finish_text(o, ret_name, &len, e);
 }
 
+/* Early only for those that end with us: nobody else would know of it, should the layer become a directory of changes again. */
 int freeze_ask(struct op *o, struct err *e)
 {
 	int r = open_nodes(o->b, true, &o->nodes, e);
 
-	return r < 0 ? r : take(o, true, e);
+	return r < 0 ? r : take(o, o->life == BOX_ATTACHED, e);
 }
 
 int freeze_look(struct op *o, struct err *e)
@@ -328,9 +336,11 @@ static int note_restored(struct op *o, int r, struct err *e)
 	struct nodes *n = &o->nodes;
 	struct err later;
 
+	if (r == 1 && is_used_up(n)) /* it stands on that no longer */
+		*n->next_layer = '\0';
 	if (r == 1)
 		n->generation = o->b->generation;
-	else if (stack_copy(&n->now, &n->was, &later) < 0)
+	else if (stack_copy(&n->now, &n->was, &later) < 0 || nodes_set_at(n, n->was_at, &later) < 0)
 		return r; /* both are noted */
 	n->was.n = 0;
 	if (nodes_write(n, r < 0 ? &later : e) < 0 && r == 1)
@@ -356,8 +366,10 @@ static int prepare_restore(struct op *o, const char *name, struct err *e)
 		r = stack_copy(&n->was, &n->now, e);
 	if (r == 0)
 		r = stack_copy(&n->now, &o->node.layers, e);
-	if (r == 0)
+	if (r == 0) {
+		n->was_at = take_ptr(&n->at);
 		r = nodes_set_at(n, o->node.name, e);
+	}
 	if (r == 0)
 		r = nodes_write(n, e);
 	return r < 0 ? err_wrap(e, "restore '%s'", o->b->name) : 0;
@@ -403,33 +415,26 @@ int snapshots_at_start(struct box *b, struct err *e)
 		r = stack_copy(&n.now, &n.base, e);
 	if (r == 0)
 		r = nodes_set_at(&n, NULL, e);
+	if (r == 0 && is_used_up(&n)) /* it stands on that no longer */
+		*n.next_layer = '\0';
 	n.generation = b->generation;
 	return r < 0 ? r : nodes_write(&n, e);
 }
 
 /* ---- list, delete ----------------------------------------------------------------------------- */
 
-/* Locked by what is under way: to wait for that here would be to wait for ourselves. NULL: they are not. */
-static const struct nodes *nodes_of_op(const struct box *b)
-{
-	return b->op && b->op->nodes.dir >= 0 ? &b->op->nodes : NULL;
-}
-
 int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, struct err *e)
 {
-	auto_with(nodes_close) struct nodes own = {.dir = -1, .layers_lock = -1};
-	const struct nodes *n = nodes_of_op(b);
+	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	struct snapshot_listed *v;
 	struct node *x = NULL;
 	size_t len = 0;
 	int r = home_check_owner(b->home, e);
 
-	if (r == 0 && !n) {
-		n = &own;
-		r = nodes_open(b->home, b->name, false, &own, e);
-	}
 	if (r == 0)
-		r = nodes_list(n, &x, &len, e);
+		r = nodes_look(b->home, b->name, &n, e);
+	if (r == 0)
+		r = nodes_list(&n, &x, &len, e);
 	if (r < 0)
 		return r;
 	v = calloc(len + 1, sizeof(*v));
@@ -438,7 +443,7 @@ int box_snapshots(struct box *b, struct snapshot_listed **ret, size_t *ret_n, st
 		snprintf(v[i].parent, sizeof(v[i].parent), "%s", x[i].parent ? x[i].parent : "");
 		v[i].created_s = x[i].created_s;
 		v[i].layers = x[i].layers.n;
-		v[i].present = n->at && !strcmp(n->at, x[i].name);
+		v[i].present = n.at && !strcmp(n.at, x[i].name);
 	}
 	nodes_free(x, len);
 	*ret = v;
@@ -451,7 +456,7 @@ int box_snapshot_delete(struct box *b, const char *name, struct err *e)
 	auto_with(nodes_close) struct nodes n = {.dir = -1, .layers_lock = -1};
 	int r = home_check_owner(b->home, e);
 
-	if (r == 0 && nodes_of_op(b))
+	if (r == 0 && b->op && b->op->nodes.dir >= 0) /* locked by that */
 		r = err_set(e, ERR_BUSY, "a %s of sandbox '%s' is under way", b->op->what, b->name);
 	if (r == 0)
 		r = nodes_open(b->home, b->name, false, &n, e);
