@@ -3,9 +3,9 @@
  * fork.c - new sandboxes on the files of one
  *
  * How it works: what was written in it is frozen, as for a snapshot without a name, and each new sandbox is an
- * ordinary start on that list of layers: from then on they share what was, and nothing of what comes. They start as soon as
- * that list is known, while the sandbox itself gets another file tree on it. Should it get none, nothing was forked: the
- * layer is its directory of changes again.
+ * ordinary start on that list of layers: from then on they share what was, and nothing of what comes. Those that end with their
+ * maker start as soon as that list is known, while the sandbox itself gets another file tree on it. Should it get none, nothing
+ * was forked: the layer is its directory of changes again.
  */
 #include <errno.h>
 #include <fcntl.h>
