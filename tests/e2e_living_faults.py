@@ -329,7 +329,7 @@ class NoRoom(FaultCase):
                     hutch("rm", "-f", "made")
                     now = hutch("exec", "full", "sh", "-c", "cat /here; echo w >/w; cat /w; rm /w")
                     self.assertEqual(now.out, "here\nw\n", f"{what}\n{done}\n{now}")
-                    if step.split()[0] != "restore" or done.code != 0:
+                    if step.split()[0] != "restore" or (done.code != 0 and "it was done" not in done.err):
                         now = hutch("exec", "full", "cat", "/new")
                         self.assertEqual(now.out, "new\n", f"{what}\n{done}\n{now}")
             self.assertEqual(hutch("rm", "full").code, 0)

@@ -344,7 +344,7 @@ static int note_restored(struct op *o, int r, struct err *e)
 		return r; /* both are noted */
 	n->was.n = 0;
 	if (nodes_write(n, r < 0 ? &later : e) < 0 && r == 1)
-		r = e->code;
+		r = err_wrap(e, "it was done, but that could not be noted");
 	return r < 0 ? err_wrap(e, "restore '%s'", o->b->name) : 1;
 }
 
