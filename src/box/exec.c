@@ -182,7 +182,7 @@ static int send_call(struct box *b, struct proc *p, const struct exec_ask *ask, 
 	struct msg_head head = {.op = OP_EXEC, .id = p->id};
 	auto_with(ends_done) struct ends n = {.child = {-1, -1, -1}};
 	int fds[3 + CALL_FDS_MAX];
-	char room[CALL_ROOM];
+	_Alignas(8) char room[CALL_ROOM]; /* it begins with a struct call */
 	unsigned nfds = 0;
 	int r = check_fds(ask, e);
 
