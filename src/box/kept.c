@@ -356,12 +356,6 @@ void kept_state_done(struct kept_state *s)
 	stack_done(&s->base);
 }
 
-/* What was written became a layer, and the keeper was killed before it could say so. */
-static int add_frozen(struct home *h, const char *layer, struct kept_state *s, struct err *e)
-{
-	return stack_has(&s->now, layer) || !layer_was_upper(h->layers, layer) ? 0 : stack_push(&s->now, layer, e);
-}
-
 /* Where a restore was cut short by the end of all, it is done now. */
 int kept_state(struct home *h, const char *name, struct kept_state *s, struct err *e)
 {
@@ -378,8 +372,8 @@ int kept_state(struct home *h, const char *name, struct kept_state *s, struct er
 	if (r < 0)
 		return r;
 	s->continued = found > 0;
-	if (!half && found != (s->generation ? s->generation : 1))
-		r = add_frozen(h, next, s, e);
+	if (!half && found != (s->generation ? s->generation : 1)) /* killed before it could say so */
+		r = nodes_add_frozen(&s->now, h->layers, next, e);
 	if (r < 0 || !found)
 		return r;
 	s->generation = found;

@@ -280,18 +280,15 @@ int nodes_set_at(struct nodes *n, const char *name, struct err *e)
 	return 0;
 }
 
-bool layer_was_upper(int layers, const char *name)
+/* Only what was one has the form of a generation. */
+int nodes_add_frozen(struct stack *now, int layers, const char *layer, struct err *e)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "%.24s/work", name);
-	return *name && faccessat(layers, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-int nodes_add_frozen(struct nodes *n, struct err *e)
-{
-	return stack_has(&n->now, n->next_layer) || !layer_was_upper(n->layers_lock, n->next_layer) ? 0 :
-		stack_push(&n->now, n->next_layer, e);
+	snprintf(path, sizeof(path), "%.24s/work", layer);
+	if (!*layer || stack_has(now, layer) || faccessat(layers, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return stack_push(now, layer, e);
 }
 
 /* ---- snapshots -------------------------------------------------------------------------------- */

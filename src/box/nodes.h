@@ -57,8 +57,8 @@ int nodes_drop_base(int dir); /* 0 or -errno */
 void nodes_close(struct nodes *n);
 int nodes_write(struct nodes *n, struct err *e); /* all but the snapshots */
 int nodes_set_at(struct nodes *n, const char *name, struct err *e); /* NULL: the start */
-/* The next layer is there and was the directory of changes: so it stands on it, although nobody could note that. */
-int nodes_add_frozen(struct nodes *n, struct err *e);
+/* Onto @now, if @layer is there and was the directory of changes: then it stands on it, although nobody could note that. */
+int nodes_add_frozen(struct stack *now, int layers, const char *layer, struct err *e);
 
 bool node_is_there(const struct nodes *n, const char *name);
 /* NULL: the one that was made last. NOT_FOUND, with the names that are there. */
@@ -74,8 +74,6 @@ unsigned nodes_count(struct home *h, const char *box);
 int nodes_list(const struct nodes *n, struct node **ret, size_t *ret_n, struct err *e);
 void nodes_free(struct node *v, size_t n);
 
-/* It was a directory of changes, not made as a copy: it has the form of a generation. */
-bool layer_was_upper(int layers, const char *name);
 /* A name that no layer has. */
 int layer_name_new(char kind, char ret[LAYER_NAME], struct err *e);
 

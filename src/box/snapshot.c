@@ -145,7 +145,7 @@ static int reserve(struct nodes *n, bool *ret_changed, struct err *e)
 
 	*ret_changed = false;
 	if (!*n->next_layer || is_used_up(n)) {
-		r = nodes_add_frozen(n, e);
+		r = nodes_add_frozen(&n->now, n->layers_lock, n->next_layer, e);
 		if (r == 0)
 			r = layer_name_new(LAYER_FROZEN, n->next_layer, e);
 		*ret_changed = true;
