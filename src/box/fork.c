@@ -56,7 +56,7 @@ static int one(struct box *b, const struct stack *on, const char *name, enum box
 	if (r == 0 && recorded)
 		r = kept_read(b->home, b->name, spec, e);
 	if (r == 0 && spec->root == SPEC_ROOT_UNSET)
-		r = err_set(e, ERR_UNSUPPORTED, "it is not known any more what root file system it was started with");
+		r = err_set(e, ERR_STATE, "it is being removed, or somebody has deleted its record: it is not known what it was started with");
 	if (r == 0)
 		r = name ? spec_set(spec, "name", name, e) : spec_clear(spec, "name", e);
 	if (r == 0 && spec->hostname && !strcmp(spec->hostname, b->name)) /* it was called so */

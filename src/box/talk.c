@@ -198,15 +198,15 @@ int box_wait_ready(struct box *b, struct err *e)
 
 	if (r < 0)
 		return r;
-	while (!b->ready && !b->why.code) {
-		if (box_talk(b, -1, e) < 0 && !b->why.code)
-			return err_wrap(e, "start '%s'", b->name);
-	}
+	while (r >= 0 && !b->ready && !b->why.code)
+		r = box_talk(b, -1, e);
 	if (b->why.code) {
+		r = b->why.code;
 		if (e)
 			*e = b->why;
-		return b->asked_ns ? err_wrap(e, "start '%s'", b->name) : b->why.code; /* or it was started long ago, by whomever */
 	}
+	if (r < 0)
+		return b->asked_ns ? err_wrap(e, "start '%s'", b->name) : r; /* or it was started long ago, by whomever */
 	if (b->spec && b->spec->spare && !b->shared && !b->told_ready)
 		shell_ask_ahead(b);
 	b->told_ready = true;
