@@ -13,6 +13,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -153,7 +154,10 @@ class RunCase(Case):
         return found
 
     def started_with(self, ready: str, *words, **options) -> subprocess.Popen:
-        """Starts hutch run with @words and waits until the command has written the line @ready."""
+        """Starts hutch run with @words and waits until the command has written the line @ready. As from a terminal: where
+        we were started by nohup it would rightly ignore a SIGHUP."""
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            options.setdefault("before_exec", lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
         process = self.start("run", *words, bufsize=0, **options)
         line = self.line_of(process)
         if line != ready:
