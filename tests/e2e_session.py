@@ -50,6 +50,18 @@ class Sessions(SessionCase):
             self.assert_says(end, "", code)
             self.assert_says("pwd; echo [$A]", "/usr/bin\n[]\n")
 
+    def test_functions_and_aliases_may_have_the_names_of_builtins(self):
+        """Also in a bash that has no module of ours."""
+        self.hutch("rm", "box")
+        self.run_ok("create", "--rootfs", self.rootfs, "-e", "BASH_ENV=/tmp/begin", "box")
+        for session in ("module", "none"):
+            self.assert_says("for f in printf read cd export eval; do eval \"$f() { echo my $f; }\"; done; alias cd='echo alias'", "", session=session)
+            self.assert_says("pwd; printf", "/\nmy printf\n", session=session)
+            self.assert_says("eval echo x; (exit 3)", "my eval\n", code=3, session=session)
+            self.assertEqual(self.say("pwd; echo $A; cd /", "-w", "/tmp", "-e", "A=1", session=session).out, "/tmp\n1\nalias /\n")
+            self.assert_says(": " + 9000 * "x" + "; echo long", "long\n", session=session)
+            self.run_ok("exec", "box", "sh", "-c", "echo 'enable() { return 1; }' >/tmp/begin")
+
     def test_every_byte_of_a_text_arrives(self):
         """Also those that are no characters, whatever the language; and blanks, which end a word of the request."""
         for language in ("C", "C.UTF-8"):

@@ -199,7 +199,7 @@ static void make_request(struct buf *b, struct run *r, const struct buf *before,
 	free(r->program);
 	r->program = program ? strndup(ask->text, ask->len) : NULL;
 	if (session && r->s->bash && by_file) {
-		buf_fmt(b, "_hr %llu; eval -- \"$_hx\"", name);
+		buf_fmt(b, "_hr %llu; \\builtin eval -- \"$_hx\"", name);
 		buf_char(b, '\0');
 	} else if (!session || !r->s->bash) {
 		buf_fmt(b, "%d%llu%c", 1 + ask->apart + (by_file ? 2 : program ? 4 : 0), name, r->s->bash ? ' ' : '\n');

@@ -31,32 +31,33 @@ static void quote(struct buf *b, const char *s, size_t len)
 }
 
 /* All on one line: in front of a text, lines keep their numbers. In a session, which goes on, the text itself is part of the line:
- * it is run where all of this could be done, and nowhere else. */
+ * it is run where all of this could be done, and nowhere else. There functions and aliases may be called as what is meant here. */
 int text_before(struct buf *b, const struct run_ask *ask, bool moved, bool bash, bool *ret_whole, struct err *e)
 {
 	const char *otherwise = ask->session ? " || (exit 126) && " : " || exit 126; ";
+	const char *own = ask->session && bash ? "\\builtin " : "";
 
 	*ret_whole = ask->session && (ask->nenv || ask->cwd);
 	if (moved)
-		buf_str(b, "_ho=${OLDPWD-}; command cd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ");
+		buf_fmt(b, "_ho=${OLDPWD-}; %scd -- \"$PWD\" 2>/dev/null && OLDPWD=$_ho; ", *own ? own : "command ");
 	for (size_t i = 0; i < ask->nenv; i++) {
 		const char *c = ask->env[i];
 		size_t key = strspn(c, NAME_CHARS);
 
 		if (!key || c[key] != '=' || (*c >= '0' && *c <= '9'))
 			return err_set(e, ERR_INVALID, "'%.100s' is no variable of a shell", ask->env[i]);
-		buf_str(b, "export ");
+		buf_fmt(b, "%sexport ", own);
 		buf_add(b, c, key + 1);
 		quote(b, c + key + 1, strlen(c + key + 1));
 		buf_str(b, ask->session ? otherwise : "; "); /* else none is read-only but what bash sets itself, also as it starts */
 	}
 	if (ask->cwd) {
-		buf_str(b, "cd -- ");
+		buf_fmt(b, "%scd -- ", own);
 		quote(b, ask->cwd, strlen(ask->cwd));
 		buf_str(b, otherwise);
 	}
 	if (*ret_whole) {
-		buf_str(b, bash ? "eval -- " : "eval ");
+		buf_fmt(b, "%seval %s", own, bash ? "-- " : "");
 		quote(b, ask->text, ask->len);
 	}
 	return buf_bad(b) ? err_set(e, ERR_LIMIT, "a text of over %d bytes", MSG_BODY_MAX) : 0;
