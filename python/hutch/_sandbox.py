@@ -743,9 +743,11 @@ class Sandbox:
 
         ``env_base_dir``: as that of the configuration.
         """
-        dead = sum(1 for one in home(env_base_dir).list() if one[1] != 0 and not one[2])
-        home(env_base_dir).cleanup(60_000)
-        return dead
+        here = home(env_base_dir)
+        before = {one[0]: one[1] for one in here.list() if not one[2]}
+        here.cleanup(60_000)
+        left = {one[0] for one in here.list()}
+        return sum(1 for name, state in before.items() if state != 0 or name not in left)  # of some the end came meanwhile
 
 
 class Session:

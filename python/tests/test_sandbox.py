@@ -529,8 +529,9 @@ class Life(Case):
         process.wait()
         process.stdout.close()
         deadline = time.monotonic() + 10
-        while Sandbox.cleanup_stale() == 0 and time.monotonic() < deadline:
+        while (removed := Sandbox.cleanup_stale()) == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
+        self.assertEqual(removed, 1)
         with Sandbox(config(), name="orphan") as sb:
             self.assertEqual(sb.run("echo well").output, "well\n")
 
