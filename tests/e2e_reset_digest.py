@@ -6,6 +6,7 @@ tests/digest.c says what is looked at, and what is left out and why; tests/hosti
 what of it was done. Both are seen inside in a read-only volume. e2e_living.py has more about resets.
 """
 
+import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -49,6 +50,10 @@ class DigestCase(LivingCase):
         self.reset_ok(box)
         print(f"# {self.persona.name}: reset after {what}: {(time.monotonic() - since) * 1e3:.1f} ms, with `hutch reset`", flush=True)
 
+    def tell_digests(self, *digests: str) -> None:
+        told = [f"{hashlib.sha256(one.encode()).hexdigest()[:16]} of {one.count(chr(10))} lines" for one in digests]
+        print(f"# {self.persona.name}: digest at the start {told[0]}, after the reset {told[1]}", flush=True)
+
     @machine.settings()
     def put_back(self, *options, way: str = "all", must: set = IN_ROOTFS, left_out: tuple = (),
                  root: tuple | None = None, resets: int = 2) -> set[str]:
@@ -60,7 +65,9 @@ class DigestCase(LivingCase):
             done = self.harm(box, way)
             self.assertEqual(must - done, set(), "harm that was not done")
             self.timed_reset(box, f"'{way}' {' '.join(options)}".strip())
-            self.assertEqual(changed(start, self.digest(box, *left_out)), "", f"reset {number + 1} did not put it back")
+            after = self.digest(box, *left_out)
+            self.tell_digests(start, after)
+            self.assertEqual(changed(start, after), "", f"reset {number + 1} did not put it back")
         self.rm_ok(box)
         return done
 
