@@ -329,9 +329,9 @@ class NoRoom(FaultCase):
                     hutch("rm", "-f", "made")
                     now = hutch("exec", "full", "sh", "-c", "cat /here; echo w >/w; cat /w; rm /w")
                     self.assertEqual(now.out, "here\nw\n", f"{what}\n{done}\n{now}")
-                    if step.split()[0] != "restore" or (done.code != 0 and "it was done" not in done.err):
-                        now = hutch("exec", "full", "cat", "/new")
-                        self.assertEqual(now.out, "new\n", f"{what}\n{done}\n{now}")
+                    restored = step.split()[0] == "restore" and (done.code == 0 or "it was done" in done.err)
+                    now = hutch("exec", "full", "cat", "/new")
+                    self.assertEqual(now.out, "" if restored else "new\n", f"{what}\n{done}\n{now}")
             self.assertEqual(hutch("rm", "full").code, 0)
             self.assertEqual(hutch("cleanup", "--all").code, 0)
 

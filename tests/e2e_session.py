@@ -55,6 +55,7 @@ class Sessions(SessionCase):
         self.hutch("rm", "box")
         self.run_ok("create", "--rootfs", self.rootfs, "-e", "BASH_ENV=/tmp/begin", "box")
         for session in ("module", "none"):
+            self.assert_says("type -t _hp", "builtin\n" if session == "module" else "", code=session == "none", session=session)
             self.assert_says("for f in printf read cd export eval; do eval \"$f() { echo my $f; }\"; done; alias cd='echo alias'", "", session=session)
             self.assert_says("pwd; printf", "/\nmy printf\n", session=session)
             self.assert_says("eval echo x; (exit 3)", "my eval\n", code=3, session=session)
